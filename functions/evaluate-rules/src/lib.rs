@@ -1,0 +1,1 @@
+//! Starts due rules and dispatches due work rows.

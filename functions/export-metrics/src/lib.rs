@@ -1,0 +1,1 @@
+//! Answers a scrape: token, snapshot, Prometheus text.

@@ -1,0 +1,1 @@
+//! Lists one repository, applies the rules and writes work rows.

@@ -1,0 +1,1 @@
+//! Recomputes the totals of changed streams and publishes one snapshot per organisation.

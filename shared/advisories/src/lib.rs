@@ -1,0 +1,1 @@
+//! OSV advisories: records, version ordering, the compiled index, matching and severity.

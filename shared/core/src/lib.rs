@@ -1,0 +1,23 @@
+//! The domain of Tidewatch: what an image, a package, a finding, a rule, a policy, a stream and a metric are,
+//! and the ports through which the rest of the world is reached.
+//!
+//! Nothing here does I/O, reads the environment or the clock, or knows a cloud: time, randomness, identifiers and
+//! sleeping are arguments or ports, so every rule of the domain can be tested as a plain function.
+
+pub mod config;
+pub mod digest;
+pub mod finding;
+pub mod image;
+pub mod names;
+pub mod package;
+pub mod ports;
+pub mod problem;
+pub mod retry;
+pub mod severity;
+
+pub use digest::Digest;
+pub use retry::{Retry, Retryable};
+pub use severity::Severity;
+
+/// A point in time, in UTC. An alias, so that the time library is named once.
+pub use jiff::Timestamp;

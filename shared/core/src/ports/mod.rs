@@ -1,0 +1,16 @@
+//! The ports: what the domain needs from the world. Each has a real adapter, and the stateful ones have a contract
+//! suite in the testkit that every adapter passes.
+
+pub mod clock;
+pub mod identity;
+pub mod objects;
+pub mod queue;
+pub mod registry;
+pub mod table;
+
+pub use clock::{Clock, Sleeper};
+pub use identity::{Ids, Randomness};
+pub use objects::Objects;
+pub use queue::{QueueReceiver, QueueSender};
+pub use registry::{Registries, Registry};
+pub use table::Table;

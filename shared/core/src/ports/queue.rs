@@ -1,0 +1,126 @@
+//! Message queues as ports, with the semantics of an SQS standard queue: at least once, in any order.
+//!
+//! A received message is invisible for its visibility time and comes again after it, unless it is acknowledged.
+//! After [`MAX_RECEIVES`] receives that were not acknowledged it goes to the dead-letter queue of its queue.
+//! Sending and receiving are two ports because a Lambda function only sends: its event source mapping receives.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::retry::{Retry, Retryable};
+
+/// How often a message is received before it goes to the dead-letter queue: a last guard, not the retry policy.
+pub const MAX_RECEIVES: u32 = 20;
+
+/// The longest delay that a queue takes: 15 minutes. What is due later is a row, not a message.
+pub const MAX_DELAY: Duration = Duration::from_secs(900);
+
+/// A queue of Tidewatch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum QueueName {
+    /// Repositories to list: read by resolve-images.
+    Listings,
+    /// Streams to roll up soon: read by roll-up-streams.
+    Rollups,
+    /// Images to scan: read by scan-image.
+    Scans,
+}
+
+impl QueueName {
+    /// Every queue.
+    pub const ALL: [Self; 3] = [Self::Listings, Self::Rollups, Self::Scans];
+
+    /// The name, as it ends in deployed queues and stands in logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Listings => "listings",
+            Self::Rollups => "rollups",
+            Self::Scans => "scans",
+        }
+    }
+}
+
+impl std::fmt::Display for QueueName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A message to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutgoingMessage {
+    /// JSON text, at most 256 KiB.
+    pub body: String,
+    /// How long it stays invisible at first, at most [`MAX_DELAY`].
+    pub delay: Duration,
+}
+
+/// A message that was received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Identifies the message over all its deliveries.
+    pub message_id: String,
+    /// Identifies this delivery, to acknowledge or release it.
+    pub receipt: String,
+    /// The body as it was sent.
+    pub body: String,
+    /// How often it has been received, with this time: 1 at first.
+    pub receives: u32,
+}
+
+/// Sends messages.
+#[async_trait]
+pub trait QueueSender: Send + Sync {
+    /// Sends all `messages`; when it returns they are durable. On an error any part of them may have been sent.
+    async fn send(&self, queue: QueueName, messages: Vec<OutgoingMessage>) -> Result<(), QueueError>;
+}
+
+/// Receives messages: local mode's side of a queue, played by the event source mapping when deployed.
+#[async_trait]
+pub trait QueueReceiver: Send + Sync {
+    /// Up to `most` (1 to 10) messages that are visible now, which stay invisible for `visibility`. Empty when there
+    /// are none; it does not wait.
+    async fn receive(&self, queue: QueueName, most: usize, visibility: Duration)
+    -> Result<Vec<Delivery>, QueueError>;
+
+    /// Removes a received message. A receipt whose visibility time has passed and that was delivered again since, or
+    /// whose message is gone, is no error and removes nothing that another receiver holds.
+    async fn acknowledge(&self, queue: QueueName, receipt: &str) -> Result<(), QueueError>;
+
+    /// Makes a received message visible again after `delay`; a stale receipt is no error and changes nothing.
+    async fn release(&self, queue: QueueName, receipt: &str, delay: Duration) -> Result<(), QueueError>;
+
+    /// The messages in the dead-letter queue of `queue`, oldest first, at most `most`; they stay there.
+    async fn dead_letters(&self, queue: QueueName, most: usize) -> Result<Vec<Delivery>, QueueError>;
+}
+
+/// A queue did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// The queue did not answer, or answered that it cannot now.
+    #[error("failed to reach queue {queue}")]
+    Unavailable {
+        /// The queue.
+        queue: QueueName,
+        /// What the adapter says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The message is one that no queue takes.
+    #[error("failed to send to queue {queue}: {reason}")]
+    Invalid {
+        /// The queue.
+        queue: QueueName,
+        /// What is wrong with the message.
+        reason: String,
+    },
+}
+
+impl Retryable for QueueError {
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Unavailable { .. } => Retry::Again,
+            Self::Invalid { .. } => Retry::Never,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! A registry as a port: repositories, tags, manifests and blobs, as the OCI distribution specification has them.
+//!
+//! Specification: <https://github.com/opencontainers/distribution-spec/blob/main/spec.md>
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::Stream;
+
+use crate::digest::Digest;
+use crate::image::ManifestReference;
+use crate::names::{RegistryId, RepositoryName, Tag};
+use crate::retry::{Retry, Retryable};
+
+/// The bytes of a blob as they arrive. They are not checked: whoever reads them to the end compares the digest.
+pub type BlobStream = Pin<Box<dyn Stream<Item = Result<Bytes, RegistryError>> + Send>>;
+
+/// A manifest as the registry gave it; its bytes were checked against `digest`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawManifest {
+    /// Digest of `bytes`.
+    pub digest: Digest,
+    /// The media type that the registry named; empty when it named none.
+    pub media_type: String,
+    /// The manifest, at most 4 MiB.
+    pub bytes: Bytes,
+}
+
+/// One page of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListPage<T> {
+    /// The entries, in the registry's order.
+    pub entries: Vec<T>,
+    /// Where the listing goes on, opaque; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// One registry, with its credentials.
+#[async_trait]
+pub trait Registry: Send + Sync {
+    /// A page of the repositories that the credentials can see; `cursor` is the `next` of the page before.
+    async fn repositories(&self, cursor: Option<&str>) -> Result<ListPage<RepositoryName>, RegistryError>;
+
+    /// A page of the tags of `repository`; `cursor` is the `next` of the page before.
+    async fn tags(&self, repository: &RepositoryName, cursor: Option<&str>) -> Result<ListPage<Tag>, RegistryError>;
+
+    /// The digest that `tag` points to now, without pulling the manifest where the registry allows that.
+    async fn resolve(&self, repository: &RepositoryName, tag: &Tag) -> Result<Digest, RegistryError>;
+
+    /// A manifest or index, checked against its digest.
+    async fn manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &ManifestReference,
+    ) -> Result<RawManifest, RegistryError>;
+
+    /// The bytes of a blob, from its beginning.
+    async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<BlobStream, RegistryError>;
+}
+
+/// Opens the registries of an organisation's configuration.
+#[async_trait]
+pub trait Registries: Send + Sync {
+    /// The registry that `registry` configures: with its credentials read, and nothing asked of it yet. Opening the
+    /// same configuration again may give the same registry, with its tokens and connections.
+    async fn open(&self, registry: &crate::config::RegistryConfig) -> Result<Arc<dyn Registry>, RegistryError>;
+}
+
+/// A registry did not give what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// The registry could not be reached, broke off, or answered with a server error.
+    #[error("failed to reach registry {registry} for {what}")]
+    Unavailable {
+        /// The registry.
+        registry: RegistryId,
+        /// What was asked for: `tags of team/web`, `blob sha256:…`.
+        what: String,
+        /// What the client says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The registry said that there were too many requests.
+    #[error("registry {registry} throttles {what}")]
+    Throttled {
+        /// The registry.
+        registry: RegistryId,
+        /// What was asked for.
+        what: String,
+        /// When the registry says to come again; `None` when it does not say.
+        retry_after: Option<std::time::Duration>,
+    },
+    /// The registry refused the credentials, or they do not allow this.
+    #[error("registry {registry} refused {what}: {reason}")]
+    Denied {
+        /// The registry.
+        registry: RegistryId,
+        /// What was asked for.
+        what: String,
+        /// The status and what the registry said.
+        reason: String,
+    },
+    /// There is no such repository, tag, manifest or blob.
+    #[error("registry {registry} has no {what}")]
+    NotFound {
+        /// The registry.
+        registry: RegistryId,
+        /// What was asked for.
+        what: String,
+    },
+    /// The registry answered something that the specification does not allow, or that is over a limit: a digest that
+    /// does not match, a body that is too large or is no JSON, a link to another host.
+    #[error("registry {registry} gave a wrong answer for {what}: {reason}")]
+    Invalid {
+        /// The registry.
+        registry: RegistryId,
+        /// What was asked for.
+        what: String,
+        /// What is wrong with the answer.
+        reason: String,
+    },
+    /// The configuration of the registry cannot be used: credentials that are not there, a URL that is none.
+    #[error("failed to open registry {registry}: {reason}")]
+    Misconfigured {
+        /// The registry.
+        registry: RegistryId,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+}
+
+impl Retryable for RegistryError {
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Unavailable { .. } | Self::Throttled { .. } | Self::Invalid { .. } => Retry::Again,
+            Self::Denied { .. } | Self::NotFound { .. } | Self::Misconfigured { .. } => Retry::Never,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! One OCI client, and one file for each registry product.

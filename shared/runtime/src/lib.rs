@@ -1,0 +1,1 @@
+//! Configuration, tracing, system ports, and the entries for queue messages, HTTP and schedules.
