@@ -144,8 +144,11 @@ mod tests {
             locations: Vec::new(),
             reader: "dpkg".to_owned(),
         };
-        let debian =
-            Distribution { id: "debian".to_owned(), version_id: Some("12".to_owned()), ..Distribution::default() };
+        let debian = Distribution {
+            id: "debian".to_owned(),
+            version_id: Some("12".to_owned()),
+            ..Distribution::default()
+        };
         assert_eq!(
             package.purl(Some(&debian)),
             "pkg:deb/debian/libstdc%2B%2B6@1:12.2.0-14%2Bdeb12u1?arch=amd64&distro=debian-12"

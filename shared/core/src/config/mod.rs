@@ -1,6 +1,193 @@
-//! The configuration of an organisation: the types of `tidewatch.yaml`, and what must hold between them.
+//! The configuration of an organisation: the types of `tidewatch.yaml`, and what must hold between its parts.
 //!
+//! The types refuse unknown keys and bad values one by one; [`Config::problems`] finds what only the whole shows, such
+//! as a rule that names a registry that is not there. Each problem says where it stands as a path of keys, from which
+//! the command finds line and column.
 
+mod period;
+mod policy;
 mod registry;
+mod rule;
 
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::image::Platform;
+use crate::names::{OrgName, RegistryId};
+use crate::policy::PolicySet;
+
+pub use period::{Period, PeriodError};
+pub use policy::PolicyConfig;
 pub use registry::{Credentials, RegistryConfig, RegistryKind};
+pub use rule::RuleConfig;
+
+/// The configuration of one organisation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The organisation.
+    #[schemars(with = "String")]
+    pub org: OrgName,
+    /// The platforms to scan, where an image has them. The gauges count linux/amd64 where it is there, else the first
+    /// of these. An image with none of them is not scanned.
+    #[serde(default = "default_platforms")]
+    pub platforms: Vec<Platform>,
+    /// Where images are.
+    #[serde(default)]
+    pub registries: Vec<RegistryConfig>,
+    /// Which images to scan, and when.
+    #[serde(default)]
+    pub rules: Vec<RuleConfig>,
+    /// Changes to the policies, which are all enabled with their published defaults.
+    #[serde(default)]
+    pub policies: Vec<PolicyConfig>,
+}
+
+fn default_platforms() -> Vec<Platform> {
+    vec![Platform::linux_amd64(), Platform::linux_arm64()]
+}
+
+/// One step on the way to a part of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step {
+    /// The value of a key.
+    Key(String),
+    /// An element of a list, from 0.
+    Element(usize),
+}
+
+/// Something that is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ConfigProblem {
+    /// Where: the way from the top of the file.
+    pub path: Vec<Step>,
+    /// What is wrong, a lower-case fragment.
+    pub message: String,
+}
+
+impl Config {
+    /// Everything that is wrong between the parts; empty when the configuration can be used.
+    pub fn problems(&self) -> Vec<ConfigProblem> {
+        let mut problems = Vec::new();
+        let ids = |ids: Vec<&str>, list: &str, problems: &mut Vec<ConfigProblem>| {
+            let mut seen = BTreeSet::new();
+            for (position, id) in ids.into_iter().enumerate() {
+                if !seen.insert(id) {
+                    problems.push(problem(
+                        &[key(list), Step::Element(position), key("id")],
+                        format!("{id:?} is there twice"),
+                    ));
+                }
+            }
+        };
+        ids(
+            self.registries.iter().map(|registry| registry.id.as_str()).collect(),
+            "registries",
+            &mut problems,
+        );
+        ids(self.rules.iter().map(|rule| rule.id.as_str()).collect(), "rules", &mut problems);
+        ids(self.policies.iter().map(|policy| policy.id.as_str()).collect(), "policies", &mut problems);
+        for (position, registry) in self.registries.iter().enumerate() {
+            if let Err(message) = registry.check_url() {
+                problems.push(problem(&[key("registries"), Step::Element(position), key("url")], message));
+            }
+        }
+        self.rule_problems(&mut problems);
+        for (position, policy) in self.policies.iter().enumerate() {
+            let at = [key("policies"), Step::Element(position)];
+            problems.extend(
+                policy.problem().map(|(place, message)| problem(&[&at[..], &[key(place)]].concat(), message)),
+            );
+        }
+        if self.platforms.is_empty() {
+            problems.push(problem(&[key("platforms")], "at least one platform is needed".to_owned()));
+        }
+        problems
+    }
+
+    fn rule_problems(&self, problems: &mut Vec<ConfigProblem>) {
+        let known: BTreeSet<&RegistryId> = self.registries.iter().map(|registry| &registry.id).collect();
+        for (position, rule) in self.rules.iter().enumerate() {
+            let at = |step: Vec<Step>| [vec![key("rules"), Step::Element(position)], step].concat();
+            if rule.registries.is_empty() {
+                problems.push(problem(
+                    &at(vec![key("registries")]),
+                    "at least one registry is needed".to_owned(),
+                ));
+            }
+            for (element, registry) in rule.registries.iter().enumerate() {
+                if !known.contains(registry) {
+                    let known: Vec<&str> = known.iter().map(|id| id.as_str()).collect();
+                    let message =
+                        format!("no registry has the id {registry:?}; there are: {}", known.join(", "));
+                    problems.push(problem(&at(vec![key("registries"), Step::Element(element)]), message));
+                }
+            }
+        }
+    }
+
+    /// The registry with this id.
+    pub fn registry(&self, id: &RegistryId) -> Option<&RegistryConfig> {
+        self.registries.iter().find(|registry| registry.id == *id)
+    }
+
+    /// The rule with this id.
+    pub fn rule(&self, id: &crate::names::RuleId) -> Option<&RuleConfig> {
+        self.rules.iter().find(|rule| rule.id == *id)
+    }
+
+    /// The policies in force: the built-in ones with the changes of this configuration, without the disabled ones.
+    /// Configurations of policies that cannot be used are left out; [`Config::problems`] names them.
+    pub fn policy_set(&self) -> PolicySet {
+        PolicySet::new(&self.policies)
+    }
+
+    /// Names the content: two configurations with the same fingerprint judge images alike.
+    pub fn judging_fingerprint(&self) -> Digest {
+        Digest::of(&serde_json::to_vec(&self.policies).unwrap_or_default())
+    }
+}
+
+fn key(name: &str) -> Step {
+    Step::Key(name.to_owned())
+}
+
+fn problem(path: &[Step], message: String) -> ConfigProblem {
+    ConfigProblem { path: path.to_vec(), message }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn messages(config: serde_json::Value) -> Vec<String> {
+        let config: Config = serde_json::from_value(config).unwrap();
+        config.problems().into_iter().map(|problem| problem.message).collect()
+    }
+
+    #[test]
+    fn every_problem_between_the_parts_is_found_at_once() {
+        let found = messages(json!({
+            "org": "acme",
+            "registries": [{"id": "a", "kind": "oci", "url": "registry.example.com"}, {"id": "a", "kind": "oci", "url": "https://b"}],
+            "rules": [
+                {"id": "r", "registries": ["nowhere"]},
+                {"id": "r", "registries": []},
+            ],
+            "policies": [{"id": "no-such-policy"}],
+        }));
+        assert_eq!(found.len(), 6, "{found:#?}");
+    }
+
+    #[test]
+    fn platforms_default_to_the_two_that_clouds_run() {
+        let config: Config = serde_json::from_value(json!({"org": "acme"})).unwrap();
+        assert_eq!(config.platforms, [Platform::linux_amd64(), Platform::linux_arm64()]);
+        assert!(config.problems().is_empty());
+    }
+}

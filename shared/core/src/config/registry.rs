@@ -44,3 +44,20 @@ pub enum Credentials {
     /// In a file.
     File(String),
 }
+
+impl RegistryConfig {
+    /// Says what is wrong with the URL, when something is.
+    pub(super) fn check_url(&self) -> Result<(), String> {
+        let rest = self.url.strip_prefix("https://").or_else(|| self.url.strip_prefix("http://"));
+        match rest.map(|rest| rest.trim_end_matches('/')) {
+            None => Err(format!(
+                "{:?} is no URL: begin it with https:// (or http:// for a registry without TLS)",
+                self.url
+            )),
+            Some(host) if host.is_empty() || host.contains(['/', '?', '#', '@', ' ']) => {
+                Err(format!("{:?} is not the URL of a registry: give its host and port only", self.url))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+}

@@ -21,21 +21,18 @@ pub const MAX_DELAY: Duration = Duration::from_secs(900);
 pub enum QueueName {
     /// Repositories to list: read by resolve-images.
     Listings,
-    /// Streams to roll up soon: read by roll-up-streams.
-    Rollups,
     /// Images to scan: read by scan-image.
     Scans,
 }
 
 impl QueueName {
     /// Every queue.
-    pub const ALL: [Self; 3] = [Self::Listings, Self::Rollups, Self::Scans];
+    pub const ALL: [Self; 2] = [Self::Listings, Self::Scans];
 
     /// The name, as it ends in deployed queues and stands in logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Listings => "listings",
-            Self::Rollups => "rollups",
             Self::Scans => "scans",
         }
     }
@@ -81,8 +78,12 @@ pub trait QueueSender: Send + Sync {
 pub trait QueueReceiver: Send + Sync {
     /// Up to `most` (1 to 10) messages that are visible now, which stay invisible for `visibility`. Empty when there
     /// are none; it does not wait.
-    async fn receive(&self, queue: QueueName, most: usize, visibility: Duration)
-    -> Result<Vec<Delivery>, QueueError>;
+    async fn receive(
+        &self,
+        queue: QueueName,
+        most: usize,
+        visibility: Duration,
+    ) -> Result<Vec<Delivery>, QueueError>;
 
     /// Removes a received message. A receipt whose visibility time has passed and that was delivered again since, or
     /// whose message is gone, is no error and removes nothing that another receiver holds.

@@ -44,7 +44,11 @@ pub trait Registry: Send + Sync {
     async fn repositories(&self, cursor: Option<&str>) -> Result<ListPage<RepositoryName>, RegistryError>;
 
     /// A page of the tags of `repository`; `cursor` is the `next` of the page before.
-    async fn tags(&self, repository: &RepositoryName, cursor: Option<&str>) -> Result<ListPage<Tag>, RegistryError>;
+    async fn tags(
+        &self,
+        repository: &RepositoryName,
+        cursor: Option<&str>,
+    ) -> Result<ListPage<Tag>, RegistryError>;
 
     /// The digest that `tag` points to now, without pulling the manifest where the registry allows that.
     async fn resolve(&self, repository: &RepositoryName, tag: &Tag) -> Result<Digest, RegistryError>;
@@ -65,7 +69,10 @@ pub trait Registry: Send + Sync {
 pub trait Registries: Send + Sync {
     /// The registry that `registry` configures: with its credentials read, and nothing asked of it yet. Opening the
     /// same configuration again may give the same registry, with its tokens and connections.
-    async fn open(&self, registry: &crate::config::RegistryConfig) -> Result<Arc<dyn Registry>, RegistryError>;
+    async fn open(
+        &self,
+        registry: &crate::config::RegistryConfig,
+    ) -> Result<Arc<dyn Registry>, RegistryError>;
 }
 
 /// A registry did not give what was asked for.

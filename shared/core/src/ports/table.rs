@@ -314,7 +314,9 @@ pub enum TableError {
 impl Retryable for TableError {
     fn retry(&self) -> Retry {
         match self {
-            Self::ConditionFailed { .. } | Self::TransactionConflict | Self::Unavailable { .. } => Retry::Again,
+            Self::ConditionFailed { .. } | Self::TransactionConflict | Self::Unavailable { .. } => {
+                Retry::Again
+            }
             Self::Invalid { .. } => Retry::Never,
         }
     }

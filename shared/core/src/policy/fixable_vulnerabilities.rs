@@ -1,0 +1,167 @@
+//! The policy `fixable-vulnerabilities`: an image fails it by a vulnerability of a given severity that a newer version
+//! of the package would fix. Parameters as Docker Scout publishes them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Evaluation, ImageFacts, Outcome, Policy, PolicyConfigError, PolicyType};
+use crate::finding::Finding;
+use crate::result::ResultState;
+use crate::{Severity, Timestamp};
+
+pub(super) const TYPE: PolicyType = PolicyType {
+    id: "fixable-vulnerabilities",
+    display_name: "No fixable critical or high vulnerabilities",
+    build,
+};
+
+/// The parameters.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct Parameters {
+    /// The severities that count.
+    severities: BTreeSet<Severity>,
+    /// Whether only vulnerabilities with a known fix count.
+    fixable_only: bool,
+    /// The purl types that count; empty means all.
+    package_types: BTreeSet<String>,
+    /// How many days after its publication a vulnerability begins to count; one without a date counts at once.
+    grace_period_days: u32,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self {
+            severities: BTreeSet::from([Severity::Critical, Severity::High]),
+            fixable_only: true,
+            package_types: BTreeSet::new(),
+            grace_period_days: 0,
+        }
+    }
+}
+
+fn build(parameters: &Value) -> Result<Box<dyn Policy>, PolicyConfigError> {
+    let parameters = match parameters {
+        Value::Null => Parameters::default(),
+        parameters => Parameters::deserialize(parameters)
+            .map_err(|error| PolicyConfigError { policy: TYPE.id, reason: error.to_string() })?,
+    };
+    Ok(Box::new(parameters))
+}
+
+impl Parameters {
+    /// Whether the finding is one that this policy is about, whatever its age.
+    fn concerns(&self, finding: &Finding) -> bool {
+        self.severities.contains(&finding.severity)
+            && (!self.fixable_only || finding.fixed_version.is_some())
+            && (self.package_types.is_empty() || self.package_types.contains(finding.package_type.as_str()))
+    }
+
+    /// When the finding begins to count; `None` means that it always has.
+    fn counts_from(&self, finding: &Finding) -> Option<Timestamp> {
+        let grace = Duration::from_secs(u64::from(self.grace_period_days) * 86_400);
+        finding
+            .published_at
+            .and_then(|published| published.checked_add(grace).ok())
+            .filter(|_| !grace.is_zero())
+    }
+}
+
+impl Policy for Parameters {
+    fn evaluate(&self, facts: ImageFacts<'_>) -> Evaluation {
+        let mut failing = BTreeSet::new();
+        let mut next_change_at: Option<Timestamp> = None;
+        for finding in facts.findings.iter().filter(|finding| self.concerns(finding)) {
+            match self.counts_from(finding).filter(|from| *from > facts.now) {
+                Some(from) => next_change_at = Some(next_change_at.map_or(from, |next| next.min(from))),
+                None => {
+                    failing.insert(format!("{} {}", finding.vulnerability, finding.package));
+                }
+            }
+        }
+        let (outcome, reason) = match facts.state {
+            _ if !failing.is_empty() => (Outcome::Fail, None),
+            ResultState::Scanned => (Outcome::Pass, None),
+            state => (Outcome::NoData, Some(format!("the image is {state}"))),
+        };
+        Evaluation { outcome, failing: failing.into_iter().collect(), reason, next_change_at }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::package::PackageType;
+
+    const NOW: &str = "2026-06-15T00:00:00Z";
+
+    fn finding(severity: Severity, fixed: bool) -> Finding {
+        Finding {
+            vulnerability: "CVE-2099-0001".to_owned(),
+            advisories: vec!["DSA-9900-1".to_owned()],
+            aliases: Vec::new(),
+            package_type: PackageType::Deb,
+            package: "openssl".to_owned(),
+            version: "1".to_owned(),
+            purl: "pkg:deb/debian/openssl@1".to_owned(),
+            severity,
+            fixed_version: fixed.then(|| "2".to_owned()),
+            published_at: Some("2026-06-10T00:00:00Z".parse().unwrap()),
+        }
+    }
+
+    fn judge(parameters: Value, findings: &[Finding], state: ResultState) -> Evaluation {
+        build(&parameters).unwrap().evaluate(ImageFacts { findings, state, now: NOW.parse().unwrap() })
+    }
+
+    #[test]
+    fn a_fixable_high_vulnerability_fails_and_is_named() {
+        let evaluation = judge(Value::Null, &[finding(Severity::High, true)], ResultState::Scanned);
+        assert_eq!(evaluation.outcome, Outcome::Fail);
+        assert_eq!(evaluation.failing, ["CVE-2099-0001 openssl"]);
+    }
+
+    #[test]
+    fn what_cannot_be_fixed_or_is_less_severe_passes() {
+        let findings = [finding(Severity::Critical, false), finding(Severity::Medium, true)];
+        assert_eq!(judge(Value::Null, &findings, ResultState::Scanned).outcome, Outcome::Pass);
+        let unfixable = judge(json!({"fixable_only": false}), &findings, ResultState::Scanned);
+        assert_eq!(unfixable.outcome, Outcome::Fail);
+    }
+
+    #[test]
+    fn a_partial_image_never_passes_but_fails_by_a_known_row() {
+        assert_eq!(judge(Value::Null, &[], ResultState::Partial).outcome, Outcome::NoData);
+        let findings = [finding(Severity::High, true)];
+        assert_eq!(judge(Value::Null, &findings, ResultState::Partial).outcome, Outcome::Fail);
+    }
+
+    #[test]
+    fn a_grace_period_delays_the_failure_and_says_until_when() {
+        let findings = [finding(Severity::High, true)];
+        let within = judge(json!({"grace_period_days": 7}), &findings, ResultState::Scanned);
+        assert_eq!(within.outcome, Outcome::Pass);
+        assert_eq!(within.next_change_at, Some("2026-06-17T00:00:00Z".parse().unwrap()));
+        let over = judge(json!({"grace_period_days": 5}), &findings, ResultState::Scanned);
+        assert_eq!(over.outcome, Outcome::Fail);
+    }
+
+    #[test]
+    fn only_the_given_package_types_count() {
+        let findings = [finding(Severity::High, true)];
+        let others = judge(json!({"package_types": ["npm"]}), &findings, ResultState::Scanned);
+        assert_eq!(others.outcome, Outcome::Pass);
+    }
+
+    #[test]
+    fn unknown_parameters_are_refused() {
+        assert!(build(&json!({"severity": ["HIGH"]})).is_err());
+        assert!(build(&json!({"severities": ["DREADFUL"]})).is_err());
+    }
+}

@@ -1,0 +1,102 @@
+//! What is known about a scanned image: the state, the counts and where the rows are.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::finding::Finding;
+use crate::names::PolicyId;
+use crate::package::{Distribution, Package};
+use crate::policy::{Evaluation, Outcome};
+use crate::problem::Problem;
+use crate::severity::SeverityCounts;
+use crate::{Digest, Timestamp};
+
+/// How far an image could be scanned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResultState {
+    /// Everything was read and matched.
+    Scanned,
+    /// Something could not be read or ordered; the reasons are kept.
+    Partial,
+    /// There is nothing known to look at, or the distribution has no advisories.
+    Unsupported,
+    /// Scanning failed for good, or too often; the reason is kept.
+    Failed,
+    /// Not scanned yet, or the advisories that it needs are not there yet.
+    Pending,
+}
+
+impl ResultState {
+    /// The word for tables and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scanned => "scanned",
+            Self::Partial => "partial",
+            Self::Unsupported => "unsupported",
+            Self::Failed => "failed",
+            Self::Pending => "pending",
+        }
+    }
+}
+
+impl fmt::Display for ResultState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The result of scanning one image on one platform: what the image row holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageResult {
+    /// How far the image could be scanned.
+    pub state: ResultState,
+    /// Why the state is not `scanned`; one line.
+    pub reason: Option<String>,
+    /// The distribution, for tables: `Debian GNU/Linux 12 (bookworm)`.
+    pub distribution: Option<String>,
+    /// Number of packages.
+    pub packages: u64,
+    /// Number of vulnerabilities by severity.
+    pub severities: SeverityCounts,
+    /// The answer of each policy.
+    pub policies: BTreeMap<PolicyId, Outcome>,
+    /// When the image was made, by its configuration; unknown when that says nothing credible.
+    pub created_at: Option<Timestamp>,
+    /// When this result was made.
+    pub scanned_at: Timestamp,
+    /// When the answers change without anything else changing.
+    pub next_change_at: Option<Timestamp>,
+    /// The version of the readers that made the inventory.
+    pub reader_version: u32,
+    /// The advisories that it was matched against: family to content hash; empty when none were needed or there.
+    pub indexes: BTreeMap<String, Digest>,
+    /// [`crate::config::Config::judging_fingerprint`] of the configuration that judged it.
+    pub judged_under: Digest,
+    /// Object key of the [`Report`]; none for an image that failed.
+    pub report: Option<String>,
+}
+
+/// The rows behind a result: an object of its own, because it is too large for a table item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Version of this shape.
+    pub version: u32,
+    /// The distribution of the image.
+    pub distribution: Option<Distribution>,
+    /// Every package, sorted.
+    pub packages: Vec<Package>,
+    /// Every vulnerability, worst first.
+    pub findings: Vec<Finding>,
+    /// What each policy says, with the rows that fail it.
+    pub policies: BTreeMap<PolicyId, Evaluation>,
+    /// What could not be read, ordered or matched.
+    pub problems: Vec<Problem>,
+}
+
+impl Report {
+    /// The version of the shape that this code writes.
+    pub const VERSION: u32 = 1;
+}

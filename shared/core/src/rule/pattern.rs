@@ -1,0 +1,225 @@
+//! Patterns over `REPOSITORY[:TAG]`.
+//!
+//! A pattern is a glob, anchored and case-sensitive: `*` matches inside one part of a path, `**` any number of whole
+//! parts, `?` one character, `{a,b}` either, `[…]` a class. An empty repository or tag part means any.
+//! `contains:TEXT` matches TEXT anywhere in `repository:tag`; `regex:RE` is a linear-time regular expression over it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use globset::{GlobBuilder, GlobMatcher};
+use regex::Regex;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::names::{RepositoryName, Tag};
+
+/// A pattern that chooses images by repository and tag.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct Pattern {
+    text: String,
+    matcher: Matcher,
+}
+
+#[derive(Clone)]
+enum Matcher {
+    /// Globs for the repository (any one of several) and the tag; `None` matches any.
+    Glob {
+        repository: Option<Vec<GlobMatcher>>,
+        tag: Option<GlobMatcher>,
+    },
+    Contains(String),
+    Regex(Regex),
+}
+
+/// A text that is not a pattern.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("failed to read {text:?} as a pattern: {reason}")]
+pub struct PatternError {
+    text: String,
+    reason: String,
+}
+
+impl Pattern {
+    /// Says whether the pattern matches a tag of a repository.
+    pub fn matches(&self, repository: &RepositoryName, tag: &Tag) -> bool {
+        match &self.matcher {
+            Matcher::Glob { repository: repositories, tag: tags } => {
+                let any =
+                    |globs: &Vec<GlobMatcher>| globs.iter().any(|glob| glob.is_match(repository.as_str()));
+                repositories.as_ref().is_none_or(any)
+                    && tags.as_ref().is_none_or(|glob| glob.is_match(tag.as_str()))
+            }
+            Matcher::Contains(text) => format!("{repository}:{tag}").contains(text),
+            Matcher::Regex(regex) => regex.is_match(&format!("{repository}:{tag}")),
+        }
+    }
+
+    /// Says whether some tag of the repository could match: `false` spares the listing of its tags.
+    pub fn may_match_repository(&self, repository: &RepositoryName) -> bool {
+        match &self.matcher {
+            Matcher::Glob { repository: Some(globs), .. } => {
+                globs.iter().any(|glob| glob.is_match(repository.as_str()))
+            }
+            _ => true,
+        }
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let error = |reason: String| PatternError { text: text.to_owned(), reason };
+        let matcher = if let Some(part) = text.strip_prefix("contains:") {
+            if part.is_empty() {
+                return Err(error("`contains:` needs a text".to_owned()));
+            }
+            Matcher::Contains(part.to_owned())
+        } else if let Some(expression) = text.strip_prefix("regex:") {
+            Matcher::Regex(Regex::new(expression).map_err(|source| error(source.to_string()))?)
+        } else {
+            let (repository, tag) = split(text);
+            if repository.is_empty() && tag.is_none_or(str::is_empty) {
+                return Err(error("it is empty; use `**` for every image".to_owned()));
+            }
+            Matcher::Glob {
+                repository: (!repository.is_empty())
+                    .then(|| repository_globs(repository))
+                    .transpose()
+                    .map_err(error)?,
+                tag: tag.filter(|tag| !tag.is_empty()).map(glob).transpose().map_err(error)?,
+            }
+        };
+        Ok(Self { text: text.to_owned(), matcher })
+    }
+}
+
+/// Splits at the colon that stands outside of brackets and braces.
+fn split(text: &str) -> (&str, Option<&str>) {
+    let mut depth = 0_usize;
+    for (position, character) in text.char_indices() {
+        match character {
+            '[' | '{' => depth += 1,
+            ']' | '}' => depth = depth.saturating_sub(1),
+            ':' if depth == 0 => return (&text[..position], Some(&text[position + 1..])),
+            _ => {}
+        }
+    }
+    (text, None)
+}
+
+/// `team/**` also matches `team` itself, since `**` is any number of parts; globset wants one there at least.
+fn repository_globs(text: &str) -> Result<Vec<GlobMatcher>, String> {
+    let mut globs = vec![glob(text)?];
+    if let Some(parent) = text.strip_suffix("/**") {
+        globs.push(glob(parent)?);
+    }
+    Ok(globs)
+}
+
+fn glob(text: &str) -> Result<GlobMatcher, String> {
+    let stray = text.split('/').find(|part| part.contains("**") && *part != "**");
+    if let Some(part) = stray {
+        return Err(format!("`**` must stand alone between slashes, not as {part:?}"));
+    }
+    GlobBuilder::new(text)
+        .literal_separator(true)
+        .backslash_escape(false)
+        .build()
+        .map(|glob| glob.compile_matcher())
+        .map_err(|error| error.kind().to_string())
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = PatternError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Pattern> for String {
+    fn from(pattern: Pattern) -> Self {
+        pattern.text
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Pattern {}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text)
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.text, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, repository: &str, tag: &str) -> bool {
+        pattern.parse::<Pattern>().unwrap().matches(&repository.parse().unwrap(), &tag.parse().unwrap())
+    }
+
+    #[test]
+    fn a_star_stays_inside_one_part_and_two_stars_cross_parts() {
+        assert!(matches("team/*", "team/web", "1"));
+        assert!(!matches("team/*", "team/web/api", "1"));
+        assert!(matches("team/**", "team/web/api", "1"));
+        assert!(matches("team/**", "team", "1"));
+        assert!(matches("**/api", "api", "1"));
+        assert!(matches("**/api", "team/web/api", "1"));
+        assert!(!matches("**/api", "team/rapi", "1"));
+        assert!(matches("a/**/z", "a/z", "1"));
+    }
+
+    #[test]
+    fn an_empty_part_means_any() {
+        assert!(matches(":latest", "team/web", "latest"));
+        assert!(!matches(":latest", "team/web", "latest-1"));
+        assert!(matches("team/web:", "team/web", "anything"));
+        assert!(matches("team/web", "team/web", "anything"));
+    }
+
+    #[test]
+    fn patterns_are_anchored_and_case_sensitive() {
+        assert!(!matches("web", "team/web", "1"));
+        assert!(!matches("team/web:rc", "team/web", "RC"));
+        assert!(!matches("team/web:1", "team/web", "1.2"));
+    }
+
+    #[test]
+    fn alternatives_and_classes_work_in_both_parts() {
+        assert!(matches("{web,api}:v[0-9]*", "api", "v12"));
+        assert!(!matches("{web,api}:v[0-9]*", "worker", "v12"));
+        assert!(matches("web:1.?", "web", "1.2"));
+    }
+
+    #[test]
+    fn contains_and_regex_look_at_repository_and_tag_together() {
+        assert!(matches("contains:web:1", "team/web", "1.2"));
+        assert!(matches("regex:^team/.*:1\\.[0-9]+$", "team/web", "1.2"));
+        assert!(!matches("regex:^web", "team/web", "1.2"));
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_refused() {
+        for bad in ["", ":", "contains:", "regex:(", "a{b", "[", "team/**x"] {
+            assert!(bad.parse::<Pattern>().is_err(), "{bad:?} was taken");
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! When a rule runs by itself: a cron expression in a time zone, a period, or never.
+
+use std::fmt;
+use std::str::FromStr;
+
+use croner::Cron;
+use croner::parser::{CronParser, Seconds, Year};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::Period;
+
+/// When a rule runs by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "ScheduleForm", into = "ScheduleForm")]
+#[schemars(with = "ScheduleForm")]
+pub enum Schedule {
+    /// Never by itself; only when somebody runs it.
+    #[default]
+    Manual,
+    /// At the times of a cron expression, in a time zone.
+    Cron(Box<Timetable>),
+    /// At once, and then with this much time between starts.
+    Every(Period),
+}
+
+/// A cron expression of five fields and the time zone in which it is read.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Timetable {
+    text: String,
+    cron: Cron,
+    timezone_name: String,
+    timezone: TimeZone,
+}
+
+/// The forms in the file: `manual`, `{every: 6h}` or `{cron: "0 2 * * *", timezone: Europe/Berlin}`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "expected `manual`, {every: 6h} or {cron: \"0 2 * * *\", timezone: Europe/Berlin}"
+)]
+enum ScheduleForm {
+    Word(Word),
+    Every(EveryForm),
+    Cron(CronForm),
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Word {
+    Manual,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct EveryForm {
+    /// A length of time: `6h`.
+    every: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CronForm {
+    /// Minute, hour, day of month, month, day of week.
+    cron: String,
+    /// An IANA time zone, UTC when there is none.
+    #[serde(default = "utc")]
+    timezone: String,
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
+}
+
+/// A schedule that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScheduleError {
+    /// The cron expression is none.
+    #[error("failed to read {0:?} as a cron expression of five fields: {1}")]
+    Cron(String, String),
+    /// There is no such time zone.
+    #[error("failed to find the time zone {0:?}: expected an IANA name, for example Europe/Berlin")]
+    TimeZone(String),
+    /// The period is none.
+    #[error(transparent)]
+    Period(#[from] crate::config::PeriodError),
+}
+
+impl Timetable {
+    /// A timetable of a cron expression and an IANA time zone.
+    pub fn new(cron: &str, timezone: &str) -> Result<Self, ScheduleError> {
+        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+        let parsed =
+            parser.parse(cron).map_err(|error| ScheduleError::Cron(cron.to_owned(), error.to_string()))?;
+        let zone = TimeZone::get(timezone).map_err(|_| ScheduleError::TimeZone(timezone.to_owned()))?;
+        Ok(Self { text: cron.to_owned(), cron: parsed, timezone_name: timezone.to_owned(), timezone: zone })
+    }
+
+    /// The first time after `after`; `None` when there is none in the next years.
+    fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
+        let zoned = after.to_zoned(self.timezone.clone());
+        self.cron.find_next_occurrence(&zoned, false).ok().map(|next| next.timestamp())
+    }
+}
+
+impl Schedule {
+    /// The start that is due at `now`, when the last one was `last`: the latest time after `last` that is not after
+    /// `now`. Times that were missed fold into one. A schedule that has never started (`last` is `None`) begins at
+    /// once when it is a period; a cron expression begins to count at `now`.
+    pub fn due(&self, last: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+        match (self, last) {
+            (Self::Manual, _) | (Self::Cron(_), None) => None,
+            (Self::Every(_), None) => Some(now),
+            (Self::Every(period), Some(last)) => {
+                let next = last.checked_add(period.duration()).ok()?;
+                (next <= now).then_some(now)
+            }
+            (Self::Cron(timetable), Some(last)) => {
+                let mut due = timetable.next_after(last).filter(|next| *next <= now)?;
+                while let Some(next) = timetable.next_after(due).filter(|next| *next <= now) {
+                    due = next;
+                }
+                Some(due)
+            }
+        }
+    }
+
+    /// When the schedule starts next, as seen at `now`; `None` for one that never does by itself.
+    pub fn next(&self, last: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Manual => None,
+            Self::Cron(timetable) => timetable.next_after(now),
+            Self::Every(period) => Some(
+                last.and_then(|last| last.checked_add(period.duration()).ok())
+                    .map_or(now, |next| next.max(now)),
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Manual => f.pad("manual"),
+            Self::Every(period) => f.pad(&format!("every {period}")),
+            Self::Cron(timetable) => f.pad(&format!("{} {}", timetable.text, timetable.timezone_name)),
+        }
+    }
+}
+
+impl fmt::Debug for Timetable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} in {}", self.text, self.timezone_name)
+    }
+}
+
+impl TryFrom<ScheduleForm> for Schedule {
+    type Error = ScheduleError;
+
+    fn try_from(form: ScheduleForm) -> Result<Self, Self::Error> {
+        Ok(match form {
+            ScheduleForm::Word(Word::Manual) => Self::Manual,
+            ScheduleForm::Every(form) => Self::Every(Period::from_str(&form.every)?),
+            ScheduleForm::Cron(form) => Self::Cron(Box::new(Timetable::new(&form.cron, &form.timezone)?)),
+        })
+    }
+}
+
+impl From<Schedule> for ScheduleForm {
+    fn from(schedule: Schedule) -> Self {
+        match schedule {
+            Schedule::Manual => Self::Word(Word::Manual),
+            Schedule::Every(period) => Self::Every(EveryForm { every: period.to_string() }),
+            Schedule::Cron(timetable) => {
+                Self::Cron(CronForm { cron: timetable.text, timezone: timetable.timezone_name })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn schedule(json: &str) -> Schedule {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_cron_schedule_starts_at_its_time_in_its_time_zone() {
+        let nightly = schedule(r#"{"cron": "0 2 * * *", "timezone": "Asia/Tokyo"}"#);
+        let last = Some(at("2026-03-01T00:00:00Z"));
+        assert_eq!(nightly.due(last, at("2026-03-01T16:59:59Z")), None);
+        assert_eq!(nightly.due(last, at("2026-03-01T17:00:00Z")), Some(at("2026-03-01T17:00:00Z")));
+    }
+
+    #[test]
+    fn missed_times_fold_into_one_start() {
+        let hourly = schedule(r#"{"cron": "0 * * * *"}"#);
+        let last = Some(at("2026-03-01T00:00:00Z"));
+        assert_eq!(hourly.due(last, at("2026-03-01T05:30:00Z")), Some(at("2026-03-01T05:00:00Z")));
+    }
+
+    #[test]
+    fn a_period_starts_at_once_and_then_after_each_period() {
+        let every = schedule(r#"{"every": "6h"}"#);
+        let now = at("2026-03-01T00:00:00Z");
+        assert_eq!(every.due(None, now), Some(now));
+        assert_eq!(every.due(Some(now), at("2026-03-01T05:59:59Z")), None);
+        assert!(every.due(Some(now), at("2026-03-01T06:00:00Z")).is_some());
+    }
+
+    #[test]
+    fn a_manual_schedule_never_starts_by_itself() {
+        assert_eq!(schedule(r#""manual""#).due(None, at("2026-03-01T00:00:00Z")), None);
+    }
+
+    #[test]
+    fn a_schedule_reads_back_what_it_writes() {
+        for text in
+            [r#""manual""#, r#"{"every":"6h"}"#, r#"{"cron":"0 2 * * 1-5","timezone":"Europe/Berlin"}"#]
+        {
+            assert_eq!(serde_json::to_string(&schedule(text)).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_schedule_is_refused() {
+        for bad in [
+            r#""sometimes""#,
+            r#"{"cron": "* * * *"}"#,
+            r#"{"cron": "0 0 2 * * *"}"#,
+            r#"{"cron": "61 * * * *"}"#,
+            r#"{"cron": "0 2 * * *", "timezone": "Mars/Base"}"#,
+            r#"{"every": "soon"}"#,
+            r#"{"every": "6h", "cron": "0 2 * * *"}"#,
+        ] {
+            assert!(serde_json::from_str::<Schedule>(bad).is_err(), "{bad} was taken");
+        }
+    }
+}

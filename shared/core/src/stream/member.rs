@@ -1,0 +1,94 @@
+//! A member of a stream, and which of two writers of its slot wins.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::SHARDS;
+use crate::image::{Image, Platform};
+use crate::names::{PolicyId, RegistryId, RepositoryName, Tag};
+use crate::policy::Outcome;
+use crate::result::ResultState;
+use crate::severity::SeverityCounts;
+use crate::{Digest, Timestamp};
+
+/// The image that stands for its repository in a stream, with what the roll-up needs to know of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// The image.
+    pub image: Image,
+    /// The tag by which it was found.
+    pub tag: Tag,
+    /// How far it could be scanned.
+    pub state: ResultState,
+    /// Its vulnerabilities by severity.
+    pub severities: SeverityCounts,
+    /// The answer of each policy.
+    pub policies: BTreeMap<PolicyId, Outcome>,
+    /// When the answers change without anything else changing.
+    pub next_change_at: Option<Timestamp>,
+}
+
+/// Which of two members of one repository is the newer: the one whose tag began to point to it later, then the one
+/// made later, then by digest; of the same image, the one with the later result. It is a text that sorts by its bytes,
+/// so that the table can compare it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SlotVersion(String);
+
+impl SlotVersion {
+    /// The version of an image that was seen at its tag at `seen_at`, made at `created_at`, with the result of this
+    /// `revision`.
+    pub fn new(seen_at: Timestamp, created_at: Option<Timestamp>, digest: &Digest, revision: i64) -> Self {
+        let seen = seen_at.as_millisecond().max(0);
+        let created = created_at.map_or(0, Timestamp::as_second).max(0);
+        Self(format!("{seen:015}#{created:012}#{}#{revision:012}", digest.hex()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The shard of a stream that holds the slot of a repository: the same for ever.
+pub fn shard_of(registry: &RegistryId, repository: &RepositoryName) -> u16 {
+    let shard = Digest::of(format!("{registry}/{repository}").as_bytes()).spread() % u64::from(SHARDS);
+    u16::try_from(shard).unwrap_or_default()
+}
+
+impl Member {
+    /// The platform of the image.
+    pub const fn platform(&self) -> &Platform {
+        &self.image.platform
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(seen: &str, created: Option<&str>, digest: &str, revision: i64) -> SlotVersion {
+        let created = created.map(|created| created.parse().unwrap());
+        SlotVersion::new(seen.parse().unwrap(), created, &Digest::of(digest.as_bytes()), revision)
+    }
+
+    #[test]
+    fn the_later_push_wins_then_the_later_build_then_the_later_result() {
+        let first = version("2026-01-01T00:00:00Z", Some("2025-01-01T00:00:00Z"), "a", 9);
+        let made_later = version("2026-01-01T00:00:00Z", Some("2025-06-01T00:00:00Z"), "a", 1);
+        let seen_later = version("2026-01-02T00:00:00Z", None, "b", 1);
+        let judged_later = version("2026-01-02T00:00:00Z", None, "b", 10);
+        assert!(first < made_later && made_later < seen_later && seen_later < judged_later);
+    }
+
+    #[test]
+    fn repositories_spread_over_all_shards() {
+        let registry: RegistryId = "hub".parse().unwrap();
+        let mut shards = vec![0; usize::from(SHARDS)];
+        for number in 0..6_400 {
+            let repository: RepositoryName = format!("team/app-{number}").parse().unwrap();
+            shards[usize::from(shard_of(&registry, &repository))] += 1;
+        }
+        assert!(shards.iter().all(|members| (50..200).contains(members)), "{shards:?}");
+    }
+}
