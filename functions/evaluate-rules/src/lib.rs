@@ -1,1 +1,182 @@
-//! Starts due rules and dispatches due work rows.
+//! The function `evaluate-rules`, run every minute: starts the rules that are due, and dispatches the work that is due.
+//!
+//! It asks no registry anything. A run that was started twice, by two evaluators or after a crash, has the same id and
+//! sends the same messages, which do no harm twice.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tidewatch_core::config::RuleConfig;
+use tidewatch_core::names::{OrgName, RuleId};
+use tidewatch_core::ports::queue::{QueueError, QueueName};
+use tidewatch_core::ports::{Clock, QueueSender};
+use tidewatch_core::work::{ListingMessage, RunId, ScanMessage};
+use tidewatch_core::{Retry, Retryable};
+use tidewatch_runtime::messages::send;
+use tidewatch_store::records::{AppliedConfig, RecordError, Records, Run, RunTrigger};
+
+/// The most images that one tick dispatches for one registry.
+const MOST_PER_TICK: usize = 2_000;
+
+/// How many messages are sent, and their rows moved, at a time.
+const BATCH: usize = 10;
+
+/// When work that was dispatched is due again, in case its message is lost: longer than any scan takes.
+const REDISPATCH: Duration = Duration::from_secs(20 * 60);
+
+/// The rules could not be evaluated.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluateError {
+    /// A record could not be read or written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A message could not be sent.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The rule to run is not in the configuration.
+    #[error("failed to run rule {rule}: the configuration of {org} has none with this id")]
+    NoSuchRule {
+        /// The organisation.
+        org: OrgName,
+        /// The rule.
+        rule: RuleId,
+    },
+}
+
+impl Retryable for EvaluateError {
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Record(error) => error.retry(),
+            Self::Queue(error) => error.retry(),
+            Self::NoSuchRule { .. } => Retry::Never,
+        }
+    }
+}
+
+/// What one tick did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tick {
+    /// Rules that were started.
+    pub started: usize,
+    /// Images that were dispatched.
+    pub dispatched: usize,
+}
+
+/// Evaluates the rules of all organisations.
+#[derive(Clone)]
+pub struct EvaluateRules {
+    records: Records,
+    queue: Arc<dyn QueueSender>,
+    clock: Arc<dyn Clock>,
+}
+
+impl EvaluateRules {
+    /// An evaluator on these ports.
+    pub fn new(records: Records, queue: Arc<dyn QueueSender>, clock: Arc<dyn Clock>) -> Self {
+        Self { records, queue, clock }
+    }
+
+    /// One tick: for every organisation, starts due rules and dispatches due work. What fails for one organisation is
+    /// logged, does not stop the others, and is done at the next tick.
+    pub async fn tick(&self) -> Result<Tick, EvaluateError> {
+        let mut tick = Tick::default();
+        for org in self.records.orgs().await? {
+            match self.tick_org(&org, &mut tick).await {
+                Ok(()) => {}
+                Err(error) => {
+                    let error = tidewatch_runtime::messages::describe(&error);
+                    tracing::error!(org.name = %org, error, "rules cannot be evaluated");
+                }
+            }
+        }
+        Ok(tick)
+    }
+
+    async fn tick_org(&self, org: &OrgName, tick: &mut Tick) -> Result<(), EvaluateError> {
+        let Some(applied) = self.records.config(org).await? else { return Ok(()) };
+        for rule in &applied.config.rules {
+            tick.started += usize::from(self.start_if_due(org, &applied, rule).await?);
+        }
+        for registry in &applied.config.registries {
+            tick.dispatched += self.dispatch(org, &registry.id).await?;
+        }
+        Ok(())
+    }
+
+    async fn start_if_due(
+        &self,
+        org: &OrgName,
+        applied: &AppliedConfig,
+        rule: &RuleConfig,
+    ) -> Result<bool, EvaluateError> {
+        let last = self.records.rule_state(org, &rule.id).await?.map(|state| state.last_slot);
+        let now = self.clock.now();
+        let Some(slot) = rule.schedule.due(last, applied.applied_at, now) else { return Ok(false) };
+        self.start(org, rule, slot, RunTrigger::Schedule).await?;
+        // Noted last: a crash before this starts the same run again, and nothing is lost.
+        Ok(self.records.note_rule_started(org, &rule.id, slot).await?)
+    }
+
+    /// Starts a run of `rule` now, whatever its schedule says.
+    pub async fn run_now(&self, org: &OrgName, rule: &RuleId) -> Result<RunId, EvaluateError> {
+        let applied = self.records.config(org).await?;
+        let no_such_rule = || EvaluateError::NoSuchRule { org: org.clone(), rule: rule.clone() };
+        let config = applied.as_ref().map(|applied| &applied.config).ok_or_else(no_such_rule)?;
+        let rule = config.rule(rule).ok_or_else(no_such_rule)?;
+        self.start(org, rule, self.clock.now(), RunTrigger::Manual).await
+    }
+
+    /// Records the run and sends one message for each of its registries. The time of the start makes the run's id.
+    async fn start(
+        &self,
+        org: &OrgName,
+        rule: &RuleConfig,
+        slot: Timestamp,
+        trigger: RunTrigger,
+    ) -> Result<RunId, EvaluateError> {
+        let id = RunId { rule: rule.id.clone(), run: run_id(slot) };
+        let now = self.clock.now();
+        self.records.put_run(org, &Run { id: id.clone(), trigger, started_at: now }).await?;
+        let mut messages = Vec::with_capacity(rule.registries.len());
+        for registry in &rule.registries {
+            self.records.put_listing_queued(org, &id, registry, None, now).await?;
+            messages.push(ListingMessage {
+                org: org.clone(),
+                run: id.clone(),
+                registry: registry.clone(),
+                repository: None,
+                failures: 0,
+            });
+        }
+        send(&*self.queue, QueueName::Listings, &messages, Duration::ZERO).await?;
+        tracing::info!(org.name = %org, rule.id = %rule.id, run.id = %id.run, "run started");
+        Ok(id)
+    }
+
+    /// Sends the work of a registry that is due, then moves its rows into the future. A crash in between sends it
+    /// twice, which does no harm; the other order could lose it until it is due again.
+    async fn dispatch(
+        &self,
+        org: &OrgName,
+        registry: &tidewatch_core::names::RegistryId,
+    ) -> Result<usize, EvaluateError> {
+        let now = self.clock.now();
+        let due = self.records.due_work(org, registry, now, MOST_PER_TICK).await?;
+        let again_at = now.checked_add(REDISPATCH).unwrap_or(Timestamp::MAX);
+        for batch in due.chunks(BATCH) {
+            let messages: Vec<ScanMessage> =
+                batch.iter().map(|due| ScanMessage { org: org.clone(), work: due.work.clone() }).collect();
+            send(&*self.queue, QueueName::Scans, &messages, Duration::ZERO).await?;
+            for due in batch {
+                self.records.note_dispatched(org, due, again_at).await?;
+            }
+        }
+        Ok(due.len())
+    }
+}
+
+/// The id of a run that starts at `slot`: sorts by time, and two evaluators make the same.
+fn run_id(slot: Timestamp) -> String {
+    format!("{:015}", slot.as_millisecond().max(0))
+}

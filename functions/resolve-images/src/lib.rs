@@ -1,1 +1,158 @@
-//! Lists one repository, applies the rules and writes work rows.
+//! The function `resolve-images`: reads the queue `listings`, lists the repositories of a registry or the tags of one
+//! repository, applies the rule, and writes a work row for each image that needs one.
+//!
+//! It never pulls a layer. A tag that points to what it pointed to at the last listing costs one HEAD request; an image
+//! whose result is current costs no work at all. A listing that fails removes nothing.
+
+mod images;
+mod listing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tidewatch_core::names::{OrgName, RegistryId};
+use tidewatch_core::ports::queue::{QueueError, QueueName};
+use tidewatch_core::ports::registry::RegistryError;
+use tidewatch_core::ports::{Clock, QueueSender, Registries};
+use tidewatch_core::work::ListingMessage;
+use tidewatch_core::{Retry, Retryable};
+use tidewatch_runtime::messages::{describe, send};
+use tidewatch_runtime::{HandlerError, MessageHandler};
+use tidewatch_store::records::{AppliedConfig, ListingProgress, ListingState, RecordError, Records};
+
+/// How often a listing is tried before it is recorded as failed.
+const MOST_FAILURES: u32 = 5;
+
+/// A listing could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// The registry did not give it.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// A record could not be read or written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A message could not be sent.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+impl Retryable for ResolveError {
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Registry(error) => error.retry(),
+            Self::Record(error) => error.retry(),
+            Self::Queue(error) => error.retry(),
+        }
+    }
+}
+
+/// Lists registries and repositories for runs.
+#[derive(Clone)]
+pub struct ResolveImages {
+    records: Records,
+    registries: Arc<dyn Registries>,
+    queue: Arc<dyn QueueSender>,
+    clock: Arc<dyn Clock>,
+    /// The pause before a failed listing is tried again; doubles with each failure.
+    retry_pause: Duration,
+}
+
+impl ResolveImages {
+    /// A resolver on these ports, which waits `retry_pause` before it tries a failed listing again, and twice as long
+    /// each time after.
+    pub fn new(
+        records: Records,
+        registries: Arc<dyn Registries>,
+        queue: Arc<dyn QueueSender>,
+        clock: Arc<dyn Clock>,
+        retry_pause: Duration,
+    ) -> Self {
+        Self { records, registries, queue, clock, retry_pause }
+    }
+
+    async fn resolve(&self, message: &ListingMessage) -> Result<(), ResolveError> {
+        let Some(applied) = self.records.config(&message.org).await? else { return Ok(()) };
+        match self.list(&applied, message).await {
+            Ok(progress) => {
+                self.records.put_listing(&message.org, &message.run, &progress, self.clock.now()).await?;
+                Ok(())
+            }
+            Err(ResolveError::Registry(error)) => self.note_failure(message, &error).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn list(&self, applied: &AppliedConfig, message: &ListingMessage) -> Result<ListingProgress, ResolveError> {
+        let (rule, registry) = (applied.config.rule(&message.run.rule), applied.config.registry(&message.registry));
+        let (Some(rule), Some(registry)) = (rule, registry) else {
+            let mut progress = ListingProgress::queued(message.registry.clone(), message.repository.clone());
+            progress.state = ListingState::Failed;
+            progress.error = Some("the rule or the registry is not in the configuration any more".to_owned());
+            return Ok(progress);
+        };
+        let registry = self.registries.open(registry).await?;
+        let listing = listing::Listing { resolver: self, registry: &*registry, message, rule, applied };
+        match &message.repository {
+            None => listing.repositories().await,
+            Some(repository) => listing.tags(repository).await,
+        }
+    }
+
+    /// A listing that is worth trying again is sent again, later; one that is not, or has failed too often, is recorded.
+    async fn note_failure(&self, message: &ListingMessage, error: &RegistryError) -> Result<(), ResolveError> {
+        let failures = message.failures + 1;
+        let text = describe(error);
+        let again = error.retry() == Retry::Again && failures < MOST_FAILURES;
+        tracing::warn!(
+            org.name = %message.org, registry.id = %message.registry, retry = again, listing.failures = failures,
+            error = text, "listing failed"
+        );
+        if again {
+            let pause = self.pause(failures, error);
+            let retry = ListingMessage { failures, ..message.clone() };
+            return Ok(send(&*self.queue, QueueName::Listings, &[retry], pause).await?);
+        }
+        let mut progress = ListingProgress::queued(message.registry.clone(), message.repository.clone());
+        progress.state = ListingState::Failed;
+        progress.error = Some(text);
+        self.records.put_listing(&message.org, &message.run, &progress, self.clock.now()).await?;
+        Ok(())
+    }
+
+    fn pause(&self, failures: u32, error: &RegistryError) -> Duration {
+        let asked = match error {
+            RegistryError::Throttled { retry_after, .. } => retry_after.unwrap_or_default(),
+            _ => Duration::ZERO,
+        };
+        let backoff = self.retry_pause.saturating_mul(1 << failures.saturating_sub(1).min(16));
+        backoff.max(asked).min(tidewatch_core::ports::queue::MAX_DELAY)
+    }
+
+    /// Sends for the tags of these repositories.
+    async fn send_for(
+        &self,
+        message: &ListingMessage,
+        repositories: &[tidewatch_core::names::RepositoryName],
+    ) -> Result<(), ResolveError> {
+        let now = self.clock.now();
+        let mut messages = Vec::with_capacity(repositories.len());
+        for repository in repositories {
+            let (org, registry): (&OrgName, &RegistryId) = (&message.org, &message.registry);
+            self.records.put_repository(org, registry, repository).await?;
+            self.records.put_listing_queued(org, &message.run, registry, Some(repository), now).await?;
+            messages.push(ListingMessage { repository: Some(repository.clone()), failures: 0, ..message.clone() });
+        }
+        Ok(send(&*self.queue, QueueName::Listings, &messages, Duration::ZERO).await?)
+    }
+}
+
+#[async_trait]
+impl MessageHandler for ResolveImages {
+    type Message = ListingMessage;
+
+    async fn handle(&self, message: ListingMessage) -> Result<(), HandlerError> {
+        self.resolve(&message).await.map_err(HandlerError::new)
+    }
+}

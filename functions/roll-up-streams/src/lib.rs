@@ -1,1 +1,117 @@
-//! Recomputes the totals of changed streams and publishes one snapshot per organisation.
+//! The function `roll-up-streams`, run every minute: recomputes the totals of the shards that have changed, and
+//! publishes one snapshot for each organisation.
+//!
+//! It keeps to the roll-up protocol (see `tidewatch_store::records`): totals are written only over those that were
+//! read, and a snapshot is published only over an older one, so that any number of roll-ups can run at the same time.
+
+mod rejudge;
+mod snapshot;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tidewatch_core::names::{OrgName, StreamName};
+use tidewatch_core::ports::Clock;
+use tidewatch_core::stream::Totals;
+use tidewatch_core::{Retry, Retryable};
+use tidewatch_runtime::messages::describe;
+use tidewatch_store::records::{AppliedConfig, RecordError, Records, ShardState};
+
+pub use snapshot::SnapshotError;
+
+/// Streams could not be rolled up.
+#[derive(Debug, thiserror::Error)]
+pub enum RollUpError {
+    /// A record could not be read or written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The snapshot could not be made.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+}
+
+impl Retryable for RollUpError {
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Record(error) => error.retry(),
+            Self::Snapshot(_) => Retry::Never,
+        }
+    }
+}
+
+/// Rolls up the streams of all organisations.
+#[derive(Clone)]
+pub struct RollUpStreams {
+    records: Records,
+    clock: Arc<dyn Clock>,
+}
+
+impl RollUpStreams {
+    /// A roll-up on these ports.
+    pub fn new(records: Records, clock: Arc<dyn Clock>) -> Self {
+        Self { records, clock }
+    }
+
+    /// One tick: every organisation. What fails for one is logged, does not stop the others, and is done at the next
+    /// tick. Gives the number of snapshots that were published.
+    pub async fn tick(&self) -> Result<usize, RollUpError> {
+        let mut published = 0;
+        for org in self.records.orgs().await? {
+            match self.roll_up(&org).await {
+                Ok(new) => published += usize::from(new),
+                Err(error) => {
+                    let error = describe(&error);
+                    tracing::error!(org.name = %org, error, "streams cannot be rolled up");
+                }
+            }
+        }
+        Ok(published)
+    }
+
+    /// Rolls up one organisation. `true` when a new snapshot was published.
+    pub async fn roll_up(&self, org: &OrgName) -> Result<bool, RollUpError> {
+        let Some(applied) = self.records.config(org).await? else { return Ok(false) };
+        let stream = StreamName::latest_indexed();
+        let now = self.clock.now();
+        for (shard, state) in (0..).zip(self.records.shards(org, &stream).await?) {
+            if state.is_dirty(now) {
+                self.recompute(org, &applied, &stream, shard, now).await?;
+            }
+        }
+        // Read again after all writes: what is published is at least as new as what this roll-up has computed.
+        let shards = self.records.shards(org, &stream).await?;
+        Ok(self.publish(org, &applied, vec![(stream, shards)], now).await?)
+    }
+
+    /// Recomputes the totals of one shard from its members.
+    async fn recompute(
+        &self,
+        org: &OrgName,
+        applied: &AppliedConfig,
+        stream: &StreamName,
+        shard: u16,
+        now: Timestamp,
+    ) -> Result<(), RollUpError> {
+        // The mark is read before the members: a writer that comes in between makes the shard dirty again.
+        let state = self.records.shard(org, stream, shard).await?;
+        let mut members = self.records.members(org, stream, shard).await?;
+        members.retain(|member| applied.config.registry(&member.image.registry).is_some());
+        for member in &mut members {
+            if member.next_change_at.is_some_and(|change| change <= now) {
+                self.rejudge(org, applied, stream, member, now).await?;
+            }
+        }
+        let totals: Totals = members.iter().collect();
+        self.records.put_totals(org, stream, shard, &state, &totals).await?;
+        Ok(())
+    }
+}
+
+/// The totals of a stream, and the sum of its shards' revisions, which grows with every change.
+fn sum(shards: &[ShardState]) -> (Totals, i64) {
+    let mut totals = Totals::default();
+    for shard in shards {
+        totals += &shard.totals;
+    }
+    (totals, shards.iter().map(|shard| shard.revision).sum())
+}

@@ -12,6 +12,8 @@ mod tests;
 
 pub use config::{CONFIG_LIMIT, ImageConfig, read_blob};
 
+use serde::{Deserialize, Serialize};
+
 use crate::digest::Digest;
 use crate::image::Platform;
 use crate::names::Tag;
@@ -79,7 +81,7 @@ pub enum ChildKind {
 }
 
 /// A layer of an image.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerDescriptor {
     /// Digest of the blob as it lies in the registry.
     pub digest: Digest,
@@ -92,7 +94,8 @@ pub struct LayerDescriptor {
 }
 
 /// Whether a layer can be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LayerKind {
     /// A tar archive, compressed or not: the first bytes tell how, because media types of Docker do not.
     Tar,

@@ -39,6 +39,22 @@ pub struct Distribution {
     pub pretty_name: String,
 }
 
+impl Distribution {
+    /// The release as advisories name it: `12` for Debian 12, `3.19` for Alpine 3.19.1, `edge` for Alpine's rolling
+    /// release; of other distributions `VERSION_ID` as it stands. `None` where no release is named, as in Debian testing.
+    pub fn advisory_release(&self) -> Option<String> {
+        let version = self.version_id.as_deref().unwrap_or_default();
+        let release = match self.id.as_str() {
+            // Snapshots of edge call themselves 3.19_alpha20230901.
+            "alpine" if version.contains('_') || self.pretty_name.ends_with(" edge") => "edge",
+            "alpine" => version.match_indices('.').nth(1).map_or(version, |(end, _)| version.get(..end).unwrap_or(version)),
+            "debian" => version.split('.').next().unwrap_or(version),
+            _ => version,
+        };
+        Some(release.to_owned()).filter(|release| !release.is_empty())
+    }
+}
+
 /// The source package that a binary package was built from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SourcePackage {
@@ -132,6 +148,26 @@ fn percent_encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn advisories_name_a_release_by_the_custom_of_its_distribution() {
+        for (id, version_id, pretty_name, release) in [
+            ("debian", Some("12"), "Debian GNU/Linux 12 (bookworm)", Some("12")),
+            ("debian", Some("12.5"), "", Some("12")),
+            ("debian", None, "Debian GNU/Linux trixie/sid", None),
+            ("alpine", Some("3.19.1"), "Alpine Linux v3.19", Some("3.19")),
+            ("alpine", Some("3.19"), "", Some("3.19")),
+            ("alpine", Some("3.19_alpha20230901"), "Alpine Linux edge", Some("edge")),
+            ("ubuntu", Some("22.04"), "Ubuntu 22.04.4 LTS", Some("22.04")),
+        ] {
+            let distribution = Distribution {
+                id: id.to_owned(),
+                version_id: version_id.map(str::to_owned),
+                pretty_name: pretty_name.to_owned(),
+            };
+            assert_eq!(distribution.advisory_release().as_deref(), release, "{distribution:?}");
+        }
+    }
 
     #[test]
     fn a_purl_names_distribution_and_architecture_and_encodes_the_version() {

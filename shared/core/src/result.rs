@@ -71,12 +71,22 @@ pub struct ImageResult {
     pub next_change_at: Option<Timestamp>,
     /// The version of the readers that made the inventory.
     pub reader_version: u32,
-    /// The advisories that it was matched against: family to content hash; empty when none were needed or there.
-    pub indexes: BTreeMap<String, Digest>,
+    /// The advisories that it needs: family to content hash of the index it was matched against, none where that was
+    /// missing.
+    pub indexes: BTreeMap<String, Option<Digest>>,
     /// [`crate::config::Config::judging_fingerprint`] of the configuration that judged it.
     pub judged_under: Digest,
     /// Object key of the [`Report`]; none for an image that failed.
     pub report: Option<String>,
+}
+
+impl ImageResult {
+    /// Whether matching and judging again would give the same: the advisories that it needs and the policies are
+    /// still those in force. `current` gives the content hash of the index of a family.
+    pub fn is_current(&self, current: impl Fn(&str) -> Option<Digest>, judging_fingerprint: Digest) -> bool {
+        self.judged_under == judging_fingerprint
+            && self.indexes.iter().all(|(family, hash)| current(family) == *hash)
+    }
 }
 
 /// The rows behind a result: an object of its own, because it is too large for a table item.

@@ -1,1 +1,11 @@
-//! Configuration, tracing, system ports, and the entries for queue messages, HTTP and schedules.
+//! What every process of Tidewatch is made of: the system's clock, randomness and sleep, logs, and the loop that turns
+//! queue messages into calls of a handler.
+//!
+//! Handlers are the same in every process; only what feeds them differs.
+
+pub mod environment;
+pub mod logs;
+pub mod messages;
+pub mod system;
+
+pub use messages::{HandlerError, MessageHandler};

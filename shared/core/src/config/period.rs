@@ -22,6 +22,13 @@ pub struct PeriodError(String);
 const UNITS: [(&str, u64); 5] = [("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
 
 impl Period {
+    /// The latest point in time that is a whole number of periods, at least one, after `start` and not after `now`.
+    pub fn latest_after(self, start: crate::Timestamp, now: crate::Timestamp) -> Option<crate::Timestamp> {
+        let passed = u64::try_from(now.duration_since(start).as_secs()).ok()?;
+        let whole = passed - passed % self.0;
+        start.checked_add(Duration::from_secs(whole)).ok().filter(|_| whole > 0)
+    }
+
     /// The length as a duration.
     pub const fn duration(self) -> Duration {
         Duration::from_secs(self.0)

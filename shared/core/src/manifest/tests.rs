@@ -32,16 +32,16 @@ fn image_with(config: &str, layers: &[&str]) -> Value {
     })
 }
 
-fn child_with(platform: Value, extra: Value) -> Value {
+fn child_with(platform: &Value, extra: &Value) -> Value {
     let mut child = descriptor(media_type::OCI_MANIFEST, "child");
-    child["platform"] = platform;
+    child["platform"] = platform.clone();
     for (key, value) in extra.as_object().unwrap() {
         child[key] = value.clone();
     }
     child
 }
 
-fn only_child(child: Value) -> ChildManifest {
+fn only_child(child: &Value) -> ChildManifest {
     match classified(&json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": [child]})) {
         Classified::Index(children) => children.into_iter().next().unwrap(),
         other => panic!("{other:?} is no index"),
@@ -174,12 +174,14 @@ fn layers_elsewhere_and_layers_of_no_known_type_are_marked() {
 
 #[test]
 fn children_of_an_index_carry_their_platform() {
-    let child =
-        only_child(child_with(json!({"os": "linux", "architecture": "arm64", "variant": "v8"}), json!({})));
+    let child = only_child(&child_with(
+        &json!({"os": "linux", "architecture": "arm64", "variant": "v8"}),
+        &json!({}),
+    ));
     assert_eq!((child.platform, child.kind), (Some(Platform::linux_arm64()), ChildKind::Image));
-    let bare = only_child(child_with(Value::Null, json!({})));
+    let bare = only_child(&child_with(&Value::Null, &json!({})));
     assert_eq!((bare.platform, bare.kind), (None, ChildKind::Image));
-    let strange = only_child(child_with(json!({"os": "li nux", "architecture": "a/b"}), json!({})));
+    let strange = only_child(&child_with(&json!({"os": "li nux", "architecture": "a/b"}), &json!({})));
     assert_eq!(strange.platform, None);
 }
 
@@ -188,24 +190,24 @@ fn an_attestation_child_names_the_image_that_it_is_about() {
     let unknown = json!({"os": "unknown", "architecture": "unknown"});
     let about = |kind: &str| {
         let annotations = json!({REFERENCE_TYPE: kind, REFERENCE_DIGEST: digest("subject").to_string()});
-        only_child(child_with(unknown.clone(), json!({"annotations": annotations})))
+        only_child(&child_with(&unknown, &json!({"annotations": annotations})))
     };
     let attestation = about("attestation-manifest");
     assert_eq!(attestation.kind, ChildKind::Attestation { subject: Some(digest("subject")) });
     assert_eq!(attestation.platform, None);
     assert!(matches!(about("something-newer").kind, ChildKind::Artifact { .. }));
-    assert!(matches!(only_child(child_with(unknown, json!({}))).kind, ChildKind::Artifact { .. }));
+    assert!(matches!(only_child(&child_with(&unknown, &json!({}))).kind, ChildKind::Artifact { .. }));
 }
 
 #[test]
 fn children_for_windows_other_indexes_and_artifacts_are_told_apart() {
-    let windows = only_child(child_with(json!({"os": "windows", "architecture": "amd64"}), json!({})));
+    let windows = only_child(&child_with(&json!({"os": "windows", "architecture": "amd64"}), &json!({})));
     assert_eq!(windows.kind, ChildKind::Windows);
-    let nested = only_child(child_with(Value::Null, json!({"mediaType": media_type::DOCKER_LIST})));
+    let nested = only_child(&child_with(&Value::Null, &json!({"mediaType": media_type::DOCKER_LIST})));
     assert_eq!(nested.kind, ChildKind::Index);
-    let typed = only_child(child_with(Value::Null, json!({"artifactType": "application/vnd.example"})));
+    let typed = only_child(&child_with(&Value::Null, &json!({"artifactType": "application/vnd.example"})));
     assert!(matches!(typed.kind, ChildKind::Artifact { .. }));
-    let schema_1 = only_child(child_with(Value::Null, json!({"mediaType": media_type::DOCKER_SCHEMA_1})));
+    let schema_1 = only_child(&child_with(&Value::Null, &json!({"mediaType": media_type::DOCKER_SCHEMA_1})));
     assert!(matches!(schema_1.kind, ChildKind::Artifact { .. }));
 }
 

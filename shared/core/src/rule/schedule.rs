@@ -106,19 +106,18 @@ impl Timetable {
 }
 
 impl Schedule {
-    /// The start that is due at `now`, when the last one was `last`: the latest time after `last` that is not after
-    /// `now`. Times that were missed fold into one. A schedule that has never started (`last` is `None`) begins at
-    /// once when it is a period; a cron expression begins to count at `now`.
-    pub fn due(&self, last: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
-        match (self, last) {
-            (Self::Manual, _) | (Self::Cron(_), None) => None,
-            (Self::Every(_), None) => Some(now),
-            (Self::Every(period), Some(last)) => {
-                let next = last.checked_add(period.duration()).ok()?;
-                (next <= now).then_some(now)
-            }
-            (Self::Cron(timetable), Some(last)) => {
-                let mut due = timetable.next_after(last).filter(|next| *next <= now)?;
+    /// The start that is due at `now`: the latest time of the schedule after `last`, the last start, that is not after
+    /// `now`. Times that were missed fold into one. A schedule that has never started counts from `applied_at`, the
+    /// time it was put in force; a period starts right then. Two evaluators at the same time get the same answer.
+    pub fn due(&self, last: Option<Timestamp>, applied_at: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Manual => None,
+            Self::Every(period) => match last {
+                None => (applied_at <= now).then_some(applied_at),
+                Some(last) => period.latest_after(last, now),
+            },
+            Self::Cron(timetable) => {
+                let mut due = timetable.next_after(last.unwrap_or(applied_at)).filter(|next| *next <= now)?;
                 while let Some(next) = timetable.next_after(due).filter(|next| *next <= now) {
                     due = next;
                 }
@@ -184,6 +183,8 @@ impl From<Schedule> for ScheduleForm {
 mod tests {
     use super::*;
 
+    const NEVER: Timestamp = Timestamp::UNIX_EPOCH;
+
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
     }
@@ -196,29 +197,32 @@ mod tests {
     fn a_cron_schedule_starts_at_its_time_in_its_time_zone() {
         let nightly = schedule(r#"{"cron": "0 2 * * *", "timezone": "Asia/Tokyo"}"#);
         let last = Some(at("2026-03-01T00:00:00Z"));
-        assert_eq!(nightly.due(last, at("2026-03-01T16:59:59Z")), None);
-        assert_eq!(nightly.due(last, at("2026-03-01T17:00:00Z")), Some(at("2026-03-01T17:00:00Z")));
+        assert_eq!(nightly.due(last, NEVER, at("2026-03-01T16:59:59Z")), None);
+        assert_eq!(nightly.due(last, NEVER, at("2026-03-01T17:00:00Z")), Some(at("2026-03-01T17:00:00Z")));
     }
 
     #[test]
     fn missed_times_fold_into_one_start() {
         let hourly = schedule(r#"{"cron": "0 * * * *"}"#);
         let last = Some(at("2026-03-01T00:00:00Z"));
-        assert_eq!(hourly.due(last, at("2026-03-01T05:30:00Z")), Some(at("2026-03-01T05:00:00Z")));
+        assert_eq!(hourly.due(last, NEVER, at("2026-03-01T05:30:00Z")), Some(at("2026-03-01T05:00:00Z")));
     }
 
     #[test]
     fn a_period_starts_at_once_and_then_after_each_period() {
         let every = schedule(r#"{"every": "6h"}"#);
-        let now = at("2026-03-01T00:00:00Z");
-        assert_eq!(every.due(None, now), Some(now));
-        assert_eq!(every.due(Some(now), at("2026-03-01T05:59:59Z")), None);
-        assert!(every.due(Some(now), at("2026-03-01T06:00:00Z")).is_some());
+        let applied = at("2026-03-01T00:00:00Z");
+        assert_eq!(every.due(None, applied, at("2026-03-01T00:00:30Z")), Some(applied));
+        assert_eq!(every.due(Some(applied), applied, at("2026-03-01T05:59:59Z")), None);
+        assert_eq!(
+            every.due(Some(applied), applied, at("2026-03-01T13:00:00Z")),
+            Some(at("2026-03-01T12:00:00Z"))
+        );
     }
 
     #[test]
     fn a_manual_schedule_never_starts_by_itself() {
-        assert_eq!(schedule(r#""manual""#).due(None, at("2026-03-01T00:00:00Z")), None);
+        assert_eq!(schedule(r#""manual""#).due(None, NEVER, at("2026-03-01T00:00:00Z")), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::SHARDS;
-use crate::image::{Image, Platform};
+use crate::image::Image;
 use crate::names::{PolicyId, RegistryId, RepositoryName, Tag};
 use crate::policy::Outcome;
 use crate::result::ResultState;
@@ -19,6 +19,10 @@ pub struct Member {
     pub image: Image,
     /// The tag by which it was found.
     pub tag: Tag,
+    /// When that tag was first seen to point to it.
+    pub seen_at: Timestamp,
+    /// When it was made, as far as that is known.
+    pub created_at: Option<Timestamp>,
     /// How far it could be scanned.
     pub state: ResultState,
     /// Its vulnerabilities by severity.
@@ -57,9 +61,9 @@ pub fn shard_of(registry: &RegistryId, repository: &RepositoryName) -> u16 {
 }
 
 impl Member {
-    /// The platform of the image.
-    pub const fn platform(&self) -> &Platform {
-        &self.image.platform
+    /// What decides whether this member replaces another, with the result of this `revision`.
+    pub fn version(&self, revision: i64) -> SlotVersion {
+        SlotVersion::new(self.seen_at, self.created_at, &self.image.digest, revision)
     }
 }
 

@@ -1,0 +1,175 @@
+//! One listing: of the repositories of a registry, or of the tags of one repository.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
+use tidewatch_core::config::RuleConfig;
+use tidewatch_core::image::{Image, ManifestReference};
+use tidewatch_core::manifest::is_artifact_tag;
+use tidewatch_core::names::{RepositoryName, Tag};
+use tidewatch_core::ports::Registry;
+use tidewatch_core::ports::registry::RegistryError;
+use tidewatch_core::rule::select;
+use tidewatch_core::work::{ListingMessage, Priority, Work};
+use tidewatch_store::records::{
+    AppliedConfig, CurrentAdvisories, Enqueued, ListingProgress, ListingState, TagRecord, TaggedImage,
+};
+
+use crate::{ResolveError, ResolveImages, images};
+
+/// How many tags of a repository are resolved at the same time.
+const TAGS_AT_ONCE: usize = 8;
+
+pub(crate) struct Listing<'a> {
+    pub(crate) resolver: &'a ResolveImages,
+    pub(crate) registry: &'a dyn Registry,
+    pub(crate) message: &'a ListingMessage,
+    pub(crate) rule: &'a RuleConfig,
+    pub(crate) applied: &'a AppliedConfig,
+}
+
+/// What became of one chosen tag.
+struct Resolved {
+    /// Images that got a work row.
+    queued: u64,
+    /// Whether the tag has no image to scan.
+    skipped: bool,
+}
+
+impl Listing<'_> {
+    /// Lists the repositories of the registry, and sends for the tags of each that the rule could match.
+    pub(crate) async fn repositories(&self) -> Result<ListingProgress, ResolveError> {
+        let mut progress = ListingProgress::queued(self.message.registry.clone(), None);
+        let mut cursor: Option<String> = None;
+        loop {
+            let page = self.registry.repositories(cursor.as_deref()).await?;
+            progress.listed += page.entries.len() as u64;
+            let wanted: Vec<RepositoryName> =
+                page.entries.into_iter().filter(|repository| self.may_match(repository)).collect();
+            progress.selected += wanted.len() as u64;
+            self.resolver.send_for(self.message, &wanted).await?;
+            match page.next {
+                Some(next) => cursor = Some(next),
+                None => break,
+            }
+        }
+        progress.state = ListingState::Done;
+        Ok(progress)
+    }
+
+    fn may_match(&self, repository: &RepositoryName) -> bool {
+        self.rule.include.is_empty()
+            || self.rule.include.iter().any(|pattern| pattern.may_match_repository(repository))
+    }
+
+    /// Lists the tags of a repository, and queues the images behind those that the rule chooses.
+    pub(crate) async fn tags(&self, repository: &RepositoryName) -> Result<ListingProgress, ResolveError> {
+        let mut progress = ListingProgress::queued(self.message.registry.clone(), Some(repository.clone()));
+        let records = &self.resolver.records;
+        let known = records.tags(&self.message.org, &self.message.registry, repository).await?;
+        let known: BTreeMap<&Tag, &TagRecord> = known.iter().map(|record| (&record.tag, record)).collect();
+        let advisories = records.current_advisories().await?;
+        let now = self.resolver.clock.now();
+        let mut cursor: Option<String> = None;
+        loop {
+            let page = self.registry.tags(repository, cursor.as_deref()).await?;
+            progress.listed += page.entries.len() as u64;
+            let chosen: Vec<Tag> = page
+                .entries
+                .into_iter()
+                .filter(|tag| !is_artifact_tag(tag) && select(self.rule, repository, tag).is_selected())
+                .collect();
+            progress.selected += chosen.len() as u64;
+            let resolved: Vec<Resolved> = futures::stream::iter(chosen)
+                .map(|tag| {
+                    let known = known.get(&tag).copied();
+                    self.tag(repository, tag, known, &advisories, now)
+                })
+                .buffer_unordered(TAGS_AT_ONCE)
+                .try_collect()
+                .await?;
+            progress.queued += resolved.iter().map(|resolved| resolved.queued).sum::<u64>();
+            progress.skipped += resolved.iter().filter(|resolved| resolved.skipped).count() as u64;
+            match page.next {
+                Some(next) => cursor = Some(next),
+                None => break,
+            }
+        }
+        progress.state = ListingState::Done;
+        Ok(progress)
+    }
+
+    /// Resolves one tag, queues what needs work, and only then records the tag: a crash in between does it again.
+    async fn tag(
+        &self,
+        repository: &RepositoryName,
+        tag: Tag,
+        known: Option<&TagRecord>,
+        advisories: &CurrentAdvisories,
+        now: Timestamp,
+    ) -> Result<Resolved, ResolveError> {
+        let digest = match self.registry.resolve(repository, &tag).await {
+            Ok(digest) => digest,
+            // The tag was deleted since it was listed.
+            Err(RegistryError::NotFound { .. }) => return Ok(Resolved { queued: 0, skipped: true }),
+            Err(error) => return Err(error.into()),
+        };
+        let unchanged = known.filter(|known| known.digest == digest);
+        let record = match unchanged {
+            Some(known) => known.clone(),
+            None => {
+                let reference = ManifestReference::Digest(digest);
+                let (id, config) = (&self.message.registry, &self.applied.config);
+                let found = images::behind(self.registry, id, repository, &reference, config).await?;
+                TagRecord { tag, digest, images: found.images, skipped: found.skipped, seen_at: now }
+            }
+        };
+        let mut queued = 0;
+        for image in &record.images {
+            queued += u64::from(self.queue(repository, &record, image, unchanged.is_none(), advisories).await?);
+        }
+        if unchanged.is_none() {
+            let (org, registry) = (&self.message.org, &self.message.registry);
+            self.resolver.records.put_tag(org, registry, repository, &record).await?;
+        }
+        Ok(Resolved { queued, skipped: record.images.is_empty() })
+    }
+
+    /// Queues an image when its tag is new or has moved, or its result is none or out of date.
+    async fn queue(
+        &self,
+        repository: &RepositoryName,
+        record: &TagRecord,
+        image: &TaggedImage,
+        moved: bool,
+        advisories: &CurrentAdvisories,
+    ) -> Result<bool, ResolveError> {
+        let (records, org) = (&self.resolver.records, &self.message.org);
+        let stored = records.result(org, &image.digest, &image.platform).await?;
+        let judging = self.applied.config.judging_fingerprint();
+        let current = |stored: &tidewatch_store::records::StoredResult| {
+            stored.result.is_current(|family| advisories.hash(family), judging)
+        };
+        let priority = match &stored {
+            None => Priority::New,
+            Some(_) if moved => Priority::New,
+            Some(stored) if !current(stored) => Priority::Stale,
+            Some(_) => return Ok(false),
+        };
+        let work = Work {
+            image: Image {
+                registry: self.message.registry.clone(),
+                repository: repository.clone(),
+                digest: image.digest,
+                platform: image.platform.clone(),
+            },
+            tag: record.tag.clone(),
+            seen_at: record.seen_at,
+            counted: image.counted,
+            priority,
+            run: self.message.run.clone(),
+        };
+        Ok(records.enqueue(org, &work, self.resolver.clock.now()).await? == Enqueued::New)
+    }
+}

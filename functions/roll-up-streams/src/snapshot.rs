@@ -1,0 +1,74 @@
+//! Makes the snapshot of an organisation from the totals of its streams, and publishes it.
+
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use jiff::Timestamp;
+use tidewatch_core::Digest;
+use tidewatch_core::names::{OrgName, StreamName};
+use tidewatch_core::stream::{StreamTotals, render};
+use tidewatch_store::records::{AppliedConfig, ShardState, Snapshot};
+
+use crate::{RollUpError, RollUpStreams, sum};
+
+/// The largest compressed snapshot: a table item holds 400 KB.
+const MOST_BYTES: usize = 300 * 1024;
+
+/// The snapshot could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// It could not be compressed.
+    #[error("failed to compress the metrics")]
+    Compression(#[source] std::io::Error),
+    /// It is too large; the one before stays published.
+    #[error("failed to publish metrics of {bytes} bytes compressed: at most {MOST_BYTES} fit")]
+    TooLarge {
+        /// Its compressed size.
+        bytes: usize,
+    },
+}
+
+impl RollUpStreams {
+    /// Publishes a snapshot of these streams, or notes that the published one is still right.
+    pub(crate) async fn publish(
+        &self,
+        org: &OrgName,
+        applied: &AppliedConfig,
+        streams: Vec<(StreamName, Vec<ShardState>)>,
+        now: Timestamp,
+    ) -> Result<bool, RollUpError> {
+        let mut number = 0;
+        let mut totals = Vec::with_capacity(streams.len());
+        for (name, shards) in streams {
+            let (sum, revisions) = sum(&shards);
+            number += revisions;
+            totals.push(StreamTotals { name, totals: sum });
+        }
+        if let Some(published) = self.records.snapshot(org).await?
+            && (published.config_version, published.number) == (applied.version, number)
+        {
+            self.records.confirm_snapshot(org, &published, now).await?;
+            return Ok(false);
+        }
+        let policies: Vec<_> = applied
+            .config
+            .policy_set()
+            .names()
+            .map(|(id, display_name)| (id.clone(), display_name.to_owned()))
+            .collect();
+        let snapshot = make(&render(&totals, &policies), applied.version, number, now)?;
+        Ok(self.records.publish_snapshot(org, &snapshot).await?)
+    }
+}
+
+fn make(text: &str, config_version: i64, number: i64, now: Timestamp) -> Result<Snapshot, SnapshotError> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text.as_bytes()).map_err(SnapshotError::Compression)?;
+    let body = encoder.finish().map_err(SnapshotError::Compression)?;
+    if body.len() > MOST_BYTES {
+        return Err(SnapshotError::TooLarge { bytes: body.len() });
+    }
+    let (length, digest) = (text.len() as u64, Digest::of(text.as_bytes()));
+    Ok(Snapshot { config_version, number, body, length, digest, made_at: now, checked_at: now })
+}

@@ -1,0 +1,82 @@
+//! The advisory indexes as open files: fetched once per content hash into a folder, and kept open.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use tidewatch_advisories::{Index, IndexSet, families_for};
+use tidewatch_core::Digest;
+use tidewatch_inventory::ImageInventory;
+use tidewatch_store::records::{CurrentAdvisories, RecordError, Records};
+
+use crate::ScanError;
+
+/// Opens the indexes that images need.
+#[derive(Debug)]
+pub struct AdvisoryIndexes {
+    folder: PathBuf,
+    /// Family to the index that was opened last.
+    opened: Mutex<BTreeMap<&'static str, (Digest, Arc<Index>)>>,
+    /// One index is fetched at a time, so that a hundred workers that need it fetch it once.
+    fetching: tokio::sync::Mutex<()>,
+}
+
+impl AdvisoryIndexes {
+    /// Indexes that are kept in `folder`, which is made when it is not there.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into(), opened: Mutex::default(), fetching: tokio::sync::Mutex::default() }
+    }
+
+    /// The indexes of the families that the packages of `inventory` need, as far as `current` has them.
+    pub async fn open(
+        &self,
+        records: &Records,
+        inventory: &ImageInventory,
+        current: &CurrentAdvisories,
+    ) -> Result<IndexSet, ScanError> {
+        let mut indexes = IndexSet::default();
+        for family in families_for(inventory.distribution.as_ref(), &inventory.packages) {
+            if let Some(hash) = current.hash(family) {
+                indexes.insert(self.index(records, family, &hash).await?);
+            }
+        }
+        Ok(indexes)
+    }
+
+    async fn index(&self, records: &Records, family: &'static str, hash: &Digest) -> Result<Arc<Index>, ScanError> {
+        if let Some(index) = self.opened(family, hash) {
+            return Ok(index);
+        }
+        let _one_at_a_time = self.fetching.lock().await;
+        if let Some(index) = self.opened(family, hash) {
+            return Ok(index);
+        }
+        let path = self.folder.join(format!("{family}-{}.redb", hash.hex()));
+        if !path.exists() {
+            let missing =
+                || RecordError::Corrupt { place: format!("{family} {hash}"), reason: "the index is not there".to_owned() };
+            let file = records.advisory_index(family, hash).await?.ok_or_else(missing)?;
+            keep(&self.folder, &path, &file).map_err(ScanError::IndexFolder)?;
+        }
+        let index = Arc::new(Index::open(&path)?);
+        self.lock().insert(family, (*hash, Arc::clone(&index)));
+        Ok(index)
+    }
+
+    fn opened(&self, family: &str, hash: &Digest) -> Option<Arc<Index>> {
+        self.lock().get(family).filter(|(opened, _)| opened == hash).map(|(_, index)| Arc::clone(index))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, (Digest, Arc<Index>)>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes the file under another name first: what stands under its own name is whole.
+fn keep(folder: &Path, path: &Path, file: &Bytes) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let half = path.with_extension("part");
+    std::fs::write(&half, file)?;
+    std::fs::rename(half, path)
+}

@@ -1,0 +1,73 @@
+//! The configuration of an organisation: immutable objects, and one item that points to the one in force.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tidewatch_core::Digest;
+use tidewatch_core::config::Config;
+use tidewatch_core::names::OrgName;
+use tidewatch_core::ports::table::{Condition, Item, Query, Write};
+
+use super::{RecordError, Records, corrupt, encode, keys, unless_condition_failed};
+
+/// A configuration in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppliedConfig {
+    /// The configuration.
+    pub config: Config,
+    /// Counts the configurations of the organisation, from 1.
+    pub version: i64,
+    /// When it was put in force.
+    pub applied_at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Pointer {
+    version: i64,
+    object: String,
+    applied_at: Timestamp,
+}
+
+impl Records {
+    /// The names of all organisations, sorted.
+    pub async fn orgs(&self) -> Result<Vec<OrgName>, RecordError> {
+        let items = self.all(Query::prefix(keys::ORGS, "")).await?;
+        let name = |item: Item| item.key.sort.parse().map_err(|error| corrupt(item.key.sort.clone(), error));
+        items.into_iter().map(name).collect()
+    }
+
+    /// The configuration in force; `None` for an organisation that is not there.
+    pub async fn config(&self, org: &OrgName) -> Result<Option<AppliedConfig>, RecordError> {
+        let Some(pointer) = self.record::<Pointer>(&keys::configuration(org)).await? else {
+            return Ok(None);
+        };
+        let place = || pointer.object.clone();
+        let object = self.objects.get(&pointer.object).await?.ok_or_else(|| corrupt(place(), "it is not there"))?;
+        let config = serde_json::from_slice(&object).map_err(|error| corrupt(place(), error))?;
+        Ok(Some(AppliedConfig { config, version: pointer.version, applied_at: pointer.applied_at }))
+    }
+
+    /// Puts `config` in force, planned against version `planned_against` (`None`: there was no configuration).
+    /// Gives the new version, or [`RecordError::Changed`] when somebody else applied one in between.
+    pub async fn apply_config(
+        &self,
+        config: &Config,
+        planned_against: Option<i64>,
+        now: Timestamp,
+    ) -> Result<i64, RecordError> {
+        let version = planned_against.unwrap_or(0) + 1;
+        let content = serde_json::to_vec(config).map_err(|error| corrupt("configuration".to_owned(), error))?;
+        let object = keys::object::configuration(&config.org, version, &Digest::of(&content));
+        self.objects.put(&object, Bytes::from(content)).await?;
+        let pointer = Pointer { version, object, applied_at: now };
+        let pointer = encode(keys::configuration(&config.org), &pointer)?.with("version", version);
+        let unchanged = planned_against
+            .map_or(Condition::ItemAbsent, |version| Condition::Equal("version".to_owned(), version.into()));
+        let entry = Item::new(keys::org_entry(&config.org)).with("v", super::ITEM_VERSION);
+        let writes = vec![Write::Put(pointer, unchanged), Write::Put(entry, Condition::Always)];
+        unless_condition_failed(self.transact(writes).await)?
+            .map(|()| version)
+            .ok_or_else(|| RecordError::Changed { what: format!("the configuration of {}", config.org) })
+    }
+}
+

@@ -1,0 +1,104 @@
+//! Images: what is known of their manifests, their results, and the rows behind a result.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tidewatch_core::Digest;
+use tidewatch_core::image::Platform;
+use tidewatch_core::manifest::LayerDescriptor;
+use tidewatch_core::names::OrgName;
+use tidewatch_core::ports::table::Condition;
+use tidewatch_core::result::{ImageResult, Report};
+
+use super::{RecordError, Records, corrupt, decode, encode, keys, unless_condition_failed};
+
+/// What a rescan needs of an image's manifest and configuration, so that it asks no registry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageManifest {
+    /// The layers, base first.
+    pub layers: Vec<LayerDescriptor>,
+    /// When the image was made, by its configuration.
+    pub created_at: Option<Timestamp>,
+}
+
+/// A result as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredResult {
+    /// The result.
+    pub result: ImageResult,
+    /// Counts the results of the image, from 1.
+    pub revision: i64,
+}
+
+impl Records {
+    /// What is known of the manifest `digest`.
+    pub async fn image_manifest(&self, org: &OrgName, digest: &Digest) -> Result<Option<ImageManifest>, RecordError> {
+        self.object(&keys::object::image_manifest(org, digest)).await
+    }
+
+    /// Keeps what is known of the manifest `digest`.
+    pub async fn put_image_manifest(
+        &self,
+        org: &OrgName,
+        digest: &Digest,
+        manifest: &ImageManifest,
+    ) -> Result<(), RecordError> {
+        self.put_object(&keys::object::image_manifest(org, digest), manifest).await
+    }
+
+    /// The result of an image.
+    pub async fn result(
+        &self,
+        org: &OrgName,
+        digest: &Digest,
+        platform: &Platform,
+    ) -> Result<Option<StoredResult>, RecordError> {
+        let Some(item) = self.table.get(&keys::result(org, digest, platform)).await? else { return Ok(None) };
+        Ok(Some(StoredResult { result: decode(&item)?, revision: item.number("revision").unwrap_or(0) }))
+    }
+
+    /// Stores a result that was computed when the stored one had `revision` (0: there was none). Gives the new
+    /// revision, or [`RecordError::Changed`].
+    pub async fn put_result(
+        &self,
+        org: &OrgName,
+        digest: &Digest,
+        platform: &Platform,
+        result: &ImageResult,
+        revision: i64,
+    ) -> Result<i64, RecordError> {
+        let unchanged = match revision {
+            0 => Condition::ItemAbsent,
+            revision => Condition::Equal("revision".to_owned(), revision.into()),
+        };
+        let item = encode(keys::result(org, digest, platform), result)?.with("revision", revision + 1);
+        unless_condition_failed(self.table.put(item, unchanged).await)?
+            .map(|()| revision + 1)
+            .ok_or_else(|| RecordError::Changed { what: format!("the result of {digest} ({platform})") })
+    }
+
+    /// Stores the rows behind a result, and gives the object key.
+    pub async fn put_report(&self, org: &OrgName, report: &Report) -> Result<String, RecordError> {
+        let content = serde_json::to_vec(report).map_err(|error| corrupt("report".to_owned(), error))?;
+        let key = keys::object::report(org, &Digest::of(&content));
+        self.objects.put(&key, Bytes::from(content)).await?;
+        Ok(key)
+    }
+
+    /// The rows behind a result, by the key that the result holds.
+    pub async fn report(&self, key: &str) -> Result<Option<Report>, RecordError> {
+        self.object(key).await
+    }
+
+    /// An object that holds JSON.
+    pub(super) async fn object<T: serde::de::DeserializeOwned>(&self, key: &str) -> Result<Option<T>, RecordError> {
+        let decode = |bytes: Bytes| serde_json::from_slice(&bytes).map_err(|error| corrupt(key.to_owned(), error));
+        self.objects.get(key).await?.map(decode).transpose()
+    }
+
+    /// Stores an object that holds JSON.
+    pub(super) async fn put_object<T: Serialize + Sync>(&self, key: &str, value: &T) -> Result<(), RecordError> {
+        let content = serde_json::to_vec(value).map_err(|error| corrupt(key.to_owned(), error))?;
+        Ok(self.objects.put(key, Bytes::from(content)).await?)
+    }
+}

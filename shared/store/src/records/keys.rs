@@ -1,0 +1,168 @@
+//! The keys of all items and objects. docs/ARCHITECTURE.md has the same as a table with the access patterns.
+
+use jiff::Timestamp;
+use tidewatch_core::Digest;
+use tidewatch_core::image::{Image, Platform};
+use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId, StreamName, Tag};
+use tidewatch_core::ports::table::Key;
+use tidewatch_core::work::{Priority, RunId, Work};
+
+/// Into how many partitions the due work of a registry is spread.
+pub(super) const DUE_BUCKETS: u64 = 4;
+
+pub(super) const ORGS: &str = "ORGS";
+pub(super) const LISTING: &str = "LISTING#";
+pub(super) const MEMBER: &str = "MEMBER#";
+pub(super) const TAG: &str = "TAG#";
+pub(super) const TOKEN: &str = "TOKEN#";
+pub(super) const WAIT: &str = "WAIT#";
+
+pub(super) fn org(org: &OrgName) -> String {
+    format!("ORG#{org}")
+}
+
+pub(super) fn org_entry(name: &OrgName) -> Key {
+    Key::new(ORGS, name.as_str())
+}
+
+pub(super) fn configuration(name: &OrgName) -> Key {
+    Key::new(org(name), "CONFIG")
+}
+
+pub(super) fn snapshot(name: &OrgName) -> Key {
+    Key::new(org(name), "SNAPSHOT")
+}
+
+pub(super) fn rule(name: &OrgName, rule: &RuleId) -> Key {
+    Key::new(org(name), format!("RULE#{rule}"))
+}
+
+pub(super) fn org_token(name: &OrgName, id: &str) -> Key {
+    Key::new(org(name), format!("{TOKEN}{id}"))
+}
+
+pub(super) fn token(id: &str) -> Key {
+    Key::new(format!("{TOKEN}{id}"), "TOKEN")
+}
+
+pub(super) fn runs(org: &OrgName, rule: &RuleId) -> String {
+    format!("RUN#{org}#{rule}")
+}
+
+pub(super) fn listings(org: &OrgName, run: &RunId) -> String {
+    format!("RUN#{org}#{}#{}", run.rule, run.run)
+}
+
+pub(super) fn listing(org: &OrgName, run: &RunId, registry: &RegistryId, repository: Option<&RepositoryName>) -> Key {
+    let place = repository.map_or_else(|| registry.to_string(), |repository| format!("{registry}/{repository}"));
+    Key::new(listings(org, run), format!("{LISTING}{place}"))
+}
+
+pub(super) fn due_partition(org: &OrgName, registry: &RegistryId, bucket: u64) -> String {
+    format!("DUE#{org}#{registry}#{bucket}")
+}
+
+pub(super) fn due_priority(priority: Priority) -> String {
+    format!("{}#", priority.digit())
+}
+
+pub(super) fn due(org: &OrgName, work: &Work, due_at: Timestamp) -> Key {
+    let image = &work.image;
+    let sort = format!(
+        "{}{:015}#{}#{}#{}",
+        due_priority(work.priority),
+        due_at.as_millisecond().max(0),
+        image.digest.hex(),
+        image.platform,
+        image.repository
+    );
+    Key::new(due_partition(org, &image.registry, image.digest.spread() % DUE_BUCKETS), sort)
+}
+
+fn image_partition(org: &OrgName, digest: &Digest, platform: &Platform) -> String {
+    format!("IMAGE#{org}#{}#{platform}", digest.hex())
+}
+
+pub(super) fn result(org: &OrgName, digest: &Digest, platform: &Platform) -> Key {
+    Key::new(image_partition(org, digest, platform), "RESULT")
+}
+
+pub(super) fn work(org: &OrgName, image: &Image) -> Key {
+    let sort = format!("WORK#{}/{}", image.registry, image.repository);
+    Key::new(image_partition(org, &image.digest, &image.platform), sort)
+}
+
+fn layer_partition(org: &OrgName, digest: &Digest) -> String {
+    format!("LAYER#{org}#{}", digest.hex())
+}
+
+pub(super) fn layer_lease(org: &OrgName, digest: &Digest) -> Key {
+    Key::new(layer_partition(org, digest), "LEASE")
+}
+
+pub(super) fn layer_inventory(org: &OrgName, digest: &Digest, reader_version: u32) -> Key {
+    Key::new(layer_partition(org, digest), format!("INVENTORY#{reader_version}"))
+}
+
+pub(super) fn layer_waiters(org: &OrgName, digest: &Digest) -> String {
+    layer_partition(org, digest)
+}
+
+pub(super) fn layer_waiter(org: &OrgName, digest: &Digest, image: &Image) -> Key {
+    let sort =
+        format!("{WAIT}{}#{}#{}/{}", image.digest.hex(), image.platform, image.registry, image.repository);
+    Key::new(layer_partition(org, digest), sort)
+}
+
+pub(super) fn repositories(org: &OrgName) -> String {
+    format!("REPOS#{org}")
+}
+
+pub(super) fn repository(org: &OrgName, registry: &RegistryId, repository: &RepositoryName) -> String {
+    format!("REPO#{org}#{registry}/{repository}")
+}
+
+pub(super) fn tag(org: &OrgName, registry: &RegistryId, name: &RepositoryName, tag: &Tag) -> Key {
+    Key::new(repository(org, registry, name), format!("{TAG}{tag}"))
+}
+
+pub(super) fn shard_partition(org: &OrgName, stream: &StreamName, shard: u16) -> String {
+    format!("STREAM#{org}#{stream}#{shard}")
+}
+
+pub(super) fn member(org: &OrgName, stream: &StreamName, image: &Image) -> Key {
+    let shard = tidewatch_core::stream::shard_of(&image.registry, &image.repository);
+    Key::new(shard_partition(org, stream, shard), format!("{MEMBER}{}/{}", image.registry, image.repository))
+}
+
+pub(super) fn shard_totals(org: &OrgName, stream: &StreamName, shard: u16) -> Key {
+    Key::new(shard_partition(org, stream, shard), "TOTALS")
+}
+
+/// Objects.
+pub(super) mod object {
+    use tidewatch_core::Digest;
+    use tidewatch_core::names::OrgName;
+
+    pub(in crate::records) const CURRENT_ADVISORIES: &str = "advisories/current.json";
+
+    pub(in crate::records) fn advisory_index(family: &str, hash: &Digest) -> String {
+        format!("advisories/{family}-{}.redb", hash.hex())
+    }
+
+    pub(in crate::records) fn configuration(org: &OrgName, version: i64, content: &Digest) -> String {
+        format!("configurations/{org}/{version:08}-{}.json", content.hex())
+    }
+
+    pub(in crate::records) fn image_manifest(org: &OrgName, digest: &Digest) -> String {
+        format!("images/{org}/{}.json", digest.hex())
+    }
+
+    pub(in crate::records) fn layer_inventory(org: &OrgName, digest: &Digest, reader_version: u32) -> String {
+        format!("layers/{org}/{}/{reader_version}.json", digest.hex())
+    }
+
+    pub(in crate::records) fn report(org: &OrgName, content: &Digest) -> String {
+        format!("reports/{org}/{}.json", content.hex())
+    }
+}

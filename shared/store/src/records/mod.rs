@@ -1,0 +1,170 @@
+//! What Tidewatch keeps: typed records over the table and object storage, one file for each kind.
+//!
+//! Every item carries its schema version in `v`, and its content as JSON in `data`, beside the attributes that
+//! conditions look at. Writers obey the roll-up protocol (see [`streams`](self)): rows first, then the mark.
+//! All keys are made in one place, listed with their access patterns in docs/ARCHITECTURE.md.
+
+mod advisories;
+mod configuration;
+mod images;
+mod keys;
+mod layers;
+mod repositories;
+mod rules;
+mod snapshots;
+mod streams;
+mod tokens;
+mod work;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tidewatch_core::ports::objects::ObjectsError;
+use tidewatch_core::ports::table::{Item, Key, Query, TableError, Write};
+use tidewatch_core::ports::{Objects, Sleeper, Table};
+use tidewatch_core::{Retry, Retryable};
+
+pub use advisories::{AdvisoryFamily, CurrentAdvisories};
+pub use configuration::AppliedConfig;
+pub use images::{ImageManifest, StoredResult};
+pub use layers::{Lease, LeaseOutcome};
+pub use repositories::{TagRecord, TaggedImage};
+pub use rules::{ListingProgress, ListingState, Run, RuleState, RunTrigger};
+pub use snapshots::Snapshot;
+pub use streams::ShardState;
+pub use work::{DueWork, Enqueued, PendingWork};
+
+/// The version of the items that this code writes.
+const ITEM_VERSION: i64 = 1;
+
+/// How often a transaction is tried again after a conflict, and the first pause, which doubles.
+const CONFLICT_TRIES: u32 = 6;
+const CONFLICT_PAUSE: Duration = Duration::from_millis(20);
+
+/// Reads and writes the records of all organisations.
+#[derive(Clone)]
+pub struct Records {
+    table: Arc<dyn Table>,
+    objects: Arc<dyn Objects>,
+    sleeper: Arc<dyn Sleeper>,
+}
+
+/// A record could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The table did not do it.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// Object storage did not do it.
+    #[error(transparent)]
+    Objects(#[from] ObjectsError),
+    /// An item or object does not hold what it should.
+    #[error("failed to read the record {place}: {reason}")]
+    Corrupt {
+        /// Key of the item or object.
+        place: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Somebody else has written what this write was computed from. Compute it again.
+    #[error("failed to write {what}: it has changed in the meantime")]
+    Changed {
+        /// What was to be written.
+        what: String,
+    },
+}
+
+impl Retryable for RecordError {
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Table(error) => error.retry(),
+            Self::Objects(error) => error.retry(),
+            Self::Corrupt { .. } => Retry::Never,
+            Self::Changed { .. } => Retry::Again,
+        }
+    }
+}
+
+impl Records {
+    /// Records in `table` and `objects`; `sleeper` is for the pauses between tries of a transaction in conflict.
+    pub fn new(table: Arc<dyn Table>, objects: Arc<dyn Objects>, sleeper: Arc<dyn Sleeper>) -> Self {
+        Self { table, objects, sleeper }
+    }
+
+    /// A transaction that is tried again after conflicts with other transactions.
+    async fn transact(&self, writes: Vec<Write>) -> Result<(), TableError> {
+        let mut pause = CONFLICT_PAUSE;
+        for _ in 1..CONFLICT_TRIES {
+            match self.table.transact(writes.clone()).await {
+                Err(TableError::TransactionConflict) => self.sleeper.sleep(pause).await,
+                done => return done,
+            }
+            pause *= 2;
+        }
+        self.table.transact(writes).await
+    }
+
+    /// The record at `key`.
+    async fn record<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, RecordError> {
+        self.table.get(key).await?.map(|item| decode(&item)).transpose()
+    }
+
+    /// Every item of a query, page by page. Only for partitions with a bound on their size.
+    async fn all(&self, mut query: Query) -> Result<Vec<Item>, RecordError> {
+        let mut items = Vec::new();
+        loop {
+            let page = self.table.query(query.clone()).await?;
+            items.extend(page.items);
+            match page.next {
+                Some(next) => query.after = Some(next),
+                None => return Ok(items),
+            }
+        }
+    }
+}
+
+/// An item that holds `record` as JSON.
+fn encode<T: Serialize>(key: Key, record: &T) -> Result<Item, RecordError> {
+    let place = format!("{}/{}", key.partition, key.sort);
+    let data = serde_json::to_string(record).map_err(|error| corrupt(place, error))?;
+    Ok(Item::new(key).with("v", ITEM_VERSION).with("data", data))
+}
+
+/// The record that an item holds. A newer schema version than this code knows is refused, not guessed at.
+fn decode<T: DeserializeOwned>(item: &Item) -> Result<T, RecordError> {
+    let place = || format!("{}/{}", item.key.partition, item.key.sort);
+    match item.number("v") {
+        Some(version) if version <= ITEM_VERSION => {}
+        version => return Err(corrupt(place(), format!("schema version {version:?} is not one this version reads"))),
+    }
+    let data = item.text("data").ok_or_else(|| corrupt(place(), "there is no `data`"))?;
+    serde_json::from_str(data).map_err(|error| corrupt(place(), error))
+}
+
+fn corrupt(place: String, reason: impl std::fmt::Display) -> RecordError {
+    RecordError::Corrupt { place, reason: reason.to_string() }
+}
+
+/// A point in time as tables hold it: milliseconds since 1970.
+fn millis(time: Timestamp) -> i64 {
+    time.as_millisecond()
+}
+
+/// A time to live: seconds since 1970, `after` from `now`.
+fn time_to_live(now: Timestamp, after: Duration) -> i64 {
+    now.as_second().saturating_add(i64::try_from(after.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// Turns a condition that did not hold into `None`.
+fn unless_condition_failed<T>(outcome: Result<T, TableError>) -> Result<Option<T>, RecordError> {
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(TableError::ConditionFailed { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+const DAY: Duration = Duration::from_secs(86_400);

@@ -1,0 +1,86 @@
+//! Repositories and their tags as they were last listed.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tidewatch_core::Digest;
+use tidewatch_core::image::Platform;
+use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, Tag};
+use tidewatch_core::ports::table::{Condition, Item, Query};
+
+use super::{ITEM_VERSION, RecordError, Records, corrupt, decode, encode, keys};
+
+/// A tag and what it points to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagRecord {
+    /// The tag.
+    pub tag: Tag,
+    /// The digest that it points to: of an index or of an image.
+    pub digest: Digest,
+    /// The images behind it that are to be scanned; none for what is no image.
+    pub images: Vec<TaggedImage>,
+    /// Why there are no images, or fewer than platforms asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
+    /// When the tag was first seen to point there.
+    pub seen_at: Timestamp,
+}
+
+/// One image behind a tag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaggedImage {
+    /// Digest of the image's manifest.
+    pub digest: Digest,
+    /// Its platform.
+    pub platform: Platform,
+    /// Whether the gauges count this platform.
+    pub counted: bool,
+}
+
+impl Records {
+    /// Notes that a repository exists.
+    pub async fn put_repository(
+        &self,
+        org: &OrgName,
+        registry: &RegistryId,
+        repository: &RepositoryName,
+    ) -> Result<(), RecordError> {
+        let key = tidewatch_core::ports::table::Key::new(keys::repositories(org), format!("{registry}/{repository}"));
+        Ok(self.table.put(Item::new(key).with("v", ITEM_VERSION), Condition::Always).await?)
+    }
+
+    /// The repositories that were ever listed, sorted.
+    pub async fn repositories(&self, org: &OrgName) -> Result<Vec<(RegistryId, RepositoryName)>, RecordError> {
+        let items = self.all(Query::prefix(keys::repositories(org), "")).await?;
+        items.into_iter().map(|item| read_place(&item.key.sort)).collect()
+    }
+
+    /// The tags of a repository as they were last listed, sorted by tag.
+    pub async fn tags(
+        &self,
+        org: &OrgName,
+        registry: &RegistryId,
+        repository: &RepositoryName,
+    ) -> Result<Vec<TagRecord>, RecordError> {
+        let items = self.all(Query::prefix(keys::repository(org, registry, repository), keys::TAG)).await?;
+        items.iter().map(decode).collect()
+    }
+
+    /// Records what a tag points to.
+    pub async fn put_tag(
+        &self,
+        org: &OrgName,
+        registry: &RegistryId,
+        repository: &RepositoryName,
+        tag: &TagRecord,
+    ) -> Result<(), RecordError> {
+        let item = encode(keys::tag(org, registry, repository, &tag.tag), tag)?;
+        Ok(self.table.put(item, Condition::Always).await?)
+    }
+}
+
+fn read_place(place: &str) -> Result<(RegistryId, RepositoryName), RecordError> {
+    let bad = |reason: &str| corrupt(place.to_owned(), reason);
+    let (registry, repository) = place.split_once('/').ok_or_else(|| bad("there is no repository"))?;
+    let registry = registry.parse().map_err(|_| bad("the registry is none"))?;
+    Ok((registry, repository.parse().map_err(|_| bad("the repository is none"))?))
+}

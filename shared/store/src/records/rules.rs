@@ -1,0 +1,151 @@
+//! Rules at work: when each started last, its runs, and how far their listings are.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId};
+use tidewatch_core::ports::table::{Condition, Query, TIME_TO_LIVE};
+use tidewatch_core::work::RunId;
+
+use super::{DAY, RecordError, Records, decode, encode, keys, millis, time_to_live, unless_condition_failed};
+
+/// How long runs are kept.
+const RUNS_KEPT: Duration = Duration::from_secs(90 * DAY.as_secs());
+
+/// When a rule started last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleState {
+    /// The time of its schedule for which it started.
+    pub last_slot: Timestamp,
+}
+
+/// Why a run was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunTrigger {
+    /// By its schedule.
+    Schedule,
+    /// By somebody.
+    Manual,
+}
+
+/// One run of a rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// The rule and the run.
+    #[serde(flatten)]
+    pub id: RunId,
+    /// Why it was started.
+    pub trigger: RunTrigger,
+    /// When it was started.
+    pub started_at: Timestamp,
+}
+
+/// How far one listing of a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ListingState {
+    /// It stands in the queue, or is at work.
+    Queued,
+    /// It is complete.
+    Done,
+    /// It could not be made; the reason is kept. Nothing was removed because of it.
+    Failed,
+}
+
+/// One listing of a run: of the repositories of a registry, or of the tags of one repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListingProgress {
+    /// The registry.
+    pub registry: RegistryId,
+    /// The repository whose tags were listed; without one, the repositories of the registry were.
+    pub repository: Option<RepositoryName>,
+    /// How far it is.
+    pub state: ListingState,
+    /// Tags (or repositories) that the registry has.
+    pub listed: u64,
+    /// Tags that the rule chose.
+    pub selected: u64,
+    /// Tags that the rule chose and that are no images to scan: artifacts, other platforms, unsupported manifests.
+    pub skipped: u64,
+    /// Images that got a work row.
+    pub queued: u64,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl ListingProgress {
+    /// A listing that was just sent for.
+    pub const fn queued(registry: RegistryId, repository: Option<RepositoryName>) -> Self {
+        let state = ListingState::Queued;
+        Self { registry, repository, state, listed: 0, selected: 0, skipped: 0, queued: 0, error: None }
+    }
+}
+
+impl Records {
+    /// When `rule` started last by its schedule; `None` when it never did.
+    pub async fn rule_state(&self, org: &OrgName, rule: &RuleId) -> Result<Option<RuleState>, RecordError> {
+        self.record(&keys::rule(org, rule)).await
+    }
+
+    /// Notes that `rule` has started for `slot`. `false` when another evaluator has noted that time or a later one.
+    pub async fn note_rule_started(&self, org: &OrgName, rule: &RuleId, slot: Timestamp) -> Result<bool, RecordError> {
+        let item = encode(keys::rule(org, rule), &RuleState { last_slot: slot })?.with("slot", millis(slot));
+        let earlier = Condition::Any(vec![
+            Condition::Absent("slot".to_owned()),
+            Condition::Less("slot".to_owned(), millis(slot).into()),
+        ]);
+        Ok(unless_condition_failed(self.table.put(item, earlier).await)?.is_some())
+    }
+
+    /// Records a run; one that is there already stays as it is.
+    pub async fn put_run(&self, org: &OrgName, run: &Run) -> Result<(), RecordError> {
+        let key = tidewatch_core::ports::table::Key::new(keys::runs(org, &run.id.rule), run.id.run.clone());
+        let item = encode(key, run)?.with(TIME_TO_LIVE, time_to_live(run.started_at, RUNS_KEPT));
+        unless_condition_failed(self.table.put(item, Condition::ItemAbsent).await)?;
+        Ok(())
+    }
+
+    /// The latest runs of `rule`, newest first, at most `most`.
+    pub async fn runs(&self, org: &OrgName, rule: &RuleId, most: usize) -> Result<Vec<Run>, RecordError> {
+        let query = Query::prefix(keys::runs(org, rule), "").limit(most).descending();
+        self.table.query(query).await?.items.iter().map(decode).collect()
+    }
+
+    /// Records that a listing was sent for, unless it is there already.
+    pub async fn put_listing_queued(
+        &self,
+        org: &OrgName,
+        run: &RunId,
+        registry: &RegistryId,
+        repository: Option<&RepositoryName>,
+        now: Timestamp,
+    ) -> Result<(), RecordError> {
+        let progress = ListingProgress::queued(registry.clone(), repository.cloned());
+        let item = encode(keys::listing(org, run, registry, repository), &progress)?
+            .with(TIME_TO_LIVE, time_to_live(now, RUNS_KEPT));
+        unless_condition_failed(self.table.put(item, Condition::ItemAbsent).await)?;
+        Ok(())
+    }
+
+    /// Records how far a listing is.
+    pub async fn put_listing(
+        &self,
+        org: &OrgName,
+        run: &RunId,
+        progress: &ListingProgress,
+        now: Timestamp,
+    ) -> Result<(), RecordError> {
+        let key = keys::listing(org, run, &progress.registry, progress.repository.as_ref());
+        let item = encode(key, progress)?.with(TIME_TO_LIVE, time_to_live(now, RUNS_KEPT));
+        Ok(self.table.put(item, Condition::Always).await?)
+    }
+
+    /// The listings of a run, sorted by registry and repository.
+    pub async fn listings(&self, org: &OrgName, run: &RunId) -> Result<Vec<ListingProgress>, RecordError> {
+        let items = self.all(Query::prefix(keys::listings(org, run), keys::LISTING)).await?;
+        items.iter().map(decode).collect()
+    }
+}

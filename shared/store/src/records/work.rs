@@ -1,0 +1,261 @@
+//! Work rows: the truth about what is to be scanned and when. Queues only carry what is dispatched.
+//!
+//! Each image with work has two items that are only written together: the work itself beside the image's result, and
+//! a due row that finds it by registry, priority and time.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tidewatch_core::image::Image;
+use tidewatch_core::names::{OrgName, RegistryId};
+use tidewatch_core::ports::table::{Condition, Item, Key, Query, TableError, Update, Write};
+use tidewatch_core::work::{Priority, Work};
+
+use super::{RecordError, Records, corrupt, decode, encode, keys, millis, unless_condition_failed};
+
+/// Work that is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueWork {
+    /// What to do.
+    pub work: Work,
+    /// Since when.
+    pub due_at: Timestamp,
+    /// The due row.
+    key: Key,
+}
+
+/// Work as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingWork {
+    /// What to do.
+    pub work: Work,
+    /// Attempts that were begun since the last cool-down, or since it was queued.
+    pub attempts: u32,
+    /// Cool-downs after five failed attempts.
+    pub cooldowns: u32,
+    /// The due row.
+    due: Key,
+}
+
+/// What became of work to be queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enqueued {
+    /// It stands in a work row now.
+    New,
+    /// There was a work row for it already.
+    Known,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Due {
+    work: Work,
+    due_at: Timestamp,
+}
+
+impl Records {
+    /// Queues `work` for `due_at`, unless the image has work already. Work for the same image that was seen at its tag
+    /// earlier is replaced, and keeps its attempts.
+    pub async fn enqueue(&self, org: &OrgName, work: &Work, due_at: Timestamp) -> Result<Enqueued, RecordError> {
+        let due = keys::due(org, work, due_at);
+        let writes = vec![
+            Write::Put(work_item(org, work, &due)?, Condition::ItemAbsent),
+            Write::Put(due_item(&due, work, due_at)?, Condition::Always),
+        ];
+        if unless_condition_failed(self.transact(writes).await)?.is_some() {
+            return Ok(Enqueued::New);
+        }
+        match self.pending_work(org, &work.image).await? {
+            Some(pending) if pending.work.seen_at < work.seen_at => {
+                self.replace(org, &pending, work, due_at).await?;
+                Ok(Enqueued::New)
+            }
+            _ => Ok(Enqueued::Known),
+        }
+    }
+
+    /// The work of an image in its repository.
+    pub async fn pending_work(&self, org: &OrgName, image: &Image) -> Result<Option<PendingWork>, RecordError> {
+        self.table.get(&keys::work(org, image)).await?.map(|item| read_work(&item)).transpose()
+    }
+
+    /// Work of a registry that is due at `now`, at most `most`: by priority, then by time.
+    pub async fn due_work(
+        &self,
+        org: &OrgName,
+        registry: &RegistryId,
+        now: Timestamp,
+        most: usize,
+    ) -> Result<Vec<DueWork>, RecordError> {
+        let mut due = Vec::new();
+        for priority in Priority::ALL {
+            for bucket in 0..keys::DUE_BUCKETS {
+                let partition = keys::due_partition(org, registry, bucket);
+                let query = Query::prefix(partition, keys::due_priority(priority)).limit(most.min(1000));
+                self.collect_due(query, now, most, &mut due).await?;
+            }
+        }
+        Ok(due)
+    }
+
+    async fn collect_due(
+        &self,
+        mut query: Query,
+        now: Timestamp,
+        most: usize,
+        due: &mut Vec<DueWork>,
+    ) -> Result<(), RecordError> {
+        while due.len() < most {
+            let page = self.table.query(query.clone()).await?;
+            for item in &page.items {
+                let Due { work, due_at } = decode(item)?;
+                if due_at > now || due.len() == most {
+                    return Ok(());
+                }
+                due.push(DueWork { work, due_at, key: item.key.clone() });
+            }
+            match page.next {
+                Some(next) => query.after = Some(next),
+                None => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Number of work rows of a registry, due or not, counted up to `most`.
+    pub async fn count_work(&self, org: &OrgName, registry: &RegistryId, most: usize) -> Result<usize, RecordError> {
+        let mut count = 0;
+        for bucket in 0..keys::DUE_BUCKETS {
+            let mut query = Query::prefix(keys::due_partition(org, registry, bucket), "");
+            while count < most {
+                let page = self.table.query(query.clone()).await?;
+                count += page.items.len();
+                match page.next {
+                    Some(next) => query.after = Some(next),
+                    None => break,
+                }
+            }
+        }
+        Ok(count.min(most))
+    }
+
+    /// Makes the work due at `due_at` instead, when it is still the work that was read.
+    pub async fn postpone(&self, org: &OrgName, pending: &PendingWork, due_at: Timestamp) -> Result<(), RecordError> {
+        self.replace(org, pending, &pending.work, due_at).await
+    }
+
+    /// Makes dispatched work due again at `due_at`, in case it gets lost. When somebody has made it due at another time
+    /// since it was read, that stands.
+    pub async fn note_dispatched(&self, org: &OrgName, due: &DueWork, due_at: Timestamp) -> Result<(), RecordError> {
+        match self.pending_work(org, &due.work.image).await? {
+            Some(pending) if pending.due == due.key => self.postpone(org, &pending, due_at).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the work due at `due_at`, after five failed attempts: they are counted anew.
+    pub async fn cool_down(&self, org: &OrgName, pending: &PendingWork, due_at: Timestamp) -> Result<(), RecordError> {
+        let update = Update::default().set("attempts", 0).add("cooldowns", 1);
+        self.move_due(org, pending, &pending.work, due_at, update).await
+    }
+
+    async fn replace(
+        &self,
+        org: &OrgName,
+        pending: &PendingWork,
+        work: &Work,
+        due_at: Timestamp,
+    ) -> Result<(), RecordError> {
+        self.move_due(org, pending, work, due_at, Update::default()).await
+    }
+
+    /// Moves the due row, and nothing when somebody else has moved it in the meantime: then it is due by their word.
+    async fn move_due(
+        &self,
+        org: &OrgName,
+        pending: &PendingWork,
+        work: &Work,
+        due_at: Timestamp,
+        update: Update,
+    ) -> Result<(), RecordError> {
+        let due = keys::due(org, work, due_at);
+        if due == pending.due {
+            return Ok(());
+        }
+        let item = work_item(org, work, &due)?;
+        let update = item.attributes.into_iter().fold(update, |update, (name, value)| match name.as_str() {
+            "attempts" | "cooldowns" => update,
+            name => update.set(name, value),
+        });
+        let writes = vec![
+            Write::Update(item.key, update, pending.unmoved()),
+            Write::Delete(pending.due.clone(), Condition::Always),
+            Write::Put(due_item(&due, work, due_at)?, Condition::Always),
+        ];
+        unless_condition_failed(self.transact(writes).await)?;
+        Ok(())
+    }
+
+    /// Counts an attempt, before it begins, so that one that is killed counts too. Gives the work with the new count;
+    /// `None` when there is nothing to do any more.
+    pub async fn begin_attempt(&self, org: &OrgName, image: &Image) -> Result<Option<PendingWork>, RecordError> {
+        let attempt = Update::default().add("attempts", 1);
+        let updated = self.table.update(&keys::work(org, image), attempt, Condition::ItemPresent).await;
+        unless_condition_failed(updated)?.map(|item| read_work(&item)).transpose()
+    }
+
+    /// Takes an attempt back that turned out to be none: something was not there yet, and nothing failed.
+    pub async fn forget_attempt(&self, org: &OrgName, image: &Image) -> Result<(), RecordError> {
+        let back = Update::default().add("attempts", -1);
+        unless_condition_failed(self.table.update(&keys::work(org, image), back, Condition::ItemPresent).await)?;
+        Ok(())
+    }
+
+    /// Removes work that is done, unless newer work for the image has come in the meantime.
+    pub async fn complete(&self, org: &OrgName, done: &Work) -> Result<(), RecordError> {
+        loop {
+            let Some(pending) = self.pending_work(org, &done.image).await? else { return Ok(()) };
+            if pending.work.seen_at > done.seen_at {
+                return Ok(());
+            }
+            let writes = vec![
+                Write::Delete(keys::work(org, &done.image), pending.unmoved()),
+                Write::Delete(pending.due, Condition::Always),
+            ];
+            match self.transact(writes).await {
+                Err(TableError::ConditionFailed { .. }) => {}
+                outcome => return Ok(outcome?),
+            }
+        }
+    }
+}
+
+impl PendingWork {
+    fn unmoved(&self) -> Condition {
+        Condition::Equal("due_sort".to_owned(), self.due.sort.clone().into())
+    }
+}
+
+fn work_item(org: &OrgName, work: &Work, due: &Key) -> Result<Item, RecordError> {
+    Ok(encode(keys::work(org, &work.image), work)?
+        .with("due_partition", due.partition.clone())
+        .with("due_sort", due.sort.clone())
+        .with("seen_at", millis(work.seen_at))
+        .with("attempts", 0)
+        .with("cooldowns", 0))
+}
+
+fn due_item(key: &Key, work: &Work, due_at: Timestamp) -> Result<Item, RecordError> {
+    encode(key.clone(), &Due { work: work.clone(), due_at })
+}
+
+fn read_work(item: &Item) -> Result<PendingWork, RecordError> {
+    let place = || format!("{}/{}", item.key.partition, item.key.sort);
+    let due = item.text("due_partition").zip(item.text("due_sort"));
+    let (partition, sort) = due.ok_or_else(|| corrupt(place(), "it has no due row"))?;
+    let count = |name| u32::try_from(item.number(name).unwrap_or(0).max(0)).unwrap_or(u32::MAX);
+    Ok(PendingWork {
+        work: decode(item)?,
+        attempts: count("attempts"),
+        cooldowns: count("cooldowns"),
+        due: Key::new(partition, sort),
+    })
+}
