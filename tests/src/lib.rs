@@ -1,1 +1,6 @@
-//! Contract and end-to-end tests, and the demonstration.
+//! Drives the `tidewatch` command as a user does: starts local mode as a process, runs commands beside it, scrapes it.
+//! Shared by the end-to-end tests and the demonstration.
+
+mod local_mode;
+
+pub use local_mode::{Finished, LocalMode, Scrape, run};

@@ -43,24 +43,27 @@ impl Refusal {
         let (status, code, message) = match self {
             Self::NoSuchPath => (StatusCode::NOT_FOUND, "not_found", "there is nothing at this path"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "use GET or HEAD"),
-            Self::Unauthorized => {
-                (StatusCode::UNAUTHORIZED, "unauthorized", "a valid token is needed: Authorization: Bearer twd_…")
-            }
-            Self::Forbidden => {
-                (StatusCode::FORBIDDEN, "forbidden", "the token does not allow metrics:read on this organisation")
-            }
+            Self::Unauthorized => (
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                "a valid token is needed: Authorization: Bearer twd_…",
+            ),
+            Self::Forbidden => (
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "the token does not allow metrics:read on this organisation",
+            ),
             Self::NoSnapshot => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "there are no metrics yet"),
-            Self::Stale => {
-                (StatusCode::SERVICE_UNAVAILABLE, "stale", "the metrics have not been brought up to date for 24 hours")
-            }
+            Self::Stale => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "stale",
+                "the metrics have not been brought up to date for 24 hours",
+            ),
             Self::Broken(_) | Self::Damaged => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the metrics cannot be read now")
             }
         };
-        let mut headers = headers([
-            (CONTENT_TYPE, "application/json"),
-            (CACHE_CONTROL, "private, no-store"),
-        ]);
+        let mut headers = headers([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "private, no-store")]);
         match self {
             Self::Unauthorized => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tidewatch\""));
@@ -85,7 +88,8 @@ pub(crate) fn metrics(
     let gzip = accepts_gzip(&request.headers);
     // Weak, since the compressed and the plain text have the same tag.
     let tag = format!("W/\"{}\"", snapshot.digest.hex());
-    let mut headers = headers([(CACHE_CONTROL, "private, no-cache"), (VARY, "Accept-Encoding, Authorization")]);
+    let mut headers =
+        headers([(CACHE_CONTROL, "private, no-cache"), (VARY, "Accept-Encoding, Authorization")]);
     insert(&mut headers, ETAG, &tag);
     insert(&mut headers, AGE, &age_seconds.to_string());
     if matches_tag(&request.headers, &tag) {
@@ -108,7 +112,10 @@ pub(crate) fn inflate(snapshot: &Snapshot) -> Result<String, Refusal> {
     let mut text = String::new();
     // The length is stored beside the body, so that a damaged body cannot inflate without end.
     let limit = snapshot.length.saturating_add(1);
-    GzDecoder::new(snapshot.body.as_slice()).take(limit).read_to_string(&mut text).map_err(|_| Refusal::Damaged)?;
+    GzDecoder::new(snapshot.body.as_slice())
+        .take(limit)
+        .read_to_string(&mut text)
+        .map_err(|_| Refusal::Damaged)?;
     if text.len() as u64 == snapshot.length { Ok(text) } else { Err(Refusal::Damaged) }
 }
 
@@ -119,7 +126,10 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
         let mut parts = encoding.split(';').map(str::trim);
         let name = parts.next().unwrap_or_default();
         let refused = parts.any(|weight| {
-            weight.strip_prefix("q=").and_then(|weight| weight.parse::<f32>().ok()).is_some_and(|weight| weight <= 0.0)
+            weight
+                .strip_prefix("q=")
+                .and_then(|weight| weight.parse::<f32>().ok())
+                .is_some_and(|weight| weight <= 0.0)
         });
         name.eq_ignore_ascii_case("gzip") && !refused
     })

@@ -17,7 +17,8 @@ pub(crate) async fn authenticate(
     now: Timestamp,
 ) -> Result<(), Refusal> {
     let header = request.headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = header.and_then(bearer).and_then(|token| Token::parse(token).ok()).ok_or(Refusal::Unauthorized)?;
+    let token =
+        header.and_then(bearer).and_then(|token| Token::parse(token).ok()).ok_or(Refusal::Unauthorized)?;
     let record = records.token(token.id()).await.map_err(Refusal::Broken)?.ok_or(Refusal::Unauthorized)?;
     if !is_same(&token, &record) || !record.is_valid_at(now) {
         return Err(Refusal::Unauthorized);

@@ -68,7 +68,8 @@ impl ExportMetrics {
         authentication::authenticate(&self.records, request, org, now).await?;
         // The token is one for this organisation, so its name is valid and known.
         let org: OrgName = org.parse().map_err(|_| Refusal::Forbidden)?;
-        let snapshot = self.records.snapshot(&org).await.map_err(Refusal::Broken)?.ok_or(Refusal::NoSnapshot)?;
+        let snapshot =
+            self.records.snapshot(&org).await.map_err(Refusal::Broken)?.ok_or(Refusal::NoSnapshot)?;
         let age = age_seconds(&snapshot, now);
         if age > LONGEST_AGE_SECONDS {
             return Err(Refusal::Stale);
@@ -108,7 +109,9 @@ mod tests {
     fn both_paths_name_the_organisation() {
         assert_eq!(organisation("/v1/exporter/org/acme/metrics"), Some("acme"));
         assert_eq!(organisation("/v1/exporter/org/acme"), Some("acme"));
-        for path in ["/", "/v1/exporter/org/", "/v1/exporter/org//metrics", "/v1/exporter/org/a/b", "/metrics"] {
+        for path in
+            ["/", "/v1/exporter/org/", "/v1/exporter/org//metrics", "/v1/exporter/org/a/b", "/metrics"]
+        {
             assert_eq!(organisation(path), None, "{path}");
         }
     }

@@ -9,10 +9,11 @@ use tidewatch_core::ports::registry::RegistryError;
 use tidewatch_store::records::TaggedImage;
 
 /// The images behind a manifest that are to be scanned, and what is said of the rest.
-pub(crate) struct Found {
-    pub(crate) images: Vec<TaggedImage>,
+pub struct Found {
+    /// The images, in the order of the wanted platforms.
+    pub images: Vec<TaggedImage>,
     /// Why there are no images.
-    pub(crate) skipped: Option<String>,
+    pub skipped: Option<String>,
 }
 
 impl Found {
@@ -23,7 +24,7 @@ impl Found {
 
 /// Finds the images behind `reference`. What is no image, or has none of the wanted platforms, is skipped with a
 /// reason; it is not an error.
-pub(crate) async fn behind(
+pub async fn find_images(
     registry: &dyn Registry,
     id: &RegistryId,
     repository: &RepositoryName,

@@ -21,6 +21,8 @@ use tidewatch_runtime::messages::{describe, send};
 use tidewatch_runtime::{HandlerError, MessageHandler};
 use tidewatch_store::records::{AppliedConfig, ListingProgress, ListingState, RecordError, Records};
 
+pub use images::{Found, find_images};
+
 /// How often a listing is tried before it is recorded as failed.
 const MOST_FAILURES: u32 = 5;
 
@@ -84,8 +86,13 @@ impl ResolveImages {
         }
     }
 
-    async fn list(&self, applied: &AppliedConfig, message: &ListingMessage) -> Result<ListingProgress, ResolveError> {
-        let (rule, registry) = (applied.config.rule(&message.run.rule), applied.config.registry(&message.registry));
+    async fn list(
+        &self,
+        applied: &AppliedConfig,
+        message: &ListingMessage,
+    ) -> Result<ListingProgress, ResolveError> {
+        let (rule, registry) =
+            (applied.config.rule(&message.run.rule), applied.config.registry(&message.registry));
         let (Some(rule), Some(registry)) = (rule, registry) else {
             let mut progress = ListingProgress::queued(message.registry.clone(), message.repository.clone());
             progress.state = ListingState::Failed;
@@ -101,7 +108,11 @@ impl ResolveImages {
     }
 
     /// A listing that is worth trying again is sent again, later; one that is not, or has failed too often, is recorded.
-    async fn note_failure(&self, message: &ListingMessage, error: &RegistryError) -> Result<(), ResolveError> {
+    async fn note_failure(
+        &self,
+        message: &ListingMessage,
+        error: &RegistryError,
+    ) -> Result<(), ResolveError> {
         let failures = message.failures + 1;
         let text = describe(error);
         let again = error.retry() == Retry::Again && failures < MOST_FAILURES;
@@ -142,7 +153,11 @@ impl ResolveImages {
             let (org, registry): (&OrgName, &RegistryId) = (&message.org, &message.registry);
             self.records.put_repository(org, registry, repository).await?;
             self.records.put_listing_queued(org, &message.run, registry, Some(repository), now).await?;
-            messages.push(ListingMessage { repository: Some(repository.clone()), failures: 0, ..message.clone() });
+            messages.push(ListingMessage {
+                repository: Some(repository.clone()),
+                failures: 0,
+                ..message.clone()
+            });
         }
         Ok(send(&*self.queue, QueueName::Listings, &messages, Duration::ZERO).await?)
     }

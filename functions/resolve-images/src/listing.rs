@@ -16,7 +16,7 @@ use tidewatch_store::records::{
     AppliedConfig, CurrentAdvisories, Enqueued, ListingProgress, ListingState, TagRecord, TaggedImage,
 };
 
-use crate::{ResolveError, ResolveImages, images};
+use crate::{ResolveError, ResolveImages, find_images};
 
 /// How many tags of a repository are resolved at the same time.
 const TAGS_AT_ONCE: usize = 8;
@@ -121,13 +121,14 @@ impl Listing<'_> {
             None => {
                 let reference = ManifestReference::Digest(digest);
                 let (id, config) = (&self.message.registry, &self.applied.config);
-                let found = images::behind(self.registry, id, repository, &reference, config).await?;
+                let found = find_images(self.registry, id, repository, &reference, config).await?;
                 TagRecord { tag, digest, images: found.images, skipped: found.skipped, seen_at: now }
             }
         };
         let mut queued = 0;
         for image in &record.images {
-            queued += u64::from(self.queue(repository, &record, image, unchanged.is_none(), advisories).await?);
+            queued +=
+                u64::from(self.queue(repository, &record, image, unchanged.is_none(), advisories).await?);
         }
         if unchanged.is_none() {
             let (org, registry) = (&self.message.org, &self.message.registry);

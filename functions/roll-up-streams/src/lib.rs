@@ -70,12 +70,15 @@ impl RollUpStreams {
 
     /// Rolls up one organisation. `true` when a new snapshot was published.
     pub async fn roll_up(&self, org: &OrgName) -> Result<bool, RollUpError> {
-        let Some(applied) = self.records.config(org).await? else { return Ok(false) };
         let stream = StreamName::latest_indexed();
         let now = self.clock.now();
-        for (shard, state) in (0..).zip(self.records.shards(org, &stream).await?) {
+        // The marks are read before all that totals are computed from, the configuration included: whoever changes
+        // something in between marks the shard after that, and it is dirty again.
+        let before = self.records.shards(org, &stream).await?;
+        let Some(applied) = self.records.config(org).await? else { return Ok(false) };
+        for (shard, state) in (0..).zip(&before) {
             if state.is_dirty(now) {
-                self.recompute(org, &applied, &stream, shard, now).await?;
+                self.recompute(org, &applied, &stream, shard, state, now).await?;
             }
         }
         // Read again after all writes: what is published is at least as new as what this roll-up has computed.
@@ -83,17 +86,17 @@ impl RollUpStreams {
         Ok(self.publish(org, &applied, vec![(stream, shards)], now).await?)
     }
 
-    /// Recomputes the totals of one shard from its members.
+    /// Recomputes the totals of one shard, which were as `state` has them before the configuration was read, from its
+    /// members.
     async fn recompute(
         &self,
         org: &OrgName,
         applied: &AppliedConfig,
         stream: &StreamName,
         shard: u16,
+        state: &ShardState,
         now: Timestamp,
     ) -> Result<(), RollUpError> {
-        // The mark is read before the members: a writer that comes in between makes the shard dirty again.
-        let state = self.records.shard(org, stream, shard).await?;
         let mut members = self.records.members(org, stream, shard).await?;
         members.retain(|member| applied.config.registry(&member.image.registry).is_some());
         for member in &mut members {
@@ -102,7 +105,7 @@ impl RollUpStreams {
             }
         }
         let totals: Totals = members.iter().collect();
-        self.records.put_totals(org, stream, shard, &state, &totals).await?;
+        self.records.put_totals(org, stream, shard, state, &totals).await?;
         Ok(())
     }
 }

@@ -4,14 +4,16 @@
 use jiff::Timestamp;
 use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::policy::ImageFacts;
+use tidewatch_core::result::ResultState;
 use tidewatch_core::stream::Member;
-use tidewatch_store::records::AppliedConfig;
+use tidewatch_store::records::{AppliedConfig, RecordError, StoredResult};
 
 use crate::{RollUpError, RollUpStreams};
 
 impl RollUpStreams {
-    /// Judges `member` as of `now`, stores the new answers and puts them into `member`. Where somebody else has stored
-    /// a newer result, that one's mark makes the shard dirty again, and nothing is done here.
+    /// Puts the answers as of `now` into `member` and its slot. The image is judged again from its stored rows, unless
+    /// somebody else has just done that. Where one who is at work on it now comes first, nothing is done: the answers
+    /// stay due, and the next roll-up takes what was stored.
     pub(crate) async fn rejudge(
         &self,
         org: &OrgName,
@@ -21,23 +23,59 @@ impl RollUpStreams {
         now: Timestamp,
     ) -> Result<(), RollUpError> {
         let image = &member.image;
-        let Some(stored) = self.records.result(org, &image.digest, &image.platform).await? else { return Ok(()) };
-        let mut result = stored.result;
-        let Some(report) = result.report.clone() else { return Ok(()) };
-        let Some(mut report) = self.records.report(&report).await? else { return Ok(()) };
+        let Some(stored) = self.records.result(org, &image.digest, &image.platform).await? else {
+            return Ok(());
+        };
+        let stored = match stored.result.next_change_at {
+            Some(change) if change <= now => match self.judge_again(org, applied, member, stored, now).await?
+            {
+                Some(judged) => judged,
+                None => return Ok(()),
+            },
+            _ => stored,
+        };
+        let StoredResult { result, revision } = stored;
+        // Such a result does not enter a slot: what was known before stays.
+        if matches!(result.state, ResultState::Pending | ResultState::Failed) {
+            return Ok(());
+        }
+        // All of the result, not only the answers: its writer may not have come to the slot yet, and finds it newer.
+        member.state = result.state;
+        member.created_at = result.created_at;
+        member.severities = result.severities;
+        member.policies = result.policies;
+        member.next_change_at = result.next_change_at;
+        Ok(self.records.put_member(org, stream, member, revision).await?)
+    }
+
+    /// Judges the rows of `stored` as of `now`, and stores the answers. `None` when that cannot be done: the rows are
+    /// gone, or somebody else has stored a newer result.
+    async fn judge_again(
+        &self,
+        org: &OrgName,
+        applied: &AppliedConfig,
+        member: &Member,
+        stored: StoredResult,
+        now: Timestamp,
+    ) -> Result<Option<StoredResult>, RollUpError> {
+        let StoredResult { mut result, revision } = stored;
+        let Some(report) = result.report.clone() else { return Ok(None) };
+        let Some(mut report) = self.records.report(&report).await? else { return Ok(None) };
 
         let facts = ImageFacts { findings: &report.findings, state: result.state, now };
         report.policies = applied.config.policy_set().evaluate(facts);
-        result.policies = report.policies.iter().map(|(id, evaluation)| (id.clone(), evaluation.outcome)).collect();
-        result.next_change_at = report.policies.values().filter_map(|evaluation| evaluation.next_change_at).min();
+        result.policies =
+            report.policies.iter().map(|(id, evaluation)| (id.clone(), evaluation.outcome)).collect();
+        result.next_change_at =
+            report.policies.values().filter_map(|evaluation| evaluation.next_change_at).min();
         result.judged_under = applied.config.judging_fingerprint();
         result.report = Some(self.records.put_report(org, &report).await?);
 
-        let (digest, platform) = (&image.digest, &image.platform);
-        let revision = self.records.put_result(org, digest, platform, &result, stored.revision).await?;
-        member.policies = result.policies;
-        member.next_change_at = result.next_change_at;
-        self.records.put_member(org, stream, member, revision).await?;
-        Ok(())
+        let (digest, platform) = (&member.image.digest, &member.image.platform);
+        match self.records.put_result(org, digest, platform, &result, revision).await {
+            Ok(revision) => Ok(Some(StoredResult { result, revision })),
+            Err(RecordError::Changed { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }

@@ -37,14 +37,32 @@ impl AdvisoryIndexes {
     ) -> Result<IndexSet, ScanError> {
         let mut indexes = IndexSet::default();
         for family in families_for(inventory.distribution.as_ref(), &inventory.packages) {
-            if let Some(hash) = current.hash(family) {
-                indexes.insert(self.index(records, family, &hash).await?);
+            if let Some(index) = self.open_family(records, family, current).await? {
+                indexes.insert(index);
             }
         }
         Ok(indexes)
     }
 
-    async fn index(&self, records: &Records, family: &'static str, hash: &Digest) -> Result<Arc<Index>, ScanError> {
+    /// The index of one family; `None` when there is none yet.
+    pub async fn open_family(
+        &self,
+        records: &Records,
+        family: &'static str,
+        current: &CurrentAdvisories,
+    ) -> Result<Option<Arc<Index>>, ScanError> {
+        match current.hash(family) {
+            Some(hash) => self.index(records, family, &hash).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn index(
+        &self,
+        records: &Records,
+        family: &'static str,
+        hash: &Digest,
+    ) -> Result<Arc<Index>, ScanError> {
         if let Some(index) = self.opened(family, hash) {
             return Ok(index);
         }
@@ -54,8 +72,10 @@ impl AdvisoryIndexes {
         }
         let path = self.folder.join(format!("{family}-{}.redb", hash.hex()));
         if !path.exists() {
-            let missing =
-                || RecordError::Corrupt { place: format!("{family} {hash}"), reason: "the index is not there".to_owned() };
+            let missing = || RecordError::Corrupt {
+                place: format!("{family} {hash}"),
+                reason: "the index is not there".to_owned(),
+            };
             let file = records.advisory_index(family, hash).await?.ok_or_else(missing)?;
             keep(&self.folder, &path, &file).map_err(ScanError::IndexFolder)?;
         }

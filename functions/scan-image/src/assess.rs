@@ -89,7 +89,8 @@ fn name_of(distribution: &tidewatch_core::package::Distribution) -> &str {
 
 fn sort_worst_first(findings: &mut [Finding]) {
     findings.sort_by(|one, other| {
-        let key = |finding: &Finding| (finding.severity, finding.package.clone(), finding.vulnerability.clone());
+        let key =
+            |finding: &Finding| (finding.severity, finding.package.clone(), finding.vulnerability.clone());
         key(one).cmp(&key(other))
     });
 }

@@ -14,7 +14,11 @@ use crate::{ScanError, ScanImage};
 
 impl ScanImage {
     /// The registry that holds the image.
-    pub(crate) async fn registry(&self, config: &Config, work: &Work) -> Result<Arc<dyn Registry>, ScanError> {
+    pub(crate) async fn registry(
+        &self,
+        config: &Config,
+        work: &Work,
+    ) -> Result<Arc<dyn Registry>, ScanError> {
         let id = &work.image.registry;
         let registry = config.registry(id).ok_or_else(|| ScanError::UnknownRegistry(id.clone()))?;
         Ok(self.registries.open(registry).await?)
@@ -44,7 +48,8 @@ async fn fetch_manifest(registry: &dyn Registry, work: &Work) -> Result<ImageMan
     let raw = registry.manifest(&image.repository, &ManifestReference::Digest(image.digest)).await?;
     match classify(&raw).map_err(|error| unreadable(error.to_string()))? {
         Classified::Image { config, layers } => {
-            let bytes = read_blob(registry, &image.registry, &image.repository, &config, CONFIG_LIMIT).await?;
+            let bytes =
+                read_blob(registry, &image.registry, &image.repository, &config, CONFIG_LIMIT).await?;
             // An image whose configuration cannot be read still has layers that can.
             let created_at = ImageConfig::parse(&bytes).ok().and_then(|config| config.created);
             Ok(ImageManifest { layers, created_at })

@@ -25,11 +25,9 @@ impl ScanImage {
         manifest: &ImageManifest,
     ) -> Result<Option<ImageInventory>, ScanError> {
         let readable = manifest.layers.iter().filter(|layer| layer.kind == LayerKind::Tar);
-        let layers: Vec<Option<LayerInventory>> = futures::stream::iter(readable)
-            .map(|layer| self.layer(org, config, work, &layer.digest))
-            .buffered(self.settings.layers_at_once)
-            .try_collect()
-            .await?;
+        let reads: Vec<_> = readable.map(|layer| self.layer(org, config, work, &layer.digest)).collect();
+        let layers: Vec<Option<LayerInventory>> =
+            futures::stream::iter(reads).buffered(self.settings.layers_at_once).try_collect().await?;
         let Some(layers) = layers.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
         let mut inventory = merge(&layers);
         inventory.problems.extend(manifest.layers.iter().filter_map(unreadable));
@@ -97,7 +95,8 @@ impl ScanImage {
             match self.records.renew_lease(lease, self.after(self.settings.lease)).await {
                 Ok(true) => {}
                 Ok(false) => {
-                    return RecordError::Changed { what: format!("the lease of layer {}", lease.layer()) }.into();
+                    return RecordError::Changed { what: format!("the lease of layer {}", lease.layer()) }
+                        .into();
                 }
                 Err(error) => return error.into(),
             }
@@ -137,7 +136,9 @@ impl ScanImage {
 fn unreadable(layer: &LayerDescriptor) -> Option<Problem> {
     match layer.kind {
         LayerKind::Tar => None,
-        LayerKind::Foreign => Some(Problem::new(layer.digest.to_string(), "the registry does not hold this layer")),
+        LayerKind::Foreign => {
+            Some(Problem::new(layer.digest.to_string(), "the registry does not hold this layer"))
+        }
         LayerKind::Unknown => {
             let reason = format!("a layer of type {:?} cannot be read", layer.media_type);
             Some(Problem::new(layer.digest.to_string(), reason))

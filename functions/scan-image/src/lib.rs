@@ -122,7 +122,13 @@ impl Retryable for ScanError {
 impl ScanError {
     /// Whether it says something about the image, not about our own stores: only then the attempt counts.
     const fn is_of_the_image(&self) -> bool {
-        !matches!(self, Self::Record(_) | Self::Queue(_) | Self::IndexFolder(_) | Self::Registry(RegistryError::Throttled { .. }))
+        !matches!(
+            self,
+            Self::Record(_)
+                | Self::Queue(_)
+                | Self::IndexFolder(_)
+                | Self::Registry(RegistryError::Throttled { .. })
+        )
     }
 }
 
@@ -176,9 +182,13 @@ impl ScanImage {
     async fn attempt(&self, message: &ScanMessage) -> Result<(), ScanError> {
         let org = &message.org;
         // No work row: another delivery of this message has finished it.
-        let Some(pending) = self.records.begin_attempt(org, &message.work.image).await? else { return Ok(()) };
+        let Some(pending) = self.records.begin_attempt(org, &message.work.image).await? else {
+            return Ok(());
+        };
         if pending.attempts > MOST_ATTEMPTS {
-            return self.give_up(org, &pending, "every attempt ended without a word: out of memory or time").await;
+            return self
+                .give_up(org, &pending, "every attempt ended without a word: out of memory or time")
+                .await;
         }
         match self.scan(org, &pending.work).await {
             Ok(Progress::Recorded) => Ok(self.records.complete(org, &pending.work).await?),
@@ -198,7 +208,12 @@ impl ScanImage {
         Ok(self.records.postpone(org, pending, self.after(pause)).await?)
     }
 
-    async fn note_failure(&self, org: &OrgName, pending: &PendingWork, error: &ScanError) -> Result<(), ScanError> {
+    async fn note_failure(
+        &self,
+        org: &OrgName,
+        pending: &PendingWork,
+        error: &ScanError,
+    ) -> Result<(), ScanError> {
         let text = describe(error);
         let again = error.retry() == Retry::Again && pending.attempts < MOST_ATTEMPTS;
         tracing::warn!(
@@ -206,7 +221,8 @@ impl ScanImage {
             error = text, "scan failed"
         );
         if again {
-            let pause = self.settings.retry_pause.saturating_mul(1 << pending.attempts.saturating_sub(1).min(16));
+            let pause =
+                self.settings.retry_pause.saturating_mul(1 << pending.attempts.saturating_sub(1).min(16));
             return Ok(self.records.postpone(org, pending, self.after(pause)).await?);
         }
         self.give_up(org, pending, &text).await
@@ -225,7 +241,8 @@ impl ScanImage {
         let advisories = self.records.current_advisories().await?;
         let stored = self.records.result(org, &work.image.digest, &work.image.platform).await?;
         if let Some(stored) = &stored {
-            let current = stored.result.is_current(|family| advisories.hash(family), config.judging_fingerprint());
+            let current =
+                stored.result.is_current(|family| advisories.hash(family), config.judging_fingerprint());
             if current && stored.result.report.is_some() {
                 self.record_member(org, work, stored).await?;
                 return Ok(Progress::Recorded);

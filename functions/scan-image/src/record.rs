@@ -26,7 +26,8 @@ impl ScanImage {
         let image = &work.image;
         result.created_at = manifest.created_at;
         result.report = Some(self.records.put_report(org, &report).await?);
-        let revision = self.records.put_result(org, &image.digest, &image.platform, &result, revision).await?;
+        let revision =
+            self.records.put_result(org, &image.digest, &image.platform, &result, revision).await?;
         tracing::info!(
             org.name = %org, image = %image, scan.state = %result.state, scan.packages = result.packages,
             scan.vulnerabilities = result.severities.total(), "image scanned"
@@ -63,7 +64,12 @@ impl ScanImage {
     }
 
     /// Records that the image failed. A result that it had stays: what is known of a digest does not become unknown.
-    pub(crate) async fn record_failed(&self, org: &OrgName, work: &Work, reason: &str) -> Result<(), ScanError> {
+    pub(crate) async fn record_failed(
+        &self,
+        org: &OrgName,
+        work: &Work,
+        reason: &str,
+    ) -> Result<(), ScanError> {
         let image = &work.image;
         let stored = self.records.result(org, &image.digest, &image.platform).await?;
         if stored.as_ref().is_some_and(|stored| stored.result.report.is_some()) {
@@ -82,7 +88,8 @@ impl ScanImage {
             next_change_at: None,
             reader_version: READER_VERSION,
             indexes: BTreeMap::new(),
-            judged_under: config.map_or(tidewatch_core::Digest::of(b""), |applied| applied.config.judging_fingerprint()),
+            judged_under: config
+                .map_or(tidewatch_core::Digest::of(b""), |applied| applied.config.judging_fingerprint()),
             report: None,
         };
         let revision = stored.map_or(0, |stored| stored.revision);

@@ -1,1 +1,30 @@
-fn main() {}
+//! The command `tidewatch`: local mode, scans, rules, tokens and advisories on one machine.
+
+mod cli;
+mod commands;
+mod config_file;
+mod failure;
+mod local;
+mod output;
+mod reference;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tidewatch_runtime::logs::{self, LogFormat};
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let default_level = if matches!(cli.command, cli::Command::Up(_)) { "info" } else { "error" };
+    let filter =
+        tidewatch_runtime::environment::variable("TIDEWATCH_LOG").unwrap_or_else(|| default_level.to_owned());
+    logs::start(LogFormat::Text, &filter);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let done = runtime
+        .map_err(|error| failure::Failure::new(anyhow::Error::new(error).context("failed to start")))
+        .and_then(|runtime| runtime.block_on(commands::run(cli)));
+    match done {
+        Ok(exit) => exit,
+        Err(failure) => failure.report(),
+    }
+}

@@ -38,8 +38,10 @@ impl Digest {
 
     /// A number that spreads evenly over all digests, to choose a shard or bucket.
     pub const fn spread(&self) -> u64 {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
-        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+        match self.0.first_chunk() {
+            Some(first) => u64::from_be_bytes(*first),
+            None => 0,
+        }
     }
 }
 

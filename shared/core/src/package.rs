@@ -47,7 +47,10 @@ impl Distribution {
         let release = match self.id.as_str() {
             // Snapshots of edge call themselves 3.19_alpha20230901.
             "alpine" if version.contains('_') || self.pretty_name.ends_with(" edge") => "edge",
-            "alpine" => version.match_indices('.').nth(1).map_or(version, |(end, _)| version.get(..end).unwrap_or(version)),
+            "alpine" => version
+                .match_indices('.')
+                .nth(1)
+                .map_or(version, |(end, _)| version.get(..end).unwrap_or(version)),
             "debian" => version.split('.').next().unwrap_or(version),
             _ => version,
         };

@@ -107,7 +107,8 @@ pub async fn send<M: serde::Serialize + Sync>(
     delay: Duration,
 ) -> Result<(), QueueError> {
     let body = |message: &M| {
-        serde_json::to_string(message).map_err(|error| QueueError::Invalid { queue, reason: error.to_string() })
+        serde_json::to_string(message)
+            .map_err(|error| QueueError::Invalid { queue, reason: error.to_string() })
     };
     let outgoing = messages
         .iter()

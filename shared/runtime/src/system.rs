@@ -12,7 +12,10 @@ use tidewatch_core::ports::{Clock, Ids, Randomness, Sleeper};
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the adapter that the other code takes the time from")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the adapter that the other code takes the time from"
+    )]
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }

@@ -1,1 +1,13 @@
 //! For development only: image, layer and advisory builders, a registry that rejects unexpected requests, contract suites.
+
+// Test code: a broken set-up ends the test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub mod advisory;
+pub mod contract;
+pub mod fixtures;
+pub mod image;
+pub mod interleave;
+pub mod layer;
+pub mod ports;
+pub mod registry;

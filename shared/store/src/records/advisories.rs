@@ -51,7 +51,12 @@ impl Records {
     }
 
     /// Stores the file of an index. It is used once [`Records::publish_advisories`] names it.
-    pub async fn put_advisory_index(&self, family: &str, hash: &Digest, file: Bytes) -> Result<(), RecordError> {
+    pub async fn put_advisory_index(
+        &self,
+        family: &str,
+        hash: &Digest,
+        file: Bytes,
+    ) -> Result<(), RecordError> {
         Ok(self.objects.put(&keys::object::advisory_index(family, hash), file).await?)
     }
 

@@ -42,7 +42,8 @@ impl Records {
             return Ok(None);
         };
         let place = || pointer.object.clone();
-        let object = self.objects.get(&pointer.object).await?.ok_or_else(|| corrupt(place(), "it is not there"))?;
+        let object =
+            self.objects.get(&pointer.object).await?.ok_or_else(|| corrupt(place(), "it is not there"))?;
         let config = serde_json::from_slice(&object).map_err(|error| corrupt(place(), error))?;
         Ok(Some(AppliedConfig { config, version: pointer.version, applied_at: pointer.applied_at }))
     }
@@ -56,7 +57,8 @@ impl Records {
         now: Timestamp,
     ) -> Result<i64, RecordError> {
         let version = planned_against.unwrap_or(0) + 1;
-        let content = serde_json::to_vec(config).map_err(|error| corrupt("configuration".to_owned(), error))?;
+        let content =
+            serde_json::to_vec(config).map_err(|error| corrupt("configuration".to_owned(), error))?;
         let object = keys::object::configuration(&config.org, version, &Digest::of(&content));
         self.objects.put(&object, Bytes::from(content)).await?;
         let pointer = Pointer { version, object, applied_at: now };
@@ -70,4 +72,3 @@ impl Records {
             .ok_or_else(|| RecordError::Changed { what: format!("the configuration of {}", config.org) })
     }
 }
-

@@ -32,7 +32,11 @@ pub struct StoredResult {
 
 impl Records {
     /// What is known of the manifest `digest`.
-    pub async fn image_manifest(&self, org: &OrgName, digest: &Digest) -> Result<Option<ImageManifest>, RecordError> {
+    pub async fn image_manifest(
+        &self,
+        org: &OrgName,
+        digest: &Digest,
+    ) -> Result<Option<ImageManifest>, RecordError> {
         self.object(&keys::object::image_manifest(org, digest)).await
     }
 
@@ -91,13 +95,21 @@ impl Records {
     }
 
     /// An object that holds JSON.
-    pub(super) async fn object<T: serde::de::DeserializeOwned>(&self, key: &str) -> Result<Option<T>, RecordError> {
-        let decode = |bytes: Bytes| serde_json::from_slice(&bytes).map_err(|error| corrupt(key.to_owned(), error));
+    pub(super) async fn object<T: serde::de::DeserializeOwned>(
+        &self,
+        key: &str,
+    ) -> Result<Option<T>, RecordError> {
+        let decode =
+            |bytes: Bytes| serde_json::from_slice(&bytes).map_err(|error| corrupt(key.to_owned(), error));
         self.objects.get(key).await?.map(decode).transpose()
     }
 
     /// Stores an object that holds JSON.
-    pub(super) async fn put_object<T: Serialize + Sync>(&self, key: &str, value: &T) -> Result<(), RecordError> {
+    pub(super) async fn put_object<T: Serialize + Sync>(
+        &self,
+        key: &str,
+        value: &T,
+    ) -> Result<(), RecordError> {
         let content = serde_json::to_vec(value).map_err(|error| corrupt(key.to_owned(), error))?;
         Ok(self.objects.put(key, Bytes::from(content)).await?)
     }

@@ -53,8 +53,14 @@ pub(super) fn listings(org: &OrgName, run: &RunId) -> String {
     format!("RUN#{org}#{}#{}", run.rule, run.run)
 }
 
-pub(super) fn listing(org: &OrgName, run: &RunId, registry: &RegistryId, repository: Option<&RepositoryName>) -> Key {
-    let place = repository.map_or_else(|| registry.to_string(), |repository| format!("{registry}/{repository}"));
+pub(super) fn listing(
+    org: &OrgName,
+    run: &RunId,
+    registry: &RegistryId,
+    repository: Option<&RepositoryName>,
+) -> Key {
+    let place =
+        repository.map_or_else(|| registry.to_string(), |repository| format!("{registry}/{repository}"));
     Key::new(listings(org, run), format!("{LISTING}{place}"))
 }
 
@@ -77,6 +83,12 @@ pub(super) fn due(org: &OrgName, work: &Work, due_at: Timestamp) -> Key {
         image.repository
     );
     Key::new(due_partition(org, &image.registry, image.digest.spread() % DUE_BUCKETS), sort)
+}
+
+/// The time that stands in the key of a due row.
+pub(super) fn due_time(key: &Key) -> Option<Timestamp> {
+    let millis = key.sort.split('#').nth(1)?.parse().ok()?;
+    Timestamp::from_millisecond(millis).ok()
 }
 
 fn image_partition(org: &OrgName, digest: &Digest, platform: &Platform) -> String {

@@ -75,7 +75,12 @@ impl Records {
             None => LeaseOutcome::Held,
             Some(item) => {
                 let fence = item.number("fence").unwrap_or(0);
-                LeaseOutcome::Granted(Lease { org: org.clone(), layer: *layer, owner: owner.to_owned(), fence })
+                LeaseOutcome::Granted(Lease {
+                    org: org.clone(),
+                    layer: *layer,
+                    owner: owner.to_owned(),
+                    fence,
+                })
             }
         })
     }
@@ -91,7 +96,9 @@ impl Records {
     /// Gives a lease back, whether or not the layer was read; one that was lost is no error.
     pub async fn release_lease(&self, lease: &Lease) -> Result<(), RecordError> {
         let key = keys::layer_lease(&lease.org, &lease.layer);
-        unless_condition_failed(self.table.update(&key, Update::default().set("expires_at", 0), lease.held()).await)?;
+        unless_condition_failed(
+            self.table.update(&key, Update::default().set("expires_at", 0), lease.held()).await,
+        )?;
         Ok(())
     }
 
@@ -104,7 +111,8 @@ impl Records {
     ) -> Result<(), RecordError> {
         let key = keys::object::layer_inventory(&lease.org, &lease.layer, reader_version);
         self.objects.put(&key, inventory).await?;
-        let row = Item::new(keys::layer_inventory(&lease.org, &lease.layer, reader_version)).with("v", ITEM_VERSION);
+        let row = Item::new(keys::layer_inventory(&lease.org, &lease.layer, reader_version))
+            .with("v", ITEM_VERSION);
         let writes = vec![
             Write::Check(keys::layer_lease(&lease.org, &lease.layer), lease.held()),
             Write::Put(row, Condition::Always),
@@ -133,7 +141,12 @@ impl Records {
     }
 
     /// Notes that `image` does not wait for a layer any more.
-    pub async fn stop_waiting(&self, org: &OrgName, layer: &Digest, image: &Image) -> Result<(), RecordError> {
+    pub async fn stop_waiting(
+        &self,
+        org: &OrgName,
+        layer: &Digest,
+        image: &Image,
+    ) -> Result<(), RecordError> {
         Ok(self.table.delete(&keys::layer_waiter(org, layer, image), Condition::Always).await?)
     }
 }
@@ -151,4 +164,3 @@ impl Lease {
         ])
     }
 }
-

@@ -32,7 +32,7 @@ pub use configuration::AppliedConfig;
 pub use images::{ImageManifest, StoredResult};
 pub use layers::{Lease, LeaseOutcome};
 pub use repositories::{TagRecord, TaggedImage};
-pub use rules::{ListingProgress, ListingState, Run, RuleState, RunTrigger};
+pub use rules::{ListingProgress, ListingState, RuleState, Run, RunTrigger};
 pub use snapshots::Snapshot;
 pub use streams::ShardState;
 pub use work::{DueWork, Enqueued, PendingWork};
@@ -133,15 +133,23 @@ fn encode<T: Serialize>(key: Key, record: &T) -> Result<Item, RecordError> {
     Ok(Item::new(key).with("v", ITEM_VERSION).with("data", data))
 }
 
-/// The record that an item holds. A newer schema version than this code knows is refused, not guessed at.
+/// The record that an item holds.
 fn decode<T: DeserializeOwned>(item: &Item) -> Result<T, RecordError> {
+    check_version(item)?;
     let place = || format!("{}/{}", item.key.partition, item.key.sort);
-    match item.number("v") {
-        Some(version) if version <= ITEM_VERSION => {}
-        version => return Err(corrupt(place(), format!("schema version {version:?} is not one this version reads"))),
-    }
     let data = item.text("data").ok_or_else(|| corrupt(place(), "there is no `data`"))?;
     serde_json::from_str(data).map_err(|error| corrupt(place(), error))
+}
+
+/// A newer schema version than this code knows is refused, not guessed at.
+fn check_version(item: &Item) -> Result<(), RecordError> {
+    match item.number("v") {
+        Some(version) if version <= ITEM_VERSION => Ok(()),
+        version => {
+            let place = format!("{}/{}", item.key.partition, item.key.sort);
+            Err(corrupt(place, format!("schema version {version:?} is not one this version reads")))
+        }
+    }
 }
 
 fn corrupt(place: String, reason: impl std::fmt::Display) -> RecordError {

@@ -44,12 +44,18 @@ impl Records {
         registry: &RegistryId,
         repository: &RepositoryName,
     ) -> Result<(), RecordError> {
-        let key = tidewatch_core::ports::table::Key::new(keys::repositories(org), format!("{registry}/{repository}"));
+        let key = tidewatch_core::ports::table::Key::new(
+            keys::repositories(org),
+            format!("{registry}/{repository}"),
+        );
         Ok(self.table.put(Item::new(key).with("v", ITEM_VERSION), Condition::Always).await?)
     }
 
     /// The repositories that were ever listed, sorted.
-    pub async fn repositories(&self, org: &OrgName) -> Result<Vec<(RegistryId, RepositoryName)>, RecordError> {
+    pub async fn repositories(
+        &self,
+        org: &OrgName,
+    ) -> Result<Vec<(RegistryId, RepositoryName)>, RecordError> {
         let items = self.all(Query::prefix(keys::repositories(org), "")).await?;
         items.into_iter().map(|item| read_place(&item.key.sort)).collect()
     }

@@ -91,7 +91,12 @@ impl Records {
     }
 
     /// Notes that `rule` has started for `slot`. `false` when another evaluator has noted that time or a later one.
-    pub async fn note_rule_started(&self, org: &OrgName, rule: &RuleId, slot: Timestamp) -> Result<bool, RecordError> {
+    pub async fn note_rule_started(
+        &self,
+        org: &OrgName,
+        rule: &RuleId,
+        slot: Timestamp,
+    ) -> Result<bool, RecordError> {
         let item = encode(keys::rule(org, rule), &RuleState { last_slot: slot })?.with("slot", millis(slot));
         let earlier = Condition::Any(vec![
             Condition::Absent("slot".to_owned()),

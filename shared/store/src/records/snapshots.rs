@@ -5,7 +5,9 @@ use tidewatch_core::Digest;
 use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::table::{Condition, Item, Update};
 
-use super::{ITEM_VERSION, RecordError, Records, corrupt, keys, millis, unless_condition_failed};
+use super::{
+    ITEM_VERSION, RecordError, Records, check_version, corrupt, keys, millis, unless_condition_failed,
+};
 
 /// The metrics of an organisation, ready to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,11 +52,13 @@ impl Records {
             .with("digest", snapshot.digest.to_string())
             .with("made_at", millis(snapshot.made_at))
             .with("checked_at", millis(snapshot.checked_at));
-        item.attributes.insert("body".to_owned(), tidewatch_core::ports::table::Value::Bytes(snapshot.body.clone()));
+        item.attributes
+            .insert("body".to_owned(), tidewatch_core::ports::table::Value::Bytes(snapshot.body.clone()));
         Ok(unless_condition_failed(self.table.put(item, older).await)?.is_some())
     }
 
-    /// Notes that a roll-up found the published snapshot right at `now`, when it is still that one.
+    /// Notes that a roll-up found the published snapshot right at `now`, when it is still that one and was not found
+    /// right later.
     pub async fn confirm_snapshot(
         &self,
         org: &OrgName,
@@ -64,6 +68,7 @@ impl Records {
         let same = Condition::All(vec![
             Condition::Equal("config_version".to_owned(), snapshot.config_version.into()),
             Condition::Equal("number".to_owned(), snapshot.number.into()),
+            Condition::Less("checked_at".to_owned(), millis(now).into()),
         ]);
         let checked = Update::default().set("checked_at", millis(now));
         unless_condition_failed(self.table.update(&keys::snapshot(org), checked, same).await)?;
@@ -72,6 +77,7 @@ impl Records {
 }
 
 fn read_snapshot(item: &Item) -> Result<Snapshot, RecordError> {
+    check_version(item)?;
     let missing = |name: &str| corrupt(item.key.partition.clone(), format!("there is no {name}"));
     let number = |name: &str| item.number(name).ok_or_else(|| missing(name));
     let time = |name: &str| Timestamp::from_millisecond(number(name)?).map_err(|_| missing(name));
@@ -80,7 +86,10 @@ fn read_snapshot(item: &Item) -> Result<Snapshot, RecordError> {
         number: number("number")?,
         body: item.bytes("body").ok_or_else(|| missing("body"))?.to_vec(),
         length: u64::try_from(number("length")?).map_err(|_| missing("length"))?,
-        digest: item.text("digest").and_then(|digest| digest.parse().ok()).ok_or_else(|| missing("digest"))?,
+        digest: item
+            .text("digest")
+            .and_then(|digest| digest.parse().ok())
+            .ok_or_else(|| missing("digest"))?,
         made_at: time("made_at")?,
         checked_at: time("checked_at")?,
     })

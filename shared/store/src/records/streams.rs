@@ -10,7 +10,9 @@ use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::ports::table::{Condition, Item, Query, Update};
 use tidewatch_core::stream::{Member, SHARDS, Totals, shard_of};
 
-use super::{ITEM_VERSION, RecordError, Records, corrupt, decode, encode, keys, unless_condition_failed};
+use super::{
+    ITEM_VERSION, RecordError, Records, check_version, corrupt, decode, encode, keys, unless_condition_failed,
+};
 
 /// A shard as its totals item has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,13 +49,19 @@ impl Records {
             Condition::Absent("version".to_owned()),
             Condition::LessOrEqual("version".to_owned(), version.as_str().into()),
         ]);
-        let item = encode(keys::member(org, stream, &member.image), member)?.with("version", version.as_str());
+        let item =
+            encode(keys::member(org, stream, &member.image), member)?.with("version", version.as_str());
         unless_condition_failed(self.table.put(item, not_newer).await)?;
         Ok(())
     }
 
     /// Marks the shard of `member` as dirty.
-    pub async fn mark_member(&self, org: &OrgName, stream: &StreamName, member: &Member) -> Result<(), RecordError> {
+    pub async fn mark_member(
+        &self,
+        org: &OrgName,
+        stream: &StreamName,
+        member: &Member,
+    ) -> Result<(), RecordError> {
         self.mark_shard(org, stream, shard_of(&member.image.registry, &member.image.repository)).await
     }
 
@@ -84,13 +92,23 @@ impl Records {
     }
 
     /// One shard of a stream.
-    pub async fn shard(&self, org: &OrgName, stream: &StreamName, shard: u16) -> Result<ShardState, RecordError> {
+    pub async fn shard(
+        &self,
+        org: &OrgName,
+        stream: &StreamName,
+        shard: u16,
+    ) -> Result<ShardState, RecordError> {
         let item = self.table.get(&keys::shard_totals(org, stream, shard)).await?;
         item.map_or_else(|| Ok(ShardState::default()), |item| read_shard(&item))
     }
 
     /// The members of a shard.
-    pub async fn members(&self, org: &OrgName, stream: &StreamName, shard: u16) -> Result<Vec<Member>, RecordError> {
+    pub async fn members(
+        &self,
+        org: &OrgName,
+        stream: &StreamName,
+        shard: u16,
+    ) -> Result<Vec<Member>, RecordError> {
         let items = self.all(Query::prefix(keys::shard_partition(org, stream, shard), keys::MEMBER)).await?;
         items.iter().map(decode).collect()
     }
@@ -121,6 +139,7 @@ impl Records {
 }
 
 fn read_shard(item: &Item) -> Result<ShardState, RecordError> {
+    check_version(item)?;
     let number = |name| item.number(name).unwrap_or(0);
     let totals = if item.text("data").is_some() { decode(item)? } else { Totals::default() };
     Ok(ShardState {

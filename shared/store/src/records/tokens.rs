@@ -42,7 +42,9 @@ impl Records {
         id: &str,
         now: Timestamp,
     ) -> Result<Option<TokenRecord>, RecordError> {
-        let Some(mut token) = self.token(id).await?.filter(|token| token.org == *org) else { return Ok(None) };
+        let Some(mut token) = self.token(id).await?.filter(|token| token.org == *org) else {
+            return Ok(None);
+        };
         if token.revoked_at.is_none() {
             token.revoked_at = Some(now);
             self.table.put(encode(keys::token(id), &token)?, Condition::ItemPresent).await?;

@@ -54,26 +54,40 @@ struct Due {
 impl Records {
     /// Queues `work` for `due_at`, unless the image has work already. Work for the same image that was seen at its tag
     /// earlier is replaced, and keeps its attempts.
-    pub async fn enqueue(&self, org: &OrgName, work: &Work, due_at: Timestamp) -> Result<Enqueued, RecordError> {
+    pub async fn enqueue(
+        &self,
+        org: &OrgName,
+        work: &Work,
+        due_at: Timestamp,
+    ) -> Result<Enqueued, RecordError> {
         let due = keys::due(org, work, due_at);
         let writes = vec![
             Write::Put(work_item(org, work, &due)?, Condition::ItemAbsent),
             Write::Put(due_item(&due, work, due_at)?, Condition::Always),
         ];
-        if unless_condition_failed(self.transact(writes).await)?.is_some() {
-            return Ok(Enqueued::New);
-        }
-        match self.pending_work(org, &work.image).await? {
-            Some(pending) if pending.work.seen_at < work.seen_at => {
-                self.replace(org, &pending, work, due_at).await?;
-                Ok(Enqueued::New)
+        // Newer work must stand in the end, also when somebody moves or completes the older in between.
+        loop {
+            if unless_condition_failed(self.transact(writes.clone()).await)?.is_some() {
+                return Ok(Enqueued::New);
             }
-            _ => Ok(Enqueued::Known),
+            match self.pending_work(org, &work.image).await? {
+                Some(pending) if pending.work.seen_at < work.seen_at => {
+                    if self.replace(org, &pending, work, due_at).await? {
+                        return Ok(Enqueued::New);
+                    }
+                }
+                Some(_) => return Ok(Enqueued::Known),
+                None => {}
+            }
         }
     }
 
     /// The work of an image in its repository.
-    pub async fn pending_work(&self, org: &OrgName, image: &Image) -> Result<Option<PendingWork>, RecordError> {
+    pub async fn pending_work(
+        &self,
+        org: &OrgName,
+        image: &Image,
+    ) -> Result<Option<PendingWork>, RecordError> {
         self.table.get(&keys::work(org, image)).await?.map(|item| read_work(&item)).transpose()
     }
 
@@ -85,49 +99,65 @@ impl Records {
         now: Timestamp,
         most: usize,
     ) -> Result<Vec<DueWork>, RecordError> {
-        let mut due = Vec::new();
+        let mut due: Vec<DueWork> = Vec::new();
         for priority in Priority::ALL {
+            let wanted = most - due.len();
+            let mut of_priority = Vec::new();
             for bucket in 0..keys::DUE_BUCKETS {
-                let partition = keys::due_partition(org, registry, bucket);
-                let query = Query::prefix(partition, keys::due_priority(priority)).limit(most.min(1000));
-                self.collect_due(query, now, most, &mut due).await?;
+                let query =
+                    Query::prefix(keys::due_partition(org, registry, bucket), keys::due_priority(priority));
+                of_priority.extend(self.due_in_bucket(query, now, wanted).await?);
             }
+            // Each bucket has its own order; the first of any of them may be the earliest.
+            of_priority
+                .sort_by(|one, other| (one.due_at, &one.key.sort).cmp(&(other.due_at, &other.key.sort)));
+            due.extend(of_priority.into_iter().take(wanted));
         }
         Ok(due)
     }
 
-    async fn collect_due(
+    /// The first `most` rows of one bucket and priority that are due at `now`.
+    async fn due_in_bucket(
         &self,
-        mut query: Query,
+        query: Query,
         now: Timestamp,
         most: usize,
-        due: &mut Vec<DueWork>,
-    ) -> Result<(), RecordError> {
+    ) -> Result<Vec<DueWork>, RecordError> {
+        let mut due = Vec::new();
+        let mut query = query.limit(most.clamp(1, 1000));
         while due.len() < most {
             let page = self.table.query(query.clone()).await?;
             for item in &page.items {
                 let Due { work, due_at } = decode(item)?;
                 if due_at > now || due.len() == most {
-                    return Ok(());
+                    return Ok(due);
                 }
                 due.push(DueWork { work, due_at, key: item.key.clone() });
             }
             match page.next {
                 Some(next) => query.after = Some(next),
-                None => return Ok(()),
+                None => break,
             }
         }
-        Ok(())
+        Ok(due)
     }
 
-    /// Number of work rows of a registry, due or not, counted up to `most`.
-    pub async fn count_work(&self, org: &OrgName, registry: &RegistryId, most: usize) -> Result<usize, RecordError> {
+    /// Number of images of a registry with work that is due before `until`, counted up to `most`: dispatched work is due
+    /// again in minutes, and images that cool down after failures not before a day.
+    pub async fn count_work(
+        &self,
+        org: &OrgName,
+        registry: &RegistryId,
+        until: Timestamp,
+        most: usize,
+    ) -> Result<usize, RecordError> {
         let mut count = 0;
         for bucket in 0..keys::DUE_BUCKETS {
             let mut query = Query::prefix(keys::due_partition(org, registry, bucket), "");
             while count < most {
                 let page = self.table.query(query.clone()).await?;
-                count += page.items.len();
+                let before = |item: &&Item| keys::due_time(&item.key).is_some_and(|due_at| due_at < until);
+                count += page.items.iter().filter(before).count();
                 match page.next {
                     Some(next) => query.after = Some(next),
                     None => break,
@@ -138,13 +168,23 @@ impl Records {
     }
 
     /// Makes the work due at `due_at` instead, when it is still the work that was read.
-    pub async fn postpone(&self, org: &OrgName, pending: &PendingWork, due_at: Timestamp) -> Result<(), RecordError> {
-        self.replace(org, pending, &pending.work, due_at).await
+    pub async fn postpone(
+        &self,
+        org: &OrgName,
+        pending: &PendingWork,
+        due_at: Timestamp,
+    ) -> Result<(), RecordError> {
+        self.replace(org, pending, &pending.work, due_at).await.map(drop)
     }
 
     /// Makes dispatched work due again at `due_at`, in case it gets lost. When somebody has made it due at another time
     /// since it was read, that stands.
-    pub async fn note_dispatched(&self, org: &OrgName, due: &DueWork, due_at: Timestamp) -> Result<(), RecordError> {
+    pub async fn note_dispatched(
+        &self,
+        org: &OrgName,
+        due: &DueWork,
+        due_at: Timestamp,
+    ) -> Result<(), RecordError> {
         match self.pending_work(org, &due.work.image).await? {
             Some(pending) if pending.due == due.key => self.postpone(org, &pending, due_at).await,
             _ => Ok(()),
@@ -152,9 +192,14 @@ impl Records {
     }
 
     /// Makes the work due at `due_at`, after five failed attempts: they are counted anew.
-    pub async fn cool_down(&self, org: &OrgName, pending: &PendingWork, due_at: Timestamp) -> Result<(), RecordError> {
+    pub async fn cool_down(
+        &self,
+        org: &OrgName,
+        pending: &PendingWork,
+        due_at: Timestamp,
+    ) -> Result<(), RecordError> {
         let update = Update::default().set("attempts", 0).add("cooldowns", 1);
-        self.move_due(org, pending, &pending.work, due_at, update).await
+        self.move_due(org, pending, &pending.work, due_at, update).await.map(drop)
     }
 
     async fn replace(
@@ -163,11 +208,12 @@ impl Records {
         pending: &PendingWork,
         work: &Work,
         due_at: Timestamp,
-    ) -> Result<(), RecordError> {
+    ) -> Result<bool, RecordError> {
         self.move_due(org, pending, work, due_at, Update::default()).await
     }
 
-    /// Moves the due row, and nothing when somebody else has moved it in the meantime: then it is due by their word.
+    /// Writes the work and moves its due row. `false` when somebody else has moved that in the meantime: then nothing
+    /// is written, and it is due by their word.
     async fn move_due(
         &self,
         org: &OrgName,
@@ -175,28 +221,30 @@ impl Records {
         work: &Work,
         due_at: Timestamp,
         update: Update,
-    ) -> Result<(), RecordError> {
+    ) -> Result<bool, RecordError> {
         let due = keys::due(org, work, due_at);
-        if due == pending.due {
-            return Ok(());
-        }
         let item = work_item(org, work, &due)?;
         let update = item.attributes.into_iter().fold(update, |update, (name, value)| match name.as_str() {
             "attempts" | "cooldowns" => update,
             name => update.set(name, value),
         });
-        let writes = vec![
+        let mut writes = vec![
             Write::Update(item.key, update, pending.unmoved()),
-            Write::Delete(pending.due.clone(), Condition::Always),
             Write::Put(due_item(&due, work, due_at)?, Condition::Always),
         ];
-        unless_condition_failed(self.transact(writes).await)?;
-        Ok(())
+        if due != pending.due {
+            writes.push(Write::Delete(pending.due.clone(), Condition::Always));
+        }
+        Ok(unless_condition_failed(self.transact(writes).await)?.is_some())
     }
 
     /// Counts an attempt, before it begins, so that one that is killed counts too. Gives the work with the new count;
     /// `None` when there is nothing to do any more.
-    pub async fn begin_attempt(&self, org: &OrgName, image: &Image) -> Result<Option<PendingWork>, RecordError> {
+    pub async fn begin_attempt(
+        &self,
+        org: &OrgName,
+        image: &Image,
+    ) -> Result<Option<PendingWork>, RecordError> {
         let attempt = Update::default().add("attempts", 1);
         let updated = self.table.update(&keys::work(org, image), attempt, Condition::ItemPresent).await;
         unless_condition_failed(updated)?.map(|item| read_work(&item)).transpose()
@@ -205,7 +253,9 @@ impl Records {
     /// Takes an attempt back that turned out to be none: something was not there yet, and nothing failed.
     pub async fn forget_attempt(&self, org: &OrgName, image: &Image) -> Result<(), RecordError> {
         let back = Update::default().add("attempts", -1);
-        unless_condition_failed(self.table.update(&keys::work(org, image), back, Condition::ItemPresent).await)?;
+        unless_condition_failed(
+            self.table.update(&keys::work(org, image), back, Condition::ItemPresent).await,
+        )?;
         Ok(())
     }
 
@@ -229,8 +279,12 @@ impl Records {
 }
 
 impl PendingWork {
+    /// Holds while the work is the one that was read, and due at the same time.
     fn unmoved(&self) -> Condition {
-        Condition::Equal("due_sort".to_owned(), self.due.sort.clone().into())
+        Condition::All(vec![
+            Condition::Equal("due_sort".to_owned(), self.due.sort.clone().into()),
+            Condition::Equal("seen_at".to_owned(), millis(self.work.seen_at).into()),
+        ])
     }
 }
 

@@ -1,0 +1,43 @@
+# Everything compiled lies outside of the checkout and is shared by all checkouts of this user.
+# Needs: Rust (with rustfmt and clippy), make, bash, a C compiler.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidewatch
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+
+CHECKS := check-format check-lints check-dependencies check-docs
+.PHONY: help demo test check $(CHECKS) fmt steps
+
+help: ## Say what there is to make.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Scan the images of a registry on this machine and ask for the metrics. KEEP=1 leaves it running.
+	cargo build --workspace --locked
+	"$(CARGO_TARGET_DIR)/debug/demo"
+
+test: ## Run every test.
+	cargo test --workspace --locked
+
+check: $(CHECKS) ## Run every check that is not a test.
+
+check-format: ## Check that the code is formatted.
+	cargo fmt --all --check
+
+check-lints: ## Check the code with clippy.
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+check-dependencies: ## Check licences, sources and who uses what (deny.toml).
+	tool=$$(.ci/cargo-deny '$(CACHE)/tools') && "$$tool" --locked check --hide-inclusion-graph licenses bans sources
+
+check-docs: ## Check that the documentation builds and that its links lead somewhere.
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+fmt: ## Format the code.
+	cargo fmt --all
+
+# What continuous integration runs, in this order.
+steps:
+	@echo $(CHECKS) test

@@ -1,0 +1,353 @@
+//! Evaluating rules on a table in memory: what is started and dispatched, also by two evaluators at once and after a
+//! crash between any two table operations.
+
+// Test code: a broken set-up ends the test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tidewatch_core::Digest;
+use tidewatch_core::config::Config;
+use tidewatch_core::image::{Image, Platform};
+use tidewatch_core::names::OrgName;
+use tidewatch_core::ports::queue::QueueName;
+use tidewatch_core::ports::table::{Condition, Key, Update};
+use tidewatch_core::ports::{Clock as _, Table as _};
+use tidewatch_core::work::{ListingMessage, Priority, RunId, ScanMessage, Work};
+use tidewatch_evaluate_rules::{EvaluateError, EvaluateRules, Tick};
+use tidewatch_store::records::{ListingState, RunTrigger};
+use tidewatch_store::{MemoryTable, ObjectStorage, Records};
+use tidewatch_testkit::interleave::{Interleaving, PausingTable};
+use tidewatch_testkit::ports::{InstantSleeper, RecordingQueue, SettableClock};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+struct World {
+    table: Arc<MemoryTable>,
+    clock: Arc<SettableClock>,
+    queue: Arc<RecordingQueue>,
+    records: Records,
+    pausing: Records,
+}
+
+impl World {
+    /// The organisation `acme`, whose only rule has this schedule.
+    async fn new(schedule: Value) -> Self {
+        let world = Self::empty();
+        world.apply(&config("acme", schedule)).await;
+        world
+    }
+
+    fn empty() -> Self {
+        let table = Arc::new(MemoryTable::new());
+        let objects = Arc::new(ObjectStorage::in_memory());
+        let sleeper = Arc::new(InstantSleeper::new());
+        let pausing = Arc::new(PausingTable::new(Arc::clone(&table) as _));
+        Self {
+            records: Records::new(
+                Arc::clone(&table) as _,
+                Arc::clone(&objects) as _,
+                Arc::clone(&sleeper) as _,
+            ),
+            pausing: Records::new(pausing, objects, sleeper),
+            table,
+            clock: Arc::new(SettableClock::at("2026-03-01T00:00:00Z")),
+            queue: Arc::new(RecordingQueue::new()),
+        }
+    }
+
+    async fn apply(&self, config: &Config) {
+        let version = self.records.config(&config.org).await.unwrap().map(|applied| applied.version);
+        self.records.apply_config(config, version, self.clock.now()).await.unwrap();
+    }
+
+    fn evaluator(&self) -> EvaluateRules {
+        EvaluateRules::new(self.records.clone(), Arc::clone(&self.queue) as _, Arc::clone(&self.clock) as _)
+    }
+
+    fn pausing_evaluator(&self) -> EvaluateRules {
+        EvaluateRules::new(self.pausing.clone(), Arc::clone(&self.queue) as _, Arc::clone(&self.clock) as _)
+    }
+
+    async fn tick(&self) -> Tick {
+        self.evaluator().tick().await.unwrap()
+    }
+
+    fn listings(&self) -> Vec<ListingMessage> {
+        self.queue.messages(QueueName::Listings)
+    }
+
+    /// The contents of the images that were dispatched, in the order of dispatch.
+    fn dispatched(&self) -> Vec<Digest> {
+        let messages: Vec<ScanMessage> = self.queue.messages(QueueName::Scans);
+        messages.into_iter().map(|message| message.work.image.digest).collect()
+    }
+
+    /// Queues work that is due so many seconds from now.
+    async fn enqueue(&self, work: &Work, seconds: i64) {
+        let due_at = jiff::Timestamp::from_second(self.clock.now().as_second() + seconds).unwrap();
+        self.records.enqueue(&acme(), work, due_at).await.unwrap();
+    }
+}
+
+fn acme() -> OrgName {
+    "acme".parse().unwrap()
+}
+
+fn config(org: &str, schedule: Value) -> Config {
+    serde_json::from_value(json!({
+        "org": org,
+        "registries": [
+            {"id": "hub", "kind": "oci", "url": "https://hub.example.com"},
+            {"id": "quay", "kind": "oci", "url": "https://quay.example.com"},
+        ],
+        "rules": [{"id": "nightly", "registries": ["hub", "quay"], "schedule": schedule}],
+    }))
+    .unwrap()
+}
+
+fn hourly() -> Value {
+    json!({"cron": "0 * * * *"})
+}
+
+fn work(content: &str, priority: Priority) -> Work {
+    Work {
+        image: Image {
+            registry: "hub".parse().unwrap(),
+            repository: "team/web".parse().unwrap(),
+            digest: Digest::of(content.as_bytes()),
+            platform: Platform::linux_amd64(),
+        },
+        tag: "latest".parse().unwrap(),
+        seen_at: "2026-02-28T00:00:00Z".parse().unwrap(),
+        counted: true,
+        priority,
+        run: RunId { rule: "nightly".parse().unwrap(), run: "1".to_owned() },
+    }
+}
+
+fn digests(contents: &[&str]) -> Vec<Digest> {
+    contents.iter().map(|content| Digest::of(content.as_bytes())).collect()
+}
+
+#[tokio::test]
+async fn a_due_rule_starts_one_run_with_one_message_for_each_registry() {
+    let world = World::new(hourly()).await;
+    assert_eq!(world.tick().await, Tick::default(), "its time has not come");
+    world.clock.advance(MINUTE * 60);
+    assert_eq!(world.tick().await, Tick { started: 1, dispatched: 0 });
+    assert_eq!(world.tick().await, Tick::default(), "it has started");
+
+    let runs = world.records.runs(&acme(), &"nightly".parse().unwrap(), 10).await.unwrap();
+    assert_eq!(runs.len(), 1);
+    assert_eq!((runs[0].trigger, runs[0].started_at), (RunTrigger::Schedule, world.clock.now()));
+    let sent: Vec<_> =
+        world.listings().into_iter().map(|message| (message.registry.to_string(), message.run)).collect();
+    assert_eq!(sent, [("hub".to_owned(), runs[0].id.clone()), ("quay".to_owned(), runs[0].id.clone())]);
+    let listings = world.records.listings(&acme(), &runs[0].id).await.unwrap();
+    assert!(listings.len() == 2 && listings.iter().all(|listing| listing.state == ListingState::Queued));
+}
+
+#[tokio::test]
+async fn missed_times_make_one_run() {
+    let world = World::new(hourly()).await;
+    world.clock.advance(MINUTE * 60 * 5);
+    assert_eq!(world.tick().await.started, 1);
+    assert_eq!(world.listings().len(), 2);
+}
+
+#[tokio::test]
+async fn a_manual_rule_never_starts_by_itself() {
+    let world = World::new(json!("manual")).await;
+    world.clock.advance(MINUTE * 60 * 24 * 30);
+    assert_eq!(world.tick().await, Tick::default());
+    assert!(world.listings().is_empty());
+}
+
+#[tokio::test]
+async fn two_evaluators_at_once_start_a_due_rule_once() {
+    // The second one is so many operations behind the first.
+    for behind in 0..12 {
+        let world = World::new(hourly()).await;
+        world.clock.advance(MINUTE * 60);
+        let evaluator = world.pausing_evaluator();
+        let mut tasks = Interleaving::new();
+        let both = [tasks.start(evaluator.tick()), tasks.start(evaluator.tick())];
+        let mut started = 0;
+        for step in 0.. {
+            if tasks.running().is_empty() {
+                break;
+            }
+            let tasks_now = if step < behind { &both[..1] } else { &both[..] };
+            for task in tasks_now {
+                started += tasks.step(*task).map_or(0, |tick| tick.unwrap().started);
+            }
+        }
+        assert_eq!(started, 1, "{behind} operations behind");
+        assert_eq!(world.records.runs(&acme(), &"nightly".parse().unwrap(), 10).await.unwrap().len(), 1);
+        let runs: BTreeSet<RunId> = world.listings().into_iter().map(|message| message.run).collect();
+        assert_eq!(runs.len(), 1, "all messages are of one run");
+    }
+}
+
+#[tokio::test]
+async fn a_crash_after_sending_and_before_noting_repeats_the_same_run() {
+    let world = World::new(hourly()).await;
+    world.clock.advance(MINUTE * 60);
+    let evaluator = world.pausing_evaluator();
+    let mut tasks = Interleaving::new();
+    let crashing = tasks.start(evaluator.tick());
+    while world.listings().is_empty() {
+        assert!(tasks.step(crashing).is_none(), "it sends before it ends");
+    }
+    tasks.kill(crashing);
+    let first = world.listings();
+    assert_eq!(world.records.rule_state(&acme(), &"nightly".parse().unwrap()).await.unwrap(), None);
+
+    world.clock.advance(MINUTE);
+    assert_eq!(world.tick().await.started, 1);
+    assert_eq!(world.listings(), [first.clone(), first].concat(), "the same messages, with the same run");
+    assert_eq!(world.records.runs(&acme(), &"nightly".parse().unwrap(), 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_repeated_start_leaves_a_listing_that_is_done() {
+    let world = World::new(hourly()).await;
+    let id = world.evaluator().run_now(&acme(), &"nightly".parse().unwrap()).await.unwrap();
+    let mut done = world.records.listings(&acme(), &id).await.unwrap().remove(0);
+    done.state = ListingState::Done;
+    world.records.put_listing(&acme(), &id, &done, world.clock.now()).await.unwrap();
+    assert_eq!(world.evaluator().run_now(&acme(), &"nightly".parse().unwrap()).await.unwrap(), id);
+    let states: Vec<_> =
+        world.records.listings(&acme(), &id).await.unwrap().iter().map(|listing| listing.state).collect();
+    assert_eq!(states, [ListingState::Done, ListingState::Queued]);
+}
+
+#[tokio::test]
+async fn a_rule_can_be_run_at_any_time_without_moving_its_schedule() {
+    let world = World::new(hourly()).await;
+    world.clock.advance(MINUTE * 30);
+    let manual = world.evaluator().run_now(&acme(), &"nightly".parse().unwrap()).await.unwrap();
+    assert_eq!(world.tick().await.started, 0);
+    world.clock.advance(MINUTE * 30);
+    assert_eq!(world.tick().await.started, 1);
+    let runs = world.records.runs(&acme(), &"nightly".parse().unwrap(), 10).await.unwrap();
+    let triggers: Vec<_> = runs.iter().map(|run| run.trigger).collect();
+    assert_eq!(triggers, [RunTrigger::Schedule, RunTrigger::Manual], "newest first");
+    assert_eq!(runs[1].id, manual);
+}
+
+#[tokio::test]
+async fn running_an_unknown_rule_is_an_error() {
+    let world = World::new(hourly()).await;
+    for (org, rule) in [("acme", "weekly"), ("nobody", "nightly")] {
+        let run = world.evaluator().run_now(&org.parse().unwrap(), &rule.parse().unwrap()).await;
+        assert!(matches!(&run, Err(EvaluateError::NoSuchRule { .. })), "{run:?}");
+    }
+    assert!(world.listings().is_empty());
+}
+
+#[tokio::test]
+async fn work_is_dispatched_by_priority_and_then_by_time() {
+    let world = World::new(json!("manual")).await;
+    let (new, stale) = (Priority::New, Priority::Stale);
+    let queued = [
+        ("stale, late", stale, -10),
+        ("new, third", new, -20),
+        ("stale, early", stale, -90),
+        ("new, first", new, -80),
+        ("not yet", new, 1),
+        ("new, last", new, 0),
+        ("new, second", new, -50),
+    ];
+    for (content, priority, seconds) in queued {
+        world.enqueue(&work(content, priority), seconds).await;
+    }
+    assert_eq!(world.tick().await, Tick { started: 0, dispatched: 6 });
+    let order = ["new, first", "new, second", "new, third", "new, last", "stale, early", "stale, late"];
+    assert_eq!(world.dispatched(), digests(&order));
+}
+
+#[tokio::test]
+async fn dispatched_work_comes_again_only_after_twenty_minutes() {
+    let world = World::new(json!("manual")).await;
+    world.enqueue(&work("web", Priority::New), 0).await;
+    assert_eq!(world.tick().await.dispatched, 1);
+    for _ in 0..19 {
+        world.clock.advance(MINUTE);
+        assert_eq!(world.tick().await.dispatched, 0, "{}", world.clock.now());
+    }
+    world.clock.advance(MINUTE);
+    assert_eq!(world.tick().await.dispatched, 1, "its message may be lost");
+    assert_eq!(world.dispatched(), digests(&["web", "web"]));
+}
+
+#[tokio::test]
+async fn work_that_is_done_is_not_dispatched_again() {
+    let world = World::new(json!("manual")).await;
+    let web = work("web", Priority::New);
+    world.enqueue(&web, 0).await;
+    world.tick().await;
+    world.records.complete(&acme(), &web).await.unwrap();
+    world.clock.advance(MINUTE * 60);
+    assert_eq!(world.tick().await.dispatched, 0);
+}
+
+#[tokio::test]
+async fn work_that_was_postponed_between_sending_and_noting_keeps_its_time() {
+    let world = World::new(json!("manual")).await;
+    let web = work("web", Priority::New);
+    world.enqueue(&web, 0).await;
+    let evaluator = world.pausing_evaluator();
+    let mut tasks = Interleaving::new();
+    let dispatching = tasks.start(evaluator.tick());
+    while world.dispatched().is_empty() {
+        assert!(tasks.step(dispatching).is_none());
+    }
+    // A fast worker has it already, and puts it off by five minutes.
+    let pending = world.records.begin_attempt(&acme(), &web.image).await.unwrap().unwrap();
+    world.records.postpone(&acme(), &pending, world.clock.now() + MINUTE * 5).await.unwrap();
+    tasks.finish(dispatching).unwrap().unwrap();
+
+    world.clock.advance(MINUTE * 5 - Duration::from_millis(1));
+    assert_eq!(world.tick().await.dispatched, 0);
+    world.clock.advance(Duration::from_millis(1));
+    assert_eq!(world.tick().await.dispatched, 1);
+}
+
+#[tokio::test]
+async fn a_crash_after_sending_work_sends_it_again_and_loses_nothing() {
+    let world = World::new(json!("manual")).await;
+    for content in ["a", "b", "c"] {
+        world.enqueue(&work(content, Priority::New), 0).await;
+    }
+    let evaluator = world.pausing_evaluator();
+    let mut tasks = Interleaving::new();
+    let crashing = tasks.start(evaluator.tick());
+    while world.dispatched().is_empty() {
+        assert!(tasks.step(crashing).is_none());
+    }
+    tasks.kill(crashing);
+    world.queue.clear();
+    assert_eq!(world.tick().await.dispatched, 3);
+    let sent: BTreeSet<Digest> = world.dispatched().into_iter().collect();
+    assert_eq!(sent, digests(&["a", "b", "c"]).into_iter().collect());
+}
+
+#[tokio::test]
+async fn a_broken_organisation_does_not_stop_the_others() {
+    let world = World::empty();
+    for org in ["acme", "broken", "zebra"] {
+        world.apply(&config(org, hourly())).await;
+    }
+    let broken = Update::default().set("data", "{");
+    world.table.update(&Key::new("ORG#broken", "CONFIG"), broken, Condition::ItemPresent).await.unwrap();
+    world.clock.advance(MINUTE * 60);
+    assert_eq!(world.tick().await.started, 2);
+    let orgs: BTreeSet<String> =
+        world.listings().into_iter().map(|message| message.org.to_string()).collect();
+    assert_eq!(orgs, ["acme", "zebra"].map(str::to_owned).into());
+}

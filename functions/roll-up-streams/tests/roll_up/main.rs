@@ -1,0 +1,11 @@
+//! The roll-up on a table in memory, one table operation at a time: whatever order writers, roll-ups and crashes come in,
+//! the published numbers become those of a naive count.
+
+// Test code: a broken set-up ends the test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod grace_periods;
+mod naive;
+mod protocol;
+mod snapshots;
+mod world;

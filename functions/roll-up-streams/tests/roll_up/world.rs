@@ -1,0 +1,139 @@
+//! A table, objects and a clock of one test, and what stands in them.
+
+use std::io::Read as _;
+use std::sync::Arc;
+
+use flate2::read::GzDecoder;
+use serde_json::json;
+use tidewatch_core::config::Config;
+use tidewatch_core::image::{Image, Platform};
+use tidewatch_core::names::{OrgName, StreamName};
+use tidewatch_core::policy::Outcome;
+use tidewatch_core::ports::table::{Condition, Key, Update};
+use tidewatch_core::ports::{Clock as _, Table as _};
+use tidewatch_core::result::ResultState;
+use tidewatch_core::stream::Member;
+use tidewatch_core::{Digest, Severity, Timestamp};
+use tidewatch_roll_up_streams::RollUpStreams;
+use tidewatch_store::records::Snapshot;
+use tidewatch_store::{MemoryTable, ObjectStorage, Records};
+use tidewatch_testkit::interleave::PausingTable;
+use tidewatch_testkit::ports::{InstantSleeper, SettableClock};
+
+use crate::naive::{self, Series};
+
+/// When every test begins.
+pub(crate) const START: &str = "2026-06-15T00:00:00Z";
+
+pub(crate) struct World {
+    pub(crate) table: Arc<MemoryTable>,
+    pub(crate) clock: Arc<SettableClock>,
+    pub(crate) records: Records,
+    /// The same records, through a table that pauses before each operation.
+    pub(crate) pausing: Records,
+    pub(crate) org: OrgName,
+    pub(crate) stream: StreamName,
+}
+
+impl World {
+    /// Nothing but a configuration.
+    pub(crate) async fn new(config: &Config) -> Self {
+        let table = Arc::new(MemoryTable::new());
+        let objects = Arc::new(ObjectStorage::in_memory());
+        let sleeper = Arc::new(InstantSleeper::new());
+        let pausing = Arc::new(PausingTable::new(Arc::clone(&table) as _));
+        let records =
+            Records::new(Arc::clone(&table) as _, Arc::clone(&objects) as _, Arc::clone(&sleeper) as _);
+        let pausing = Records::new(pausing, objects, sleeper);
+        let clock = Arc::new(SettableClock::at(START));
+        records.apply_config(config, None, clock.now()).await.unwrap();
+        Self { table, clock, records, pausing, org: config.org.clone(), stream: StreamName::latest_indexed() }
+    }
+
+    /// Rolls up once, with nobody else at work. Whether a new snapshot was published.
+    pub(crate) async fn roll_up(&self) -> bool {
+        let roll_up = RollUpStreams::new(self.records.clone(), Arc::clone(&self.clock) as _);
+        roll_up.roll_up(&self.org).await.unwrap()
+    }
+
+    pub(crate) fn pausing_roll_up(&self) -> RollUpStreams {
+        RollUpStreams::new(self.pausing.clone(), Arc::clone(&self.clock) as _)
+    }
+
+    /// What a writer does that has scanned an image: its row, then the mark.
+    pub(crate) async fn write(&self, member: &Member, revision: i64) {
+        self.records.put_member(&self.org, &self.stream, member, revision).await.unwrap();
+        self.records.mark_member(&self.org, &self.stream, member).await.unwrap();
+    }
+
+    /// Puts `config` in force and marks what depends on it.
+    pub(crate) async fn apply(&self, config: &Config) {
+        let version = self.records.config(&self.org).await.unwrap().map(|applied| applied.version);
+        self.records.apply_config(config, version, self.clock.now()).await.unwrap();
+        self.records.mark_stream(&self.org, &self.stream).await.unwrap();
+    }
+
+    pub(crate) async fn snapshot(&self) -> Option<Snapshot> {
+        self.records.snapshot(&self.org).await.unwrap()
+    }
+
+    /// Makes the configuration of the organisation unreadable.
+    pub(crate) async fn break_configuration(&self) {
+        let key = Key::new(format!("ORG#{}", self.org), "CONFIG");
+        let broken = Update::default().set("data", "{");
+        self.table.update(&key, broken, Condition::ItemPresent).await.unwrap();
+    }
+
+    /// The published numbers.
+    pub(crate) async fn published(&self) -> Series {
+        naive::parse(&text(&self.snapshot().await.expect("a published snapshot")))
+    }
+}
+
+/// The text of a snapshot, checked against its length and digest.
+pub(crate) fn text(snapshot: &Snapshot) -> String {
+    let mut text = String::new();
+    GzDecoder::new(snapshot.body.as_slice()).read_to_string(&mut text).unwrap();
+    assert_eq!((text.len() as u64, Digest::of(text.as_bytes())), (snapshot.length, snapshot.digest));
+    text
+}
+
+/// A configuration with these registries and this grace period.
+pub(crate) fn config(registries: &[&str], grace_period_days: u32) -> Config {
+    let registries: Vec<_> = registries
+        .iter()
+        .map(|id| json!({"id": id, "kind": "oci", "url": format!("https://{id}.example.com")}))
+        .collect();
+    serde_json::from_value(json!({
+        "org": "acme",
+        "registries": registries,
+        "policies": [{"id": "fixable-vulnerabilities", "config": {"grace_period_days": grace_period_days}}],
+    }))
+    .unwrap()
+}
+
+/// The image with this content in a repository such as `hub/team/web`.
+pub(crate) fn image(place: &str, content: &str) -> Image {
+    let (registry, repository) = place.split_once('/').unwrap();
+    Image {
+        registry: registry.parse().unwrap(),
+        repository: repository.parse().unwrap(),
+        digest: Digest::of(content.as_bytes()),
+        platform: Platform::linux_amd64(),
+    }
+}
+
+/// A member that was seen so many hours after the start.
+pub(crate) fn member(image: Image, seen_hours: i64, severities: &[Severity], fixable: Outcome) -> Member {
+    let start: Timestamp = START.parse().unwrap();
+    Member {
+        image,
+        tag: "latest".parse().unwrap(),
+        seen_at: Timestamp::from_second(start.as_second() + seen_hours * 3600).unwrap(),
+        created_at: None,
+        state: if fixable == Outcome::NoData { ResultState::Partial } else { ResultState::Scanned },
+        severities: severities.iter().copied().collect(),
+        policies: [("fixable-vulnerabilities".parse().unwrap(), fixable)].into(),
+        next_change_at: None,
+    }
+}

@@ -1,0 +1,276 @@
+//! The command line: what can be asked for, with help and examples.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tidewatch_core::Severity;
+use tidewatch_core::config::Period;
+use tidewatch_core::image::Platform;
+use tidewatch_core::names::{OrgName, RepositoryName, RuleId};
+
+/// Know how vulnerable your container images are, on the dashboards you already have.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  tidewatch scan oci:./image                 scan an image on disk
+  tidewatch advisories build --from ./osv    compile advisories
+  tidewatch up                               start local mode
+  tidewatch apply tidewatch.yaml             tell it what to scan
+  tidewatch rules run nightly --wait         scan now
+  tidewatch token create --org acme          a token for Prometheus
+
+Exit codes: 0 done; 1 failed; 2 wrong command line or configuration; 3 a condition such as --fail-on is not met."
+)]
+pub(crate) struct Cli {
+    /// Where local mode keeps everything.
+    #[arg(long, global = true, env = "TIDEWATCH_DATA", value_name = "DIR", default_value = "tidewatch-data")]
+    pub(crate) data: PathBuf,
+
+    /// Tables for people, or JSON for programs (docs/COMMAND.md has the shapes).
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) format: Format,
+
+    /// Print results only: no progress, no advice.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Tables.
+    #[default]
+    Table,
+    /// JSON.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start local mode: everything in one process.
+    Up(Up),
+    /// Scan one image now, without local mode.
+    Scan(Scan),
+    /// Put a configuration in force.
+    Apply(Apply),
+    /// Rules: list, run, see how runs are getting on.
+    #[command(subcommand)]
+    Rules(Rules),
+    /// Tokens for the metrics endpoint.
+    #[command(subcommand)]
+    Token(Token),
+    /// Advisories: compile, look up.
+    #[command(subcommand)]
+    Advisories(Advisories),
+    /// List the images that are known, with their results.
+    Images(Images),
+}
+
+/// Start local mode: rules, scans and the metrics endpoint in one process, with everything kept in the data folder.
+/// It can be killed at any time and goes on where it was.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidewatch up
+  tidewatch up --config tidewatch.yaml --listen 0.0.0.0:8480
+
+It ends on Ctrl-C. The metrics are at http://ADDRESS/v1/exporter/org/ORG/metrics.")]
+pub(crate) struct Up {
+    /// The address to listen on.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8480")]
+    pub(crate) listen: SocketAddr,
+    /// A configuration to put in force at the start.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// How many images are scanned at the same time.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) workers: u16,
+}
+
+/// Scan one image now, and print its packages' vulnerabilities. Nothing is kept, and local mode need not be running.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidewatch scan registry.example.com/team/web:1.4.2
+  tidewatch scan oci:./image:v1 --advisories ./osv
+  tidewatch scan 127.0.0.1:5000/web:1 --plain-http --fail-on HIGH
+
+An advisory source given by --advisories is compiled first; without it, the advisories of the data folder are used.")]
+pub(crate) struct Scan {
+    /// The image: HOST/REPOSITORY[:TAG][@DIGEST], or oci:DIR[:TAG] for an OCI image layout on disk.
+    #[arg(value_name = "REF")]
+    pub(crate) reference: String,
+    /// A folder of OSV archives (<Ecosystem>/all.zip or <Ecosystem>/*.json) to match against.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) advisories: Option<PathBuf>,
+    /// Which platform of a multi-platform image.
+    #[arg(long, value_name = "PLATFORM", default_value = "linux/amd64")]
+    pub(crate) platform: Platform,
+    /// Speak http, not https, to the registry.
+    #[arg(long)]
+    pub(crate) plain_http: bool,
+    /// An environment variable that holds USER:PASSWORD for the registry.
+    #[arg(long, value_name = "VAR")]
+    pub(crate) credentials_env: Option<String>,
+    /// Exit with code 3 when there is a vulnerability of this severity or a worse one.
+    #[arg(long, value_name = "SEVERITY")]
+    pub(crate) fail_on: Option<Severity>,
+}
+
+/// Check a configuration, print what it changes, and put it in force.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidewatch apply tidewatch.yaml --dry-run
+  tidewatch apply tidewatch.yaml")]
+pub(crate) struct Apply {
+    /// The configuration file.
+    #[arg(value_name = "FILE", default_value = "tidewatch.yaml")]
+    pub(crate) file: PathBuf,
+    /// Print the changes only.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Which organisation.
+#[derive(Debug, Args)]
+pub(crate) struct Org {
+    /// The organisation; needed only when there are several.
+    #[arg(long, env = "TIDEWATCH_ORG")]
+    pub(crate) org: Option<OrgName>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Rules {
+    /// List the rules, with their last and next run.
+    List(Org),
+    /// Run a rule now, whatever its schedule says.
+    #[command(after_help = "\
+Examples:
+  tidewatch rules run nightly
+  tidewatch rules run nightly --wait")]
+    Run(RunRule),
+    /// Show the latest runs, and how far they are.
+    Status(RuleStatus),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunRule {
+    /// The rule.
+    pub(crate) rule: RuleId,
+    /// Wait until every image of the run is scanned, and show the progress.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    #[command(flatten)]
+    pub(crate) org: Org,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RuleStatus {
+    /// The rule; all of them without it.
+    pub(crate) rule: Option<RuleId>,
+    /// How many runs of each rule.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) runs: u16,
+    #[command(flatten)]
+    pub(crate) org: Org,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Make a token. It is shown once.
+    #[command(after_help = "\
+Examples:
+  tidewatch token create --org acme
+  tidewatch token create --org acme --expires 365d --quiet > /etc/prometheus/token")]
+    Create(CreateToken),
+    /// List tokens, without their secrets.
+    List(Org),
+    /// Revoke a token: it is refused from the next request on.
+    Revoke(RevokeToken),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateToken {
+    /// What the token allows.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) scope: ScopeName,
+    /// When it stops to be good: 30d, 52w. Without it, it stays good until it is revoked.
+    #[arg(long, value_name = "PERIOD")]
+    pub(crate) expires: Option<Period>,
+    #[command(flatten)]
+    pub(crate) org: Org,
+}
+
+/// The scopes by their names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ScopeName {
+    /// Read the metrics.
+    #[default]
+    #[value(name = "metrics:read")]
+    MetricsRead,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RevokeToken {
+    /// The id of the token: what stands between the underscores of twd_ID_SECRET.
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) org: Org,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Advisories {
+    /// Compile advisories and put them in force.
+    #[command(after_help = "\
+Examples:
+  tidewatch advisories build --from ./osv
+
+DIR holds a folder for each ecosystem, as OSV publishes them: DIR/Debian/all.zip, or DIR/Debian/*.json.")]
+    Build(BuildAdvisories),
+    /// Look up the advisories about a package.
+    #[command(after_help = "\
+Examples:
+  tidewatch advisories query Debian:12 openssl
+  tidewatch advisories query Alpine:v3.19 busybox")]
+    Query(QueryAdvisories),
+    /// Show the advisories in force.
+    Info,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BuildAdvisories {
+    /// The folder with the advisories.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueryAdvisories {
+    /// The ecosystem with its release: Debian:12, Alpine:v3.19.
+    pub(crate) ecosystem: String,
+    /// The name of the (source) package.
+    pub(crate) package: String,
+}
+
+/// List the images that are known: each tag that a rule chose, on each platform, with its result.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidewatch images
+  tidewatch images --repository team/web --format json")]
+pub(crate) struct Images {
+    /// Only this repository.
+    #[arg(long)]
+    pub(crate) repository: Option<RepositoryName>,
+    #[command(flatten)]
+    pub(crate) org: Org,
+}

@@ -1,0 +1,237 @@
+//! `tidewatch advisories`: compiles advisories, puts them in force, looks them up.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use comfy_table::Cell;
+use jiff::Timestamp;
+use serde::Serialize;
+use tidewatch_advisories::{Build, BuildOptions, BuiltFamily, FAMILIES};
+use tidewatch_core::ports::Clock as _;
+use tidewatch_runtime::system::SystemClock;
+use tidewatch_store::Records;
+use tidewatch_store::records::{AdvisoryFamily, CurrentAdvisories};
+
+use super::Context;
+use crate::cli::{self, BuildAdvisories, QueryAdvisories};
+use crate::failure::Failure;
+use crate::output::{ProgressBars, Table, advise, ago, print_document};
+
+#[derive(Serialize)]
+struct FamilyRow {
+    family: String,
+    #[serde(flatten)]
+    index: AdvisoryFamily,
+}
+
+#[derive(Serialize)]
+struct FamilyRows {
+    families: Vec<FamilyRow>,
+    /// What could not be used, as `subject: reason`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<String>,
+}
+
+pub(super) async fn run(context: &Context, command: cli::Advisories) -> Result<(), Failure> {
+    match command {
+        cli::Advisories::Build(arguments) => build(context, arguments).await,
+        cli::Advisories::Query(arguments) => query(context, arguments).await,
+        cli::Advisories::Info => info(context).await,
+    }
+}
+
+async fn build(context: &Context, arguments: BuildAdvisories) -> Result<(), Failure> {
+    let instance = context.instance().await?;
+    let folder = tempfile::tempdir_in(&context.data).context("failed to make a temporary folder")?;
+    let built = compile(&arguments.from, folder.path(), context).await?;
+    if built.families.is_empty() {
+        return Err(Failure::wrong_use(anyhow::anyhow!(
+            "{} holds no ecosystem that is matched",
+            arguments.from.display()
+        ))
+        .hint("the folder must hold Debian/all.zip, Alpine/all.zip or folders of their JSON files"));
+    }
+    let problems = publish(&instance.records, &built).await?;
+    let current = instance.records.current_advisories().await?;
+    if context.is_json() {
+        return print_document("advisories", 1, &FamilyRows { families: rows(&current), problems });
+    }
+    print(&current);
+    for problem in problems.iter().take(10) {
+        advise(context.quiet, &format!("not used: {problem}"));
+    }
+    if problems.len() > 10 {
+        advise(context.quiet, &format!("not used: {} more (--format json lists them)", problems.len() - 10));
+    }
+    advise(
+        context.quiet,
+        "in force; images are matched again when their rule runs next, without pulling anything",
+    );
+    Ok(())
+}
+
+/// Compiles the advisories of `source` into `output`, with progress.
+pub(super) async fn compile(source: &Path, output: &Path, context: &Context) -> Result<Build, Failure> {
+    let bars = ProgressBars::new(context.quiet);
+    let source = source.to_owned();
+    let options = BuildOptions { output: output.to_owned(), now: SystemClock.now() };
+    let built = tokio::task::spawn_blocking(move || {
+        let bar = bars.bar("advisories");
+        let built = tidewatch_advisories::build(&source, &options, &mut |progress| {
+            if progress.done.is_multiple_of(256) || progress.done == progress.total {
+                bar.set(progress.done as u64, progress.total as u64);
+                bar.say(progress.ecosystem.to_owned());
+            }
+        });
+        bar.finish();
+        built
+    });
+    Ok(built.await??)
+}
+
+/// Stores the indexes and puts them in force. Gives everything that could not be used.
+async fn publish(records: &Records, built: &Build) -> Result<Vec<String>, Failure> {
+    let now = SystemClock.now();
+    let mut families = Vec::new();
+    let mut problems: Vec<String> = built.problems.iter().map(ToString::to_string).collect();
+    for family in &built.families {
+        let file = std::fs::read(&family.path).context("failed to read the compiled advisories")?;
+        records.put_advisory_index(family.family, &family.hash, file.into()).await?;
+        problems.extend(family.problems.iter().map(ToString::to_string));
+        families.push((family.family.to_owned(), self::family(family, now)));
+    }
+    records.publish_advisories(families).await?;
+    Ok(problems)
+}
+
+/// What is recorded of a compiled family.
+pub(super) fn family(built: &BuiltFamily, now: Timestamp) -> AdvisoryFamily {
+    AdvisoryFamily {
+        hash: built.hash,
+        size: built.size,
+        records: built.records as u64,
+        advisories: built.advisories as u64,
+        withdrawn: built.withdrawn as u64,
+        problems: built.problems.len() as u64,
+        newest_modified: built.newest_modified,
+        built_at: now,
+    }
+}
+
+async fn info(context: &Context) -> Result<(), Failure> {
+    let instance = context.instance().await?;
+    let current = instance.records.current_advisories().await?;
+    if context.is_json() {
+        return print_document(
+            "advisories",
+            1,
+            &FamilyRows { families: rows(&current), problems: Vec::new() },
+        );
+    }
+    print(&current);
+    if current.families.is_empty() {
+        advise(context.quiet, "there are no advisories yet: tidewatch advisories build --from DIR");
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Advisories {
+    ecosystem: String,
+    package: String,
+    advisories: Vec<AdvisoryRow>,
+}
+
+#[derive(Serialize)]
+struct AdvisoryRow {
+    advisory: String,
+    /// The vulnerability by all its ids; an advisory about several has a row for each.
+    vulnerability: Vec<String>,
+    severity: tidewatch_core::Severity,
+    /// The versions that fix it, one for each range.
+    fixed: Vec<String>,
+}
+
+async fn query(context: &Context, arguments: QueryAdvisories) -> Result<(), Failure> {
+    let instance = context.instance().await?;
+    let current = instance.records.current_advisories().await?;
+    let indexes = Arc::new(tidewatch_scan_image::AdvisoryIndexes::new(instance.cache()));
+    let QueryAdvisories { ecosystem, package } = arguments;
+    let family =
+        FAMILIES.iter().find(|family| family.holds(&ecosystem)).map(|family| family.id).ok_or_else(|| {
+            Failure::wrong_use(anyhow::anyhow!("there are no advisories for the ecosystem {ecosystem:?}"))
+                .hint("name it with its release, as OSV does: Debian:12, Alpine:v3.19")
+        })?;
+    let index = indexes.open_family(&instance.records, family, &current).await?.ok_or_else(|| {
+        Failure::new(anyhow::anyhow!("there are no advisories yet for {family}"))
+            .hint("compile them: tidewatch advisories build --from DIR")
+    })?;
+    let rows: Vec<AdvisoryRow> = index
+        .query(&ecosystem, &package)?
+        .into_iter()
+        .flat_map(|advisory| {
+            let fixed: Vec<String> = advisory.fixed_versions().map(str::to_owned).collect();
+            let id = advisory.id;
+            advisory.vulnerabilities.into_iter().map(move |vulnerability| AdvisoryRow {
+                advisory: id.clone(),
+                vulnerability: vulnerability.ids,
+                severity: vulnerability.rating.severity,
+                fixed: fixed.clone(),
+            })
+        })
+        .collect();
+    if context.is_json() {
+        return print_document("advisory-query", 1, &Advisories { ecosystem, package, advisories: rows });
+    }
+    if rows.is_empty() {
+        let covered =
+            if index.covers(&ecosystem) { "none is known" } else { "nothing is known of this release" };
+        advise(context.quiet, &format!("{ecosystem} {package}: {covered}"));
+        return Ok(());
+    }
+    let mut table = Table::new(["ADVISORY", "VULNERABILITY", "SEVERITY", "FIXED"]);
+    for row in rows {
+        table.row(
+            [row.advisory, row.vulnerability.join(" "), row.severity.to_string(), row.fixed.join(" ")]
+                .map(Cell::new),
+        );
+    }
+    table.print();
+    Ok(())
+}
+
+fn rows(current: &CurrentAdvisories) -> Vec<FamilyRow> {
+    let row = |(family, index): (&String, &AdvisoryFamily)| FamilyRow {
+        family: family.clone(),
+        index: index.clone(),
+    };
+    current.families.iter().map(row).collect()
+}
+
+fn print(current: &CurrentAdvisories) {
+    if current.families.is_empty() {
+        return;
+    }
+    let now = SystemClock.now();
+    let mut table =
+        Table::new(["FAMILY", "RECORDS", "ADVISORIES", "WITHDRAWN", "PROBLEMS", "SIZE", "NEWEST", "BUILT"]);
+    for (family, index) in &current.families {
+        let newest = index.newest_modified.map_or_else(String::new, |newest| ago(newest, now));
+        let size = format!("{:.1} MB", index.size as f64 / 1e6);
+        let [records, advisories, withdrawn, problems] =
+            [index.records, index.advisories, index.withdrawn, index.problems].map(Cell::new);
+        let (family, built) = (Cell::new(family), Cell::new(ago(index.built_at, now)));
+        table.row([
+            family,
+            records,
+            advisories,
+            withdrawn,
+            problems,
+            Cell::new(size),
+            Cell::new(newest),
+            built,
+        ]);
+    }
+    table.print();
+}

@@ -1,0 +1,170 @@
+//! `tidewatch apply`: checks a configuration, shows what it changes, and puts it in force.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use comfy_table::{Cell, Color};
+use serde::Serialize;
+use tidewatch_core::config::Config;
+use tidewatch_core::names::StreamName;
+use tidewatch_core::ports::Clock as _;
+use tidewatch_runtime::system::SystemClock;
+use tidewatch_store::RecordError;
+
+use super::Context;
+use crate::cli::Apply;
+use crate::config_file;
+use crate::failure::Failure;
+use crate::local::Instance;
+use crate::output::{Table, advise, print_document};
+
+/// One part of the configuration that changes.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Change {
+    /// `added`, `changed` or `removed`.
+    change: &'static str,
+    /// `registry`, `rule`, `policy` or `platforms`.
+    kind: &'static str,
+    id: String,
+}
+
+#[derive(Serialize)]
+struct Plan<'a> {
+    org: &'a str,
+    changes: &'a [Change],
+    /// The version that is in force now; none when only planned for a new organisation.
+    version: Option<i64>,
+    applied: bool,
+}
+
+pub(super) async fn run(context: &Context, arguments: Apply) -> Result<(), Failure> {
+    let config = read(&arguments.file)?;
+    let instance = context.instance().await?;
+    apply(&instance, &config, arguments.dry_run, context).await
+}
+
+/// Puts the configuration of `file` in force.
+pub(super) async fn apply_file(instance: &Instance, file: &Path, context: &Context) -> Result<(), Failure> {
+    apply(instance, &read(file)?, false, context).await
+}
+
+fn read(file: &Path) -> Result<Config, Failure> {
+    config_file::read(file).map_err(|error| {
+        Failure::wrong_use(anyhow::anyhow!("{error}"))
+            .hint("nothing was changed; mend the file and apply it again")
+    })
+}
+
+async fn apply(
+    instance: &Instance,
+    config: &Config,
+    dry_run: bool,
+    context: &Context,
+) -> Result<(), Failure> {
+    let current = instance.records.config(&config.org).await?;
+    let changes = changes(current.as_ref().map(|applied| &applied.config), config);
+    let mut version = current.map(|applied| applied.version);
+    let new_org = version.is_none();
+    let apply = !dry_run && (!changes.is_empty() || new_org);
+    if apply {
+        let applied = instance.records.apply_config(config, version, SystemClock.now()).await;
+        version = Some(applied.map_err(|error| {
+            match error {
+                RecordError::Changed { .. } => Failure::new(error)
+                    .hint("somebody else has applied a configuration just now: look at it, then try again"),
+                error => error.into(),
+            }
+        })?);
+        // Which registries and policies count may have changed.
+        instance.records.mark_stream(&config.org, &StreamName::latest_indexed()).await?;
+    }
+    if context.is_json() {
+        let plan = Plan { org: config.org.as_str(), changes: &changes, version, applied: apply };
+        return print_document("apply", 1, &plan);
+    }
+    print(&changes);
+    let org = &config.org;
+    let outcome = match (apply, dry_run, version) {
+        (true, _, Some(version)) => format!("{org}: in force as version {version}"),
+        (_, true, _) => format!("{org}: {} changes, not applied (--dry-run)", changes.len()),
+        _ => format!("{org}: nothing has changed"),
+    };
+    advise(context.quiet, &outcome);
+    Ok(())
+}
+
+fn print(changes: &[Change]) {
+    if changes.is_empty() {
+        return;
+    }
+    let mut table = Table::new(["CHANGE", "KIND", "ID"]);
+    for change in changes {
+        let color = match change.change {
+            "added" => Color::Green,
+            "removed" => Color::Red,
+            _ => Color::Yellow,
+        };
+        table.row([Cell::new(change.change).fg(color), Cell::new(change.kind), Cell::new(&change.id)]);
+    }
+    table.print();
+}
+
+/// What differs between the configuration in force and a new one.
+fn changes(current: Option<&Config>, new: &Config) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let mut compare = |kind,
+                       old: BTreeMap<String, serde_json::Value>,
+                       new: BTreeMap<String, serde_json::Value>| {
+        for (id, part) in &new {
+            match old.get(id) {
+                None => changes.push(Change { change: "added", kind, id: id.clone() }),
+                Some(old) if old != part => changes.push(Change { change: "changed", kind, id: id.clone() }),
+                Some(_) => {}
+            }
+        }
+        let removed = old.keys().filter(|id| !new.contains_key(*id));
+        changes.extend(removed.map(|id| Change { change: "removed", kind, id: id.clone() }));
+    };
+    for (kind, parts) in PARTS {
+        compare(kind, current.map(parts).unwrap_or_default(), parts(new));
+    }
+    changes
+}
+
+type Parts = fn(&Config) -> BTreeMap<String, serde_json::Value>;
+
+/// The parts of a configuration that are compared, by id.
+const PARTS: [(&str, Parts); 4] = [
+    ("platforms", |config| BTreeMap::from([("platforms".to_owned(), serde_json::json!(config.platforms))])),
+    ("registry", |config| by_id(&config.registries, |registry| registry.id.to_string())),
+    ("rule", |config| by_id(&config.rules, |rule| rule.id.to_string())),
+    ("policy", |config| by_id(&config.policies, |policy| policy.id.to_string())),
+];
+
+fn by_id<T: Serialize>(parts: &[T], id: impl Fn(&T) -> String) -> BTreeMap<String, serde_json::Value> {
+    parts.iter().map(|part| (id(part), serde_json::json!(part))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn config(rules: &serde_json::Value) -> Config {
+        let registries = json!([{"id": "hub", "kind": "oci", "url": "https://hub.example.com"}]);
+        serde_json::from_value(json!({"org": "acme", "registries": registries, "rules": rules})).unwrap()
+    }
+
+    #[test]
+    fn a_plan_names_what_is_added_changed_and_removed() {
+        let old = config(&json!([{"id": "a", "registries": ["hub"]}, {"id": "b", "registries": ["hub"]}]));
+        let new = config(
+            &json!([{"id": "b", "registries": ["hub"], "include": ["x"]}, {"id": "c", "registries": ["hub"]}]),
+        );
+        let found: Vec<String> =
+            changes(Some(&old), &new).iter().map(|c| format!("{} {} {}", c.change, c.kind, c.id)).collect();
+        assert_eq!(found, ["changed rule b", "added rule c", "removed rule a"]);
+        assert!(changes(Some(&new), &new).is_empty());
+    }
+}

@@ -1,0 +1,166 @@
+//! `tidewatch images`: every tag that a rule chose, on each platform, with its result.
+
+use comfy_table::Cell;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use tidewatch_core::Severity;
+use tidewatch_core::names::{OrgName, PolicyId, RegistryId, RepositoryName};
+use tidewatch_core::policy::Outcome;
+use tidewatch_core::ports::Clock as _;
+use tidewatch_core::result::{ImageResult, ResultState};
+use tidewatch_core::severity::SeverityCounts;
+use tidewatch_runtime::system::SystemClock;
+use tidewatch_store::Records;
+use tidewatch_store::records::{TagRecord, TaggedImage};
+
+use super::Context;
+use crate::cli::Images;
+use crate::failure::Failure;
+use crate::output::{Table, advise, ago, print_document, severity_cell, state_cell};
+
+#[derive(Serialize)]
+struct Row {
+    registry: String,
+    repository: String,
+    tag: String,
+    digest: String,
+    platform: String,
+    /// Whether the gauges count this platform of the image.
+    counted: bool,
+    state: ResultState,
+    reason: Option<String>,
+    distribution: Option<String>,
+    packages: u64,
+    vulnerabilities: SeverityCounts,
+    policies: BTreeMap<PolicyId, Outcome>,
+    scanned_at: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct Document {
+    images: Vec<Row>,
+    /// Tags that were chosen and are no images to scan.
+    skipped: Vec<Skipped>,
+}
+
+#[derive(Serialize)]
+struct Skipped {
+    registry: String,
+    repository: String,
+    tag: String,
+    reason: String,
+}
+
+pub(super) async fn run(context: &Context, arguments: Images) -> Result<(), Failure> {
+    let instance = context.instance().await?;
+    let org = instance.org(arguments.org.org).await?;
+    let mut document = Document { images: Vec::new(), skipped: Vec::new() };
+    for (registry, repository) in instance.records.repositories(&org).await? {
+        if arguments.repository.as_ref().is_none_or(|wanted| *wanted == repository) {
+            collect(&instance.records, &org, &registry, &repository, &mut document).await?;
+        }
+    }
+    if context.is_json() {
+        return print_document("images", 1, &document);
+    }
+    print(&document);
+    for skipped in &document.skipped {
+        let Skipped { registry, repository, tag, reason } = skipped;
+        advise(context.quiet, &format!("skipped {registry}/{repository}:{tag}: {reason}"));
+    }
+    if document.images.is_empty() {
+        advise(
+            context.quiet,
+            "no images yet: run a rule (tidewatch rules run ID) while `tidewatch up` is running",
+        );
+    }
+    Ok(())
+}
+
+async fn collect(
+    records: &Records,
+    org: &OrgName,
+    registry: &RegistryId,
+    repository: &RepositoryName,
+    document: &mut Document,
+) -> Result<(), Failure> {
+    for tag in records.tags(org, registry, repository).await? {
+        if let Some(reason) = &tag.skipped {
+            document.skipped.push(Skipped {
+                registry: registry.to_string(),
+                repository: repository.to_string(),
+                tag: tag.tag.to_string(),
+                reason: reason.clone(),
+            });
+        }
+        for image in &tag.images {
+            let stored = records.result(org, &image.digest, &image.platform).await?;
+            document.images.push(row(registry, repository, &tag, image, stored.map(|stored| stored.result)));
+        }
+    }
+    Ok(())
+}
+
+fn row(
+    registry: &RegistryId,
+    repository: &RepositoryName,
+    tag: &TagRecord,
+    image: &TaggedImage,
+    result: Option<ImageResult>,
+) -> Row {
+    let (registry, repository, tag) = (registry.to_string(), repository.to_string(), tag.tag.to_string());
+    let (digest, platform, counted) = (image.digest.to_string(), image.platform.to_string(), image.counted);
+    let known = result.as_ref();
+    Row {
+        registry,
+        repository,
+        tag,
+        digest,
+        platform,
+        counted,
+        state: known.map_or(ResultState::Pending, |result| result.state),
+        reason: known.and_then(|result| result.reason.clone()),
+        distribution: known.and_then(|result| result.distribution.clone()),
+        packages: known.map_or(0, |result| result.packages),
+        vulnerabilities: known.map(|result| result.severities).unwrap_or_default(),
+        policies: known.map(|result| result.policies.clone()).unwrap_or_default(),
+        scanned_at: known.map(|result| result.scanned_at),
+    }
+}
+
+fn print(document: &Document) {
+    let now = SystemClock.now();
+    let titles = [
+        "IMAGE", "PLATFORM", "STATE", "PACKAGES", "CRITICAL", "HIGH", "MEDIUM", "LOW", "UNSPEC", "POLICIES",
+        "SCANNED",
+    ];
+    let mut table = Table::new(titles);
+    for row in &document.images {
+        let known = row.scanned_at.is_some();
+        let count = |severity| match known {
+            true => severity_cell(severity, row.vulnerabilities.of(severity)),
+            false => Cell::new(""),
+        };
+        let evaluated = row.policies.values().filter(|outcome| **outcome != Outcome::NoData).count();
+        let passed = row.policies.values().filter(|outcome| **outcome == Outcome::Pass).count();
+        table.row([
+            Cell::new(format!("{}/{}:{}", row.registry, row.repository, row.tag)),
+            Cell::new(&row.platform),
+            state_cell(row.state),
+            Cell::new(if known { row.packages.to_string() } else { String::new() }),
+            count(Severity::Critical),
+            count(Severity::High),
+            count(Severity::Medium),
+            count(Severity::Low),
+            count(Severity::Unspecified),
+            Cell::new(if known { format!("{passed}/{evaluated} pass") } else { String::new() }),
+            Cell::new(row.scanned_at.map_or_else(String::new, |scanned| ago(scanned, now))),
+        ]);
+    }
+    table.print();
+    for row in document.images.iter().filter(|row| row.reason.is_some()) {
+        let reason = row.reason.as_deref().unwrap_or_default();
+        anstream::println!("{}/{}:{} is {}: {reason}", row.registry, row.repository, row.tag, row.state);
+    }
+}

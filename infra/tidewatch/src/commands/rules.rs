@@ -1,0 +1,280 @@
+//! `tidewatch rules`: lists rules, runs them, shows how runs are getting on.
+
+use comfy_table::Cell;
+use jiff::Timestamp;
+use serde::Serialize;
+use tidewatch_core::config::RuleConfig;
+use tidewatch_core::names::OrgName;
+use tidewatch_core::ports::{Clock as _, Sleeper as _};
+use tidewatch_core::work::RunId;
+use tidewatch_evaluate_rules::EvaluateError;
+use tidewatch_runtime::system::{SystemClock, SystemSleeper};
+use tidewatch_store::records::{AppliedConfig, ListingState, Run, RunTrigger};
+
+use super::Context;
+use crate::cli::{Org, RuleStatus, Rules, RunRule};
+use crate::failure::Failure;
+use crate::local::Instance;
+use crate::output::{ProgressBars, Table, advise, ago, print_document};
+
+/// How often a run that is waited for is looked at.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(300);
+
+/// Up to how many images that are still to be scanned are counted.
+const MOST_COUNTED: usize = 100_000;
+
+/// Work that is due later than this is that of failed images, which nobody waits for.
+const SOON: std::time::Duration = std::time::Duration::from_secs(3600);
+
+#[derive(Serialize)]
+struct RuleRow {
+    id: String,
+    registries: Vec<String>,
+    include: Vec<String>,
+    exclude: Vec<String>,
+    schedule: String,
+    last_run_at: Option<Timestamp>,
+    next_run_at: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct RuleRows {
+    rules: Vec<RuleRow>,
+}
+
+/// A run, with sums over its listings.
+#[derive(Clone, Debug, Serialize)]
+struct RunRow {
+    rule: String,
+    run: String,
+    trigger: RunTrigger,
+    started_at: Timestamp,
+    /// Listings that are complete, and all that are known so far.
+    listings_done: u64,
+    listings: u64,
+    /// Tags listed, and those chosen.
+    listed: u64,
+    selected: u64,
+    /// Tags chosen that are no images to scan.
+    skipped: u64,
+    /// Images that needed work.
+    queued: u64,
+    /// Images of the rule's registries that are still to be scanned, for this or another run.
+    remaining: u64,
+    /// Why listings failed.
+    errors: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct RunRows {
+    runs: Vec<RunRow>,
+}
+
+pub(super) async fn run(context: &Context, command: Rules) -> Result<(), Failure> {
+    match command {
+        Rules::List(org) => list(context, org).await,
+        Rules::Run(arguments) => run_rule(context, arguments).await,
+        Rules::Status(arguments) => status(context, arguments).await,
+    }
+}
+
+async fn config(instance: &Instance, org: &OrgName) -> Result<AppliedConfig, Failure> {
+    instance.records.config(org).await?.ok_or_else(|| {
+        Failure::wrong_use(anyhow::anyhow!("there is no organisation {org}"))
+            .hint("put its configuration in force first: tidewatch apply tidewatch.yaml")
+    })
+}
+
+async fn list(context: &Context, org: Org) -> Result<(), Failure> {
+    let instance = context.instance().await?;
+    let org = instance.org(org.org).await?;
+    let applied = config(&instance, &org).await?;
+    let now = SystemClock.now();
+    let mut rules = Vec::new();
+    for rule in &applied.config.rules {
+        let last_slot = instance.records.rule_state(&org, &rule.id).await?.map(|state| state.last_slot);
+        let last_run = instance.records.runs(&org, &rule.id, 1).await?;
+        rules.push(RuleRow {
+            id: rule.id.to_string(),
+            registries: rule.registries.iter().map(ToString::to_string).collect(),
+            include: rule.include.iter().map(ToString::to_string).collect(),
+            exclude: rule.exclude.iter().map(ToString::to_string).collect(),
+            schedule: rule.schedule.to_string(),
+            last_run_at: last_run.first().map(|run| run.started_at),
+            next_run_at: rule.schedule.next(last_slot, now),
+        });
+    }
+    if context.is_json() {
+        return print_document("rules", 1, &RuleRows { rules });
+    }
+    let mut table =
+        Table::new(["RULE", "REGISTRIES", "INCLUDE", "EXCLUDE", "SCHEDULE", "LAST RUN", "NEXT RUN"]);
+    for rule in rules {
+        let time = |time: Option<Timestamp>| time.map_or_else(|| "never".to_owned(), |time| ago(time, now));
+        let or = |list: &[String], none: &str| if list.is_empty() { none.to_owned() } else { list.join(" ") };
+        let (include, exclude) = (or(&rule.include, "all"), or(&rule.exclude, "none"));
+        let (last, next) = (time(rule.last_run_at), time(rule.next_run_at));
+        table.row(
+            [rule.id, rule.registries.join(" "), include, exclude, rule.schedule, last, next].map(Cell::new),
+        );
+    }
+    table.print();
+    Ok(())
+}
+
+async fn run_rule(context: &Context, arguments: RunRule) -> Result<(), Failure> {
+    let instance = context.instance().await?;
+    let org = instance.org(arguments.org.org).await?;
+    let started = instance.evaluate_rules().run_now(&org, &arguments.rule).await;
+    let id = started.map_err(|error| match error {
+        EvaluateError::NoSuchRule { .. } => {
+            Failure::wrong_use(error).hint("list the rules: tidewatch rules list")
+        }
+        error => error.into(),
+    })?;
+    let applied = config(&instance, &org).await?;
+    let Some(rule) = applied.config.rule(&id.rule) else { return Ok(()) };
+    let run = Run { id, trigger: RunTrigger::Manual, started_at: SystemClock.now() };
+    let row = match arguments.wait {
+        true => wait(context, &instance, &org, rule, &run).await?,
+        false => row(&instance, &org, rule, &run).await?,
+    };
+    let incomplete = arguments.wait && !row.errors.is_empty();
+    if !context.is_json() {
+        let RunRow { rule, run, listed, selected, queued, errors, .. } = &row;
+        let outcome = match arguments.wait {
+            true => format!("{rule}: {listed} tags listed, {selected} chosen, {queued} images scanned"),
+            false => format!("{rule}: run {run} started; see it with: tidewatch rules status {rule}"),
+        };
+        advise(context.quiet, &outcome);
+        errors.iter().for_each(|error| advise(false, &format!("listing failed: {error}")));
+    }
+    let rule = row.rule.clone();
+    if context.is_json() {
+        print_document("runs", 1, &RunRows { runs: vec![row] })?;
+    }
+    if incomplete {
+        return Err(Failure::new(anyhow::anyhow!("the run of {rule} is incomplete"))
+            .hint("nothing was removed because of it; mend what failed and run the rule again"));
+    }
+    Ok(())
+}
+
+/// Waits until every listing of the run is made and nothing is left to scan.
+async fn wait(
+    context: &Context,
+    instance: &Instance,
+    org: &OrgName,
+    rule: &RuleConfig,
+    run: &Run,
+) -> Result<RunRow, Failure> {
+    let bars = ProgressBars::new(context.quiet);
+    let bar = bars.bar(rule.id.as_str());
+    loop {
+        let row = row(instance, org, rule, run).await?;
+        let done = row.queued.saturating_sub(row.remaining);
+        bar.set(done, row.queued);
+        bar.say(format!("images; {} of {} listings", row.listings_done, row.listings));
+        if row.listings > 0 && row.listings_done == row.listings && row.remaining == 0 {
+            bar.finish();
+            return Ok(row);
+        }
+        SystemSleeper.sleep(LOOK).await;
+    }
+}
+
+async fn status(context: &Context, arguments: RuleStatus) -> Result<(), Failure> {
+    let instance = context.instance().await?;
+    let org = instance.org(arguments.org.org).await?;
+    let applied = config(&instance, &org).await?;
+    if let Some(wanted) = &arguments.rule
+        && applied.config.rule(wanted).is_none()
+    {
+        return Err(Failure::wrong_use(anyhow::anyhow!("{org} has no rule {wanted}"))
+            .hint("list the rules: tidewatch rules list"));
+    }
+    let mut runs = Vec::new();
+    for rule in &applied.config.rules {
+        if arguments.rule.as_ref().is_none_or(|wanted| *wanted == rule.id) {
+            for run in instance.records.runs(&org, &rule.id, usize::from(arguments.runs)).await? {
+                runs.push(row(&instance, &org, rule, &run).await?);
+            }
+        }
+    }
+    if context.is_json() {
+        return print_document("runs", 1, &RunRows { runs });
+    }
+    print(&runs);
+    Ok(())
+}
+
+async fn row(instance: &Instance, org: &OrgName, rule: &RuleConfig, run: &Run) -> Result<RunRow, Failure> {
+    let RunId { rule: id, run: run_id } = &run.id;
+    let listings = instance.records.listings(org, &run.id).await?;
+    let sum =
+        |number: fn(&tidewatch_store::records::ListingProgress) -> u64| listings.iter().map(number).sum();
+    // The listing of a registry counts repositories, not tags.
+    let tags = listings.iter().filter(|listing| listing.repository.is_some());
+    let (listed, selected) =
+        tags.fold((0, 0), |(listed, selected), tags| (listed + tags.listed, selected + tags.selected));
+    let soon = SystemClock.now().checked_add(SOON)?;
+    let mut remaining = 0;
+    for registry in &rule.registries {
+        remaining += instance.records.count_work(org, registry, soon, MOST_COUNTED).await?;
+    }
+    Ok(RunRow {
+        rule: id.to_string(),
+        run: run_id.clone(),
+        trigger: run.trigger,
+        started_at: run.started_at,
+        listings_done: listings.iter().filter(|listing| listing.state != ListingState::Queued).count() as u64,
+        listings: listings.len() as u64,
+        listed,
+        selected,
+        skipped: sum(|listing| listing.skipped),
+        queued: sum(|listing| listing.queued),
+        remaining: remaining as u64,
+        errors: listings.into_iter().filter_map(|listing| listing.error).collect(),
+    })
+}
+
+fn print(runs: &[RunRow]) {
+    let now = SystemClock.now();
+    let titles = [
+        "RULE",
+        "RUN",
+        "STARTED",
+        "LISTINGS",
+        "LISTED",
+        "CHOSEN",
+        "SKIPPED",
+        "QUEUED",
+        "REMAINING",
+        "FAILED",
+    ];
+    let mut table = Table::new(titles);
+    for run in runs {
+        let listings = format!("{}/{}", run.listings_done, run.listings);
+        let counts =
+            [run.listed, run.selected, run.skipped, run.queued, run.remaining, run.errors.len() as u64];
+        let [listed, selected, skipped, queued, remaining, failed] = counts.map(Cell::new);
+        let (rule, id, started) =
+            (Cell::new(&run.rule), Cell::new(&run.run), Cell::new(ago(run.started_at, now)));
+        table.row([
+            rule,
+            id,
+            started,
+            Cell::new(listings),
+            listed,
+            selected,
+            skipped,
+            queued,
+            remaining,
+            failed,
+        ]);
+    }
+    table.print();
+    for run in runs {
+        run.errors.iter().for_each(|error| anstream::println!("{} {}: {error}", run.rule, run.run));
+    }
+}

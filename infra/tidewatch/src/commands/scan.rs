@@ -1,0 +1,203 @@
+//! `tidewatch scan`: one image, now, with nothing kept.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use comfy_table::Cell;
+use serde::Serialize;
+use tidewatch_advisories::{Index, IndexSet, families_for};
+use tidewatch_core::Digest;
+use tidewatch_core::config::Config;
+use tidewatch_core::finding::Finding;
+use tidewatch_core::image::{ManifestReference, Platform};
+use tidewatch_core::manifest::{Classified, LayerKind, classify};
+use tidewatch_core::names::OrgName;
+use tidewatch_core::policy::Outcome;
+use tidewatch_core::ports::{Clock as _, Registry};
+use tidewatch_core::problem::Problem;
+use tidewatch_core::result::ResultState;
+use tidewatch_core::severity::{Severity, SeverityCounts};
+use tidewatch_inventory::{ImageInventory, merge};
+use tidewatch_resolve_images::find_images;
+use tidewatch_runtime::system::SystemClock;
+use tidewatch_scan_image::{AdvisoryIndexes, Assessment, assess, pull_layer};
+use tidewatch_store::records::CurrentAdvisories;
+
+use super::{Context, advisories};
+use crate::cli::Scan;
+use crate::failure::{Failure, exit};
+use crate::output::{ProgressBars, Table, advise, print_document};
+use crate::reference::Target;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    reference: &'a str,
+    digest: Digest,
+    platform: &'a Platform,
+    state: ResultState,
+    reason: Option<&'a str>,
+    distribution: Option<&'a str>,
+    packages: u64,
+    vulnerabilities: SeverityCounts,
+    findings: &'a [Finding],
+    policies:
+        &'a std::collections::BTreeMap<tidewatch_core::names::PolicyId, tidewatch_core::policy::Evaluation>,
+    problems: &'a [Problem],
+}
+
+pub(super) async fn run(context: &Context, arguments: Scan) -> Result<ExitCode, Failure> {
+    let target = Target::open(&arguments).await?;
+    let config = scan_config(&arguments.platform)?;
+    let digest = image_of(&target, &config, &arguments).await?;
+    let inventory = inventory(&target, digest, context).await?;
+    let (indexes, current) = indexes(context, &arguments, &inventory).await?;
+    let assessment = assess(inventory, indexes, &current, &config, SystemClock.now())?;
+    print(context, &arguments, digest, &assessment)?;
+    let worst = assessment.report.findings.iter().map(|finding| finding.severity).min();
+    let failed = arguments.fail_on.zip(worst).is_some_and(|(limit, worst)| worst <= limit);
+    Ok(if failed { ExitCode::from(exit::CONDITION_NOT_MET) } else { ExitCode::SUCCESS })
+}
+
+/// A configuration with nothing but the platform: the policies are judged with their defaults.
+fn scan_config(platform: &Platform) -> Result<Config, Failure> {
+    let org: OrgName = "local".parse()?;
+    Ok(Config { org, platforms: vec![platform.clone()], registries: vec![], rules: vec![], policies: vec![] })
+}
+
+/// The digest of the image for the platform that is asked for.
+async fn image_of(target: &Target, config: &Config, arguments: &Scan) -> Result<Digest, Failure> {
+    let found =
+        find_images(&*target.registry, &target.id, &target.repository, &target.manifest, config).await?;
+    match found.images.first() {
+        Some(image) => Ok(image.digest),
+        None => {
+            let reason = found.skipped.unwrap_or_else(|| "there is no image".to_owned());
+            Err(Failure::new(anyhow!("{} cannot be scanned: {reason}", arguments.reference))
+                .hint("choose another platform by --platform, or another tag"))
+        }
+    }
+}
+
+async fn inventory(target: &Target, digest: Digest, context: &Context) -> Result<ImageInventory, Failure> {
+    let registry: &dyn Registry = &*target.registry;
+    let manifest = registry.manifest(&target.repository, &ManifestReference::Digest(digest)).await?;
+    let Classified::Image { layers, .. } = classify(&manifest)? else {
+        return Err(Failure::new(anyhow!("{digest} is not the manifest of an image")));
+    };
+    let bars = ProgressBars::new(context.quiet);
+    let bar = bars.bar("layers");
+    let mut read = Vec::with_capacity(layers.len());
+    let mut problems = Vec::new();
+    for (done, layer) in layers.iter().enumerate() {
+        bar.set(done as u64, layers.len() as u64);
+        bar.say(format!("{:.1} MB", layer.size as f64 / 1e6));
+        match layer.kind {
+            LayerKind::Tar => read.push(pull_layer(registry, &target.repository, &layer.digest).await?),
+            LayerKind::Foreign | LayerKind::Unknown => {
+                let reason = format!("a layer of type {:?} is not read", layer.media_type);
+                problems.push(Problem::new(layer.digest.to_string(), reason));
+            }
+        }
+    }
+    bar.finish();
+    let mut inventory = merge(&read);
+    inventory.problems.extend(problems);
+    Ok(inventory)
+}
+
+/// The indexes that the image needs: compiled now from the folder that was given, or those of the data folder.
+async fn indexes(
+    context: &Context,
+    arguments: &Scan,
+    inventory: &ImageInventory,
+) -> Result<(IndexSet, CurrentAdvisories), Failure> {
+    if let Some(source) = &arguments.advisories {
+        let folder = tempfile::tempdir().context("failed to make a temporary folder")?;
+        let built = advisories::compile(source, folder.path(), context).await?;
+        let now = SystemClock.now();
+        let (mut indexes, mut current) = (IndexSet::default(), CurrentAdvisories::default());
+        for family in &built.families {
+            indexes.insert(Arc::new(Index::open(&family.path)?));
+            current.families.insert(family.family.to_owned(), advisories::family(family, now));
+        }
+        return Ok((indexes, current));
+    }
+    if !context.data.exists() {
+        advise(context.quiet, "there are no advisories: give a folder by --advisories, or build them first");
+        return Ok((IndexSet::default(), CurrentAdvisories::default()));
+    }
+    let instance = context.instance().await?;
+    let current = instance.records.current_advisories().await?;
+    let opened = AdvisoryIndexes::new(instance.cache()).open(&instance.records, inventory, &current).await?;
+    let needed = families_for(inventory.distribution.as_ref(), &inventory.packages);
+    if needed.iter().any(|family| current.hash(family).is_none()) {
+        advise(
+            context.quiet,
+            "advisories are missing: tidewatch advisories build --from DIR, or --advisories DIR",
+        );
+    }
+    Ok((opened, current))
+}
+
+fn print(
+    context: &Context,
+    arguments: &Scan,
+    digest: Digest,
+    assessment: &Assessment,
+) -> Result<(), Failure> {
+    let Assessment { result, report } = assessment;
+    if context.is_json() {
+        let document = Document {
+            reference: &arguments.reference,
+            digest,
+            platform: &arguments.platform,
+            state: result.state,
+            reason: result.reason.as_deref(),
+            distribution: result.distribution.as_deref(),
+            packages: result.packages,
+            vulnerabilities: result.severities,
+            findings: &report.findings,
+            policies: &report.policies,
+            problems: &report.problems,
+        };
+        return print_document("scan", 1, &document);
+    }
+    if !report.findings.is_empty() {
+        let mut table = Table::new(["VULNERABILITY", "SEVERITY", "PACKAGE", "INSTALLED", "FIXED"]);
+        for finding in &report.findings {
+            table.row([
+                Cell::new(&finding.vulnerability),
+                crate::output::severity_word_cell(finding.severity),
+                Cell::new(&finding.package),
+                Cell::new(&finding.version),
+                Cell::new(finding.fixed_version.as_deref().unwrap_or_default()),
+            ]);
+        }
+        table.print();
+    }
+    let distribution = result.distribution.as_deref().unwrap_or("no distribution");
+    let counts: Vec<String> = Severity::ALL
+        .into_iter()
+        .map(|severity| format!("{} {}", result.severities.of(severity), severity.as_str().to_lowercase()))
+        .collect();
+    anstream::println!(
+        "{distribution}: {} packages, {} vulnerabilities ({})",
+        result.packages,
+        result.severities.total(),
+        counts.join(", ")
+    );
+    anstream::println!(
+        "state: {}{}",
+        result.state,
+        result.reason.as_ref().map_or(String::new(), |reason| format!(" ({reason})"))
+    );
+    for (id, evaluation) in &report.policies {
+        let because = match evaluation.outcome {
+            Outcome::Fail => format!(", by {} rows", evaluation.failing.len()),
+            _ => evaluation.reason.as_ref().map_or_else(String::new, |reason| format!(", because {reason}")),
+        };
+        anstream::println!("policy {id}: {}{because}", evaluation.outcome.as_str());
+    }
+    Ok(())
+}

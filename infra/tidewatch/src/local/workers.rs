@@ -1,0 +1,197 @@
+//! The workers of local mode: what EventBridge schedules and SQS event source mappings do when deployed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidewatch_core::ports::queue::QueueName;
+use tidewatch_core::ports::{QueueReceiver, Sleeper};
+use tidewatch_registries::{ConfiguredRegistries, LocalSecrets, Ports};
+use tidewatch_resolve_images::ResolveImages;
+use tidewatch_roll_up_streams::RollUpStreams;
+use tidewatch_runtime::MessageHandler;
+use tidewatch_runtime::messages::{Handled, describe, handle, pause};
+use tidewatch_runtime::system::{SystemClock, SystemIds, SystemRandomness, SystemSleeper};
+use tidewatch_scan_image::{AdvisoryIndexes, ScanImage, ScanPorts, ScanSettings};
+use tidewatch_store::{EmbeddedDynamoDb, LocalQueue};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::{Instance, OwnedInstance};
+
+/// How long a received message stays with its worker before it is delivered again.
+const VISIBILITY: Duration = Duration::from_secs(960);
+
+/// How often an empty queue is looked at.
+const IDLE: Duration = Duration::from_millis(200);
+
+/// How often items past their time to live are removed.
+const SWEEP: Duration = Duration::from_secs(3600);
+
+/// How many listings are made at the same time.
+const LISTINGS_AT_ONCE: usize = 4;
+
+/// What can be set of local mode.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    /// How many images are scanned at the same time.
+    pub(crate) scans_at_once: usize,
+    /// How often rules are evaluated and streams rolled up; deployed, it is a minute.
+    pub(crate) tick: Duration,
+}
+
+/// The running workers. Dropping them stops them where they are, which loses nothing.
+pub(crate) struct Workers {
+    tasks: JoinSet<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl Workers {
+    /// Starts all workers of an instance.
+    pub(crate) fn start(owned: &OwnedInstance, settings: Settings) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        let instance = &owned.instance;
+        let clock = Arc::new(SystemClock);
+
+        let evaluate = instance.evaluate_rules();
+        tasks.spawn(every(settings.tick, stopped.clone(), move || {
+            let evaluate = evaluate.clone();
+            async move { evaluate.tick().await.map(drop).map_err(|error| describe(&error)) }
+        }));
+        let roll_up = RollUpStreams::new(instance.records.clone(), clock);
+        tasks.spawn(every(settings.tick, stopped.clone(), move || {
+            let roll_up = roll_up.clone();
+            async move { roll_up.tick().await.map(drop).map_err(|error| describe(&error)) }
+        }));
+        tasks.spawn(sweep(owned.table.clone(), stopped.clone()));
+
+        let (resolve, scan) = handlers(instance);
+        let queue = instance.queue.clone();
+        tasks.spawn(consume(queue.clone(), QueueName::Listings, resolve, LISTINGS_AT_ONCE, stopped.clone()));
+        tasks.spawn(consume(queue, QueueName::Scans, scan, settings.scans_at_once, stopped));
+        Self { tasks, stop }
+    }
+
+    /// Lets every worker finish what it is doing, and returns when all have.
+    pub(crate) async fn stop(mut self) {
+        // Nobody listens any more when all workers have ended.
+        let _ = self.stop.send(true);
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+fn handlers(instance: &Instance) -> (ResolveImages, ScanImage) {
+    let (clock, sleeper) = (Arc::new(SystemClock), Arc::new(SystemSleeper));
+    let ports =
+        Ports { clock: clock.clone(), sleeper: sleeper.clone(), randomness: Arc::new(SystemRandomness) };
+    let secrets = LocalSecrets::new(tidewatch_runtime::environment::variable);
+    let registries = Arc::new(ConfiguredRegistries::new(Arc::new(secrets), ports));
+    let queue = Arc::new(instance.queue.clone());
+    let resolve = ResolveImages::new(
+        instance.records.clone(),
+        registries.clone(),
+        queue.clone(),
+        clock.clone(),
+        Duration::from_secs(2),
+    );
+    let ports = ScanPorts {
+        records: instance.records.clone(),
+        registries,
+        queue,
+        advisories: Arc::new(AdvisoryIndexes::new(instance.cache())),
+        clock,
+        sleeper,
+        ids: Arc::new(SystemIds::default()),
+    };
+    // Leases guard workers of this process against each other, and outlive only a killed one: they can be short.
+    let settings = ScanSettings {
+        lease: Duration::from_secs(10),
+        renewal: Duration::from_secs(3),
+        retry_pause: Duration::from_secs(2),
+        waiting: Duration::from_secs(10),
+        ..ScanSettings::default()
+    };
+    (resolve, ScanImage::new(ports, settings))
+}
+
+/// Does `work` again and again, with a pause of `period`, until it is stopped.
+async fn every<F, W>(period: Duration, mut stopped: watch::Receiver<bool>, work: F)
+where
+    F: Fn() -> W,
+    W: Future<Output = Result<(), String>>,
+{
+    while !*stopped.borrow() {
+        if let Err(error) = work().await {
+            tracing::error!(error, "scheduled work failed");
+        }
+        pause_unless_stopped(period, &mut stopped).await;
+    }
+}
+
+async fn sweep(table: EmbeddedDynamoDb, mut stopped: watch::Receiver<bool>) {
+    while !*stopped.borrow() {
+        if let Err(error) = table.sweep_expired().await {
+            tracing::error!(error = %describe(&error), "expired items cannot be removed");
+        }
+        pause_unless_stopped(SWEEP, &mut stopped).await;
+    }
+}
+
+/// Receives messages and hands them to `handler`, `at_once` at the same time, until it is stopped; then waits for those
+/// at work.
+async fn consume<H>(
+    queue: LocalQueue,
+    name: QueueName,
+    handler: H,
+    at_once: usize,
+    mut stopped: watch::Receiver<bool>,
+) where
+    H: MessageHandler + Clone + 'static,
+{
+    let permits = Arc::new(Semaphore::new(at_once));
+    let mut at_work = JoinSet::new();
+    while !*stopped.borrow() {
+        while at_work.try_join_next().is_some() {}
+        let free = permits.available_permits().min(10);
+        let deliveries = match free {
+            0 => Vec::new(),
+            free => queue.receive(name, free, VISIBILITY).await.unwrap_or_else(|error| {
+                tracing::error!(queue.name = %name, error = %describe(&error), "queue cannot be read");
+                Vec::new()
+            }),
+        };
+        let idle = deliveries.is_empty();
+        for delivery in deliveries {
+            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+            let (queue, handler) = (queue.clone(), handler.clone());
+            at_work.spawn(async move {
+                let handled = handle(&handler, name, &delivery).await;
+                let settled = match handled {
+                    Handled::Done => queue.acknowledge(name, &delivery.receipt).await,
+                    Handled::Again => queue.release(name, &delivery.receipt, pause(delivery.receives)).await,
+                };
+                if let Err(error) = settled {
+                    // It comes again after its visibility time; handling it twice does no harm.
+                    tracing::error!(queue.name = %name, error = %describe(&error), "message cannot be settled");
+                }
+                drop(permit);
+            });
+        }
+        if idle && free > 0 {
+            pause_unless_stopped(IDLE, &mut stopped).await;
+        } else if free == 0 {
+            tokio::select! {
+                _ = at_work.join_next() => {}
+                _ = stopped.changed() => {}
+            }
+        }
+    }
+    while at_work.join_next().await.is_some() {}
+}
+
+async fn pause_unless_stopped(period: Duration, stopped: &mut watch::Receiver<bool>) {
+    tokio::select! {
+        () = SystemSleeper.sleep(period) => {}
+        _ = stopped.changed() => {}
+    }
+}

@@ -1,0 +1,54 @@
+//! Progress of work that takes longer than a second: bars on a terminal, nothing elsewhere.
+
+use std::io::IsTerminal as _;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// The progress bars of a command.
+pub(crate) struct ProgressBars {
+    bars: MultiProgress,
+}
+
+/// One line of progress.
+pub(crate) struct Progress(ProgressBar);
+
+impl ProgressBars {
+    /// Bars on standard error, when that is a terminal and `quiet` is not asked for.
+    pub(crate) fn new(quiet: bool) -> Self {
+        let shown = !quiet && std::io::stderr().is_terminal();
+        let target =
+            if shown { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
+        Self { bars: MultiProgress::with_draw_target(target) }
+    }
+
+    /// A line with a bar.
+    pub(crate) fn bar(&self, label: &str) -> Progress {
+        let bar = self.bars.add(ProgressBar::new(0));
+        bar.set_style(style("{prefix:24} [{bar:32}] {pos}/{len} {msg}").progress_chars("=> "));
+        bar.set_prefix(label.to_owned());
+        Progress(bar)
+    }
+}
+
+/// A template that cannot be read would show the default line.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+impl Progress {
+    /// Shows how much of how much is done.
+    pub(crate) fn set(&self, done: u64, total: u64) {
+        self.0.set_length(total);
+        self.0.set_position(done);
+    }
+
+    /// Shows a word about what is being done.
+    pub(crate) fn say(&self, message: String) {
+        self.0.set_message(message);
+    }
+
+    /// Removes the line.
+    pub(crate) fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}

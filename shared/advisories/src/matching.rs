@@ -1,0 +1,289 @@
+//! Finds the vulnerabilities of installed packages: evaluates the advisories that name a package, merges those that are
+//! about one vulnerability, and says what could not be told.
+
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
+
+use tidewatch_core::finding::Finding;
+use tidewatch_core::package::{Distribution, Package};
+use tidewatch_core::problem::Problem;
+use tidewatch_core::{Severity, Timestamp};
+
+use crate::ecosystem::{Family, families_for};
+use crate::evaluate::{Judgement, judge};
+use crate::index::{Advisory, Index, IndexError, IndexSet};
+use crate::matching::union::Union;
+use crate::order::Compare;
+use crate::record::is_cve;
+use crate::severity::Rating;
+
+mod union;
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Matches {
+    /// One finding for each installed package and vulnerability, sorted by package, version, vulnerability and purl.
+    pub findings: Vec<Finding>,
+    /// What could not be told, sorted and each once: versions that cannot be ordered, and packages for which there are
+    /// no advisories while others have them.
+    pub problems: Vec<Problem>,
+    /// Whether there were advisories to look at.
+    pub coverage: Coverage,
+}
+
+/// Whether there were advisories to look at. Only with [`Coverage::Full`] does no finding mean no vulnerability.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Coverage {
+    /// There were; packages without any are among the problems.
+    Full,
+    /// Indexes of these families are needed and not in the set.
+    Missing {
+        /// Ids of the families, sorted.
+        families: Vec<&'static str>,
+    },
+    /// There are no advisories for anything in this image.
+    Unsupported {
+        /// Why, a lower-case fragment.
+        reason: String,
+    },
+}
+
+/// Matches the installed `packages` of an image of this `distribution` with the advisories of `indexes`.
+///
+/// Of several advisories about one vulnerability, all that affect the package are named; the fixed version is the
+/// lowest of those that are greater than the installed one, the rating the one with the best basis, the time of
+/// publication the earliest. An advisory that cannot be evaluated is a problem, not a finding. Fails only when an index
+/// cannot be read.
+pub fn match_packages(
+    indexes: &IndexSet,
+    distribution: Option<&Distribution>,
+    packages: &[Package],
+) -> Result<Matches, IndexError> {
+    let mut matcher = Matcher { indexes, distribution, known: HashMap::new(), problems: BTreeSet::new() };
+    let mut findings = Vec::new();
+    let mut covered = false;
+    let mut uncovered = BTreeSet::new();
+    for package in packages {
+        match matcher.place(package) {
+            Place::Covered(family, index, ecosystem) => {
+                covered = true;
+                let vulnerabilities = matcher.vulnerabilities(family, index, &ecosystem, package)?;
+                findings.extend(vulnerabilities.iter().map(|found| found.finding(package, distribution)));
+            }
+            Place::Missing => {}
+            Place::Uncovered(reason) => {
+                uncovered.insert(reason);
+            }
+        }
+    }
+    let missing: Vec<_> = families_for(distribution, packages)
+        .into_iter()
+        .filter(|family| indexes.get(family).is_none())
+        .collect();
+    let coverage = if !missing.is_empty() {
+        Coverage::Missing { families: missing }
+    } else if covered || (packages.is_empty() && matcher.covers_distribution()) {
+        Coverage::Full
+    } else {
+        let reason = uncovered.pop_first().unwrap_or_else(|| no_advisories("packages", distribution));
+        Coverage::Unsupported { reason }
+    };
+    let mut problems = matcher.problems;
+    problems.extend(uncovered.into_iter().map(|reason| Problem::new("advisories", reason)));
+    findings.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
+    Ok(Matches { findings, problems: problems.into_iter().collect(), coverage })
+}
+
+fn sort_key(finding: &Finding) -> [&str; 4] {
+    [&finding.package, &finding.version, &finding.vulnerability, &finding.purl]
+}
+
+fn no_advisories(of: &str, distribution: Option<&Distribution>) -> String {
+    match distribution {
+        Some(Distribution { id, version_id: Some(version), .. }) => {
+            format!("there are no advisories for {of} of {id} {version}")
+        }
+        Some(Distribution { id, .. }) => {
+            format!("there are no advisories for {of} of {id} without a release")
+        }
+        None => format!("there are no advisories for {of} of an image without a distribution"),
+    }
+}
+
+/// Where the advisories about a package are.
+enum Place<'a> {
+    Covered(&'static Family, &'a Index, String),
+    /// In an index that is not in the set.
+    Missing,
+    /// Nowhere, and why.
+    Uncovered(String),
+}
+
+/// Ecosystem, name and version by which advisories know a package.
+type Subject = (String, String, String);
+
+struct Matcher<'a> {
+    indexes: &'a IndexSet,
+    distribution: Option<&'a Distribution>,
+    // Many installed packages come from one source package: each is evaluated once.
+    known: HashMap<Subject, Rc<[Found]>>,
+    problems: BTreeSet<Problem>,
+}
+
+impl<'a> Matcher<'a> {
+    fn place(&self, package: &Package) -> Place<'a> {
+        let uncovered = || {
+            Place::Uncovered(no_advisories(
+                &format!("{} packages", package.package_type.as_str()),
+                self.distribution,
+            ))
+        };
+        let Some((family, ecosystem)) = Family::of_packages(package.package_type, self.distribution) else {
+            return uncovered();
+        };
+        match self.indexes.of(family) {
+            None => Place::Missing,
+            Some(index) if index.covers(&ecosystem) => Place::Covered(family, index, ecosystem),
+            Some(_) => uncovered(),
+        }
+    }
+
+    /// Whether an image without packages would have had advisories to look at.
+    fn covers_distribution(&self) -> bool {
+        families_for(self.distribution, &[]).into_iter().any(|id| {
+            let scope = Family::of_id(id).and_then(|family| (family.scope)(self.distribution));
+            self.indexes.get(id).zip(scope).is_some_and(|(index, ecosystem)| index.covers(&ecosystem))
+        })
+    }
+
+    fn vulnerabilities(
+        &mut self,
+        family: &Family,
+        index: &Index,
+        ecosystem: &str,
+        package: &Package,
+    ) -> Result<Rc<[Found]>, IndexError> {
+        let (name, version) = (family.subject)(package);
+        let subject = (ecosystem.to_owned(), name.to_owned(), version.to_owned());
+        if let Some(known) = self.known.get(&subject) {
+            return Ok(Rc::clone(known));
+        }
+        let mut affecting = Vec::new();
+        // An ecosystem without its release is about all releases.
+        for ecosystem in [ecosystem, family.ecosystem] {
+            for advisory in index.query(ecosystem, name)? {
+                match judge(version, &advisory.versions, &advisory.ranges, family.compare) {
+                    Judgement::Affected { fixed } => affecting.push((advisory, fixed)),
+                    Judgement::NotAffected => {}
+                    Judgement::Unknown(error) if error.version() == version => {
+                        self.problems.insert(Problem::new(format!("{name} {version}"), error));
+                    }
+                    Judgement::Unknown(error) => {
+                        let subject = format!("{name} {version}, {}", advisory.id);
+                        self.problems.insert(Problem::new(subject, error));
+                    }
+                }
+            }
+        }
+        let found: Rc<[Found]> = merge(&affecting, family.compare).into();
+        self.known.insert(subject, Rc::clone(&found));
+        Ok(found)
+    }
+}
+
+/// A vulnerability of a source package.
+#[derive(Clone, Debug)]
+struct Found {
+    ids: BTreeSet<String>,
+    advisories: BTreeSet<String>,
+    rating: Rating,
+    fixed_version: Option<String>,
+    published_at: Option<Timestamp>,
+}
+
+impl Found {
+    fn new() -> Self {
+        Self {
+            ids: BTreeSet::new(),
+            advisories: BTreeSet::new(),
+            rating: Rating::NOTHING,
+            fixed_version: None,
+            published_at: None,
+        }
+    }
+
+    fn add(
+        &mut self,
+        ids: &[String],
+        rating: Rating,
+        advisory: &Advisory,
+        fixed: Option<&str>,
+        compare: Compare,
+    ) {
+        self.ids.extend(ids.iter().cloned());
+        self.advisories.insert(advisory.id.clone());
+        self.rating = self.rating.min(rating);
+        // Both have been ordered against the installed version, so they can be ordered against each other.
+        let is_lower = |fixed: &str| {
+            self.fixed_version
+                .as_deref()
+                .is_none_or(|lowest| compare(fixed, lowest).is_ok_and(std::cmp::Ordering::is_lt))
+        };
+        if let Some(fixed) = fixed.filter(|fixed| is_lower(fixed)) {
+            self.fixed_version = Some(fixed.to_owned());
+        }
+        self.published_at = [self.published_at, advisory.published_at].into_iter().flatten().min();
+    }
+
+    /// The id to show: the first CVE, else the first advisory.
+    fn vulnerability(&self) -> String {
+        let cve = self.ids.iter().find(|id| is_cve(id));
+        cve.or_else(|| self.advisories.first()).cloned().unwrap_or_default()
+    }
+
+    fn finding(&self, package: &Package, distribution: Option<&Distribution>) -> Finding {
+        let vulnerability = self.vulnerability();
+        Finding {
+            aliases: self.ids.iter().filter(|id| **id != vulnerability).cloned().collect(),
+            vulnerability,
+            advisories: self.advisories.iter().cloned().collect(),
+            package_type: package.package_type,
+            package: package.name.clone(),
+            version: package.version.clone(),
+            purl: package.purl(distribution),
+            severity: self.severity(),
+            fixed_version: self.fixed_version.clone(),
+            published_at: self.published_at,
+        }
+    }
+
+    const fn severity(&self) -> Severity {
+        self.rating.severity
+    }
+}
+
+/// Merges the advisories that affect one package into its vulnerabilities: two are one when they share an id.
+fn merge(affecting: &[(Advisory, Option<String>)], compare: Compare) -> Vec<Found> {
+    let each: Vec<_> = affecting
+        .iter()
+        .flat_map(|(advisory, fixed)| {
+            advisory
+                .vulnerabilities
+                .iter()
+                .map(move |vulnerability| (advisory, vulnerability, fixed.as_deref()))
+        })
+        .collect();
+    let mut union = Union::new(each.len());
+    let mut first_with = HashMap::new();
+    for (number, (_, vulnerability, _)) in each.iter().enumerate() {
+        for id in &vulnerability.ids {
+            union.join(*first_with.entry(id.as_str()).or_insert(number), number);
+        }
+    }
+    let mut merged: Vec<Option<Found>> = vec![None; each.len()];
+    for (number, (advisory, vulnerability, fixed)) in each.iter().enumerate() {
+        let found = merged[union.root(number)].get_or_insert_with(Found::new);
+        found.add(&vulnerability.ids, vulnerability.rating, advisory, *fixed, compare);
+    }
+    merged.into_iter().flatten().collect()
+}

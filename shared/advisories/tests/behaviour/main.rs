@@ -1,0 +1,8 @@
+//! What matching promises, each promise against records that are built for it.
+
+#![allow(clippy::unwrap_used, reason = "a broken set-up ends a test")]
+
+mod index;
+mod matching;
+mod set_up;
+mod severity;

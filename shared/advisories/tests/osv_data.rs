@@ -1,0 +1,267 @@
+//! The whole way on real data: OSV archives are compiled and compared with recorded answers of the OSV service.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a broken set-up ends a test, and a skipped one says so"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use serde::Deserialize;
+use serde_json::Value;
+use tempfile::TempDir;
+use tidewatch_advisories::evaluate::{Judgement, judge};
+use tidewatch_advisories::order::{Compare, apk, dpkg};
+use tidewatch_advisories::{Build, BuildOptions, Coverage, Index, IndexSet, build, match_packages};
+use tidewatch_core::Severity;
+use tidewatch_core::package::{Distribution, Package, PackageType};
+
+const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
+
+/// The indexes built from the data, once for all tests; `None`, and a word about it, where there are no data.
+fn built() -> Option<&'static (TempDir, Build)> {
+    static BUILT: OnceLock<Option<(TempDir, Build)>> = OnceLock::new();
+    BUILT.get_or_init(|| present("osv").map(|source| compile(&source))).as_ref()
+}
+
+fn present(name: &str) -> Option<PathBuf> {
+    let path = Path::new(DATA).join(name);
+    if !path.exists() {
+        eprintln!("skipped: {} is not there", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+fn compile(source: &Path) -> (TempDir, Build) {
+    let folder = TempDir::new().unwrap();
+    let now = "2026-11-22T00:00:00Z".parse().unwrap();
+    let build = build(source, &BuildOptions { output: folder.path().to_owned(), now }, &mut |_| {}).unwrap();
+    (folder, build)
+}
+
+fn indexes(build: &Build) -> IndexSet {
+    build.families.iter().map(|family| Index::open(&family.path).unwrap()).collect()
+}
+
+/// The distribution whose packages OSV files under `ecosystem`.
+fn distribution(ecosystem: &str) -> Option<(Distribution, PackageType)> {
+    let (id, version, package_type) = match ecosystem.split_once(':')? {
+        ("Debian", release) => ("debian", release.to_owned(), PackageType::Deb),
+        ("Alpine", release) => ("alpine", format!("{}.0", release.strip_prefix('v')?), PackageType::Apk),
+        _ => return None,
+    };
+    let distribution =
+        Distribution { id: id.to_owned(), version_id: Some(version), ..Distribution::default() };
+    Some((distribution, package_type))
+}
+
+fn package(package_type: PackageType, name: &str, version: &str) -> Package {
+    Package {
+        package_type,
+        name: name.to_owned(),
+        version: version.to_owned(),
+        architecture: None,
+        source: None,
+        locations: Vec::new(),
+        reader: "test".to_owned(),
+    }
+}
+
+#[test]
+fn every_record_is_read_and_what_cannot_be_used_is_told() {
+    let Some((_, build)) = built() else { return };
+    let counts: Vec<_> =
+        build.families.iter().map(|f| (f.family, f.records, f.advisories, f.withdrawn)).collect();
+    assert_eq!(counts, [("alpine", 2438, 2438, 0), ("debian", 9385, 9385, 0)]);
+    let broken: Vec<_> = build.problems.iter().map(|problem| problem.subject.as_str()).collect();
+    // `I:U/A:U` in a vector of CVSS 3.0.
+    assert_eq!(broken, ["NSWG-ECO-504"], "records read for their scores");
+    let problems: BTreeMap<_, _> = build.families.iter().map(|f| (f.family, f.problems.as_slice())).collect();
+    assert_eq!(problems["debian"], []);
+    // Slips of the pen in the security database, such as `4.8.0.-r1` and `2.7.16-33`.
+    assert_eq!(problems["alpine"].len(), 43);
+    assert!(problems["alpine"].iter().all(|problem| problem.reason.starts_with("failed to order")));
+}
+
+#[test]
+fn the_same_archives_give_the_same_files() {
+    let (Some((_, first)), Some(source)) = (built(), present("osv")) else { return };
+    let (_folder, second) = compile(&source);
+    let hashes =
+        |build: &Build| build.families.iter().map(|f| (f.family, f.size, f.hash)).collect::<Vec<_>>();
+    assert_eq!(hashes(first), hashes(&second));
+    eprintln!("sizes and hashes: {:?}", hashes(first));
+}
+
+#[test]
+fn cves_of_distributions_get_the_scores_of_other_ecosystems() {
+    let Some((_, build)) = built() else { return };
+    let indexes = indexes(build);
+    for (family, at_least) in [("debian", 670), ("alpine", 38)] {
+        let index = indexes.get(family).unwrap();
+        let (mut all, mut rated) = (BTreeSet::new(), BTreeSet::new());
+        for (ecosystem, name) in index.packages().unwrap() {
+            let advisories = index.query(&ecosystem, &name).unwrap();
+            for vulnerability in advisories.into_iter().flat_map(|advisory| advisory.vulnerabilities) {
+                if vulnerability.rating.severity != Severity::Unspecified {
+                    rated.insert(vulnerability.ids.clone());
+                }
+                all.insert(vulnerability.ids);
+            }
+        }
+        eprintln!("{family}: {} of {} vulnerabilities are rated", rated.len(), all.len());
+        assert!(rated.len() >= at_least, "{family}: only {} are rated", rated.len());
+    }
+}
+
+/// One line of the recorded answers.
+#[derive(Deserialize)]
+struct Answer {
+    ecosystem: String,
+    name: String,
+    version: String,
+    ids: BTreeSet<String>,
+}
+
+/// Ids of all advisories in the indexes.
+fn indexed(indexes: &IndexSet) -> BTreeSet<String> {
+    let of = |index: &Index| -> Vec<String> {
+        let packages = index.packages().unwrap().into_iter();
+        packages
+            .flat_map(|(ecosystem, name)| index.query(&ecosystem, &name).unwrap())
+            .map(|advisory| advisory.id)
+            .collect()
+    };
+    ["alpine", "debian"].into_iter().flat_map(|family| of(indexes.get(family).unwrap())).collect()
+}
+
+#[test]
+fn the_answers_are_those_of_the_osv_service() {
+    let (Some((_, build)), Some(answers)) = (built(), present("osv-api/queries.ndjson")) else { return };
+    let indexes = indexes(build);
+    let known = indexed(&indexes);
+    let (mut compared, mut found, mut absent, mut unsupported, mut wrong) = (0, 0, 0, 0, Vec::new());
+    for line in std::fs::read_to_string(answers).unwrap().lines() {
+        let answer: Answer = serde_json::from_str(line).unwrap();
+        let Some((distribution, package_type)) = distribution(&answer.ecosystem) else { continue };
+        let package = package(package_type, &answer.name, &answer.version);
+        let matches = match_packages(&indexes, Some(&distribution), &[package]).unwrap();
+        if !indexes.get(&distribution.id).unwrap().covers(&answer.ecosystem) {
+            assert!(matches!(matches.coverage, Coverage::Unsupported { .. }), "{line}");
+            unsupported += 1;
+            continue;
+        }
+        assert_eq!((matches.coverage, matches.problems), (Coverage::Full, vec![]), "{line}");
+        let ours: BTreeSet<_> = matches.findings.into_iter().flat_map(|finding| finding.advisories).collect();
+        // The service knew advisories that the snapshot lacks; what the snapshot has must be found, and nothing else.
+        let expected: BTreeSet<_> = answer.ids.intersection(&known).cloned().collect();
+        if ours != expected {
+            wrong.push(format!("{line}: found {ours:?}, expected {expected:?}"));
+        }
+        compared += 1;
+        found += ours.len();
+        absent += answer.ids.len() - expected.len();
+    }
+    eprintln!(
+        "{compared} answers compared, {found} advisories found, {absent} are not in the snapshot, {unsupported} answers about releases that it lacks"
+    );
+    assert!(wrong.is_empty(), "{} of {compared} answers differ: {wrong:#?}", wrong.len());
+    assert!(compared > 100 && unsupported > 50);
+}
+
+/// Every (ecosystem, package, fixed version, advisory) of an archive, read without the crate's own reader.
+fn fixes(archive: &Path) -> Vec<[String; 4]> {
+    let mut archive = zip::ZipArchive::new(File::open(archive).unwrap()).unwrap();
+    let mut fixes = Vec::new();
+    for number in 0..archive.len() {
+        let record: Value = serde_json::from_reader(archive.by_index(number).unwrap()).unwrap();
+        for affected in record["affected"].as_array().unwrap() {
+            let package = &affected["package"];
+            for event in affected["ranges"][0]["events"].as_array().unwrap() {
+                let fix = [&package["ecosystem"], &package["name"], &event["fixed"], &record["id"]];
+                fixes.extend(
+                    fix.iter()
+                        .all(|text| text.is_string())
+                        .then(|| fix.map(|text| text.as_str().unwrap().to_owned())),
+                );
+            }
+        }
+    }
+    fixes
+}
+
+#[test]
+fn every_advisory_affects_what_is_older_than_its_fix_and_not_the_fix() {
+    let (Some((_, build)), Some(source)) = (built(), present("osv")) else { return };
+    let indexes = indexes(build);
+    let mut packages: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for [ecosystem, name, fix, id] in
+        ["Alpine", "Debian"].iter().flat_map(|name| fixes(&source.join(name).join("all.zip")))
+    {
+        packages.entry((ecosystem, name)).or_default().push((fix, id));
+    }
+    let (mut checked, mut unorderable) = (0, 0);
+    for ((ecosystem, name), fixes) in packages {
+        let (distribution, package_type) = distribution(&ecosystem).unwrap();
+        let compare = order_of(package_type);
+        let advisories = indexes.get(&distribution.id).unwrap().query(&ecosystem, &name).unwrap();
+        for (fix, id) in fixes {
+            let advisory = advisories.iter().find(|advisory| advisory.id == id).unwrap();
+            let affects = |version: &str| {
+                matches!(
+                    judge(version, &advisory.versions, &advisory.ranges, compare),
+                    Judgement::Affected { .. }
+                )
+            };
+            if compare(&fix, &fix).is_err() {
+                unorderable += 1;
+                continue;
+            }
+            let older =
+                if package_type == PackageType::Deb { format!("{fix}~") } else { "0_alpha".to_owned() };
+            // Alpine writes a fix of 0 where a package was never affected.
+            assert_eq!(affects(&older), fix != "0", "{id} and {name} {older} of {ecosystem}");
+            // Where a record names a package more than once, one fix is not enough.
+            assert!(!affects(&fix) || advisory.ranges.len() > 1, "{id} and {name} {fix} of {ecosystem}");
+            checked += 1;
+        }
+    }
+    eprintln!("{checked} fixes checked, {unorderable} cannot be ordered");
+    assert_eq!((checked, unorderable), (22_665, 43));
+}
+
+fn order_of(package_type: PackageType) -> Compare {
+    match package_type {
+        PackageType::Deb => dpkg::compare,
+        PackageType::Apk => apk::compare,
+    }
+}
+
+#[test]
+fn a_large_image_is_matched_in_a_moment() {
+    let Some((_, build)) = built() else { return };
+    let started = Instant::now();
+    let indexes = indexes(build);
+    let opened = started.elapsed();
+    let names: BTreeSet<_> =
+        indexes.get("debian").unwrap().packages().unwrap().into_iter().map(|(_, name)| name).collect();
+    let packages: Vec<_> = names.iter().map(|name| package(PackageType::Deb, name, "0.1-1")).collect();
+    let distribution =
+        Distribution { id: "debian".to_owned(), version_id: Some("8".to_owned()), ..Distribution::default() };
+    let started = Instant::now();
+    let matches = match_packages(&indexes, Some(&distribution), &packages).unwrap();
+    let elapsed = started.elapsed();
+    eprintln!(
+        "opened two indexes in {opened:?}; {} packages, {} findings in {elapsed:?}",
+        packages.len(),
+        matches.findings.len()
+    );
+    assert!(packages.len() > 2000 && matches.findings.len() > 3000);
+}

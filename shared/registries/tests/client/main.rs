@@ -1,0 +1,11 @@
+//! The client against registries that run: that of the testkit, and where it is installed, that of Debian.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code: a broken set-up ends the test")]
+
+mod authentication;
+mod docker_registry;
+mod faults;
+mod layout;
+mod opening;
+mod reading;
+mod support;

@@ -1,0 +1,18 @@
+//! The table on DynamoDB through its SDK, and an embedded DynamoDB for local mode and tests.
+//!
+//! Every item has its key in the attributes `pk` and `sk`, both texts. All reads are strongly consistent.
+//!
+//! Specification: <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/Welcome.html>
+
+mod attributes;
+mod bridge;
+mod embedded;
+mod expression;
+mod failure;
+mod provision;
+mod table;
+mod transport;
+
+pub use bridge::Bridge;
+pub use embedded::{EmbeddedDynamoDb, EmbeddedError, connect, open_or_connect};
+pub use table::DynamoDbTable;

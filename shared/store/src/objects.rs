@@ -1,0 +1,119 @@
+//! The [`Objects`] port on any store of the `object_store` crate: a folder in local mode, memory in tests, S3 when
+//! deployed.
+
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{Error, ObjectStore, ObjectStoreExt as _};
+use tidewatch_core::ports::Objects;
+use tidewatch_core::ports::objects::ObjectsError;
+use tidewatch_core::retry::{Retry, Retryable};
+
+/// The longest key, as of S3, in bytes.
+const MAX_KEY_BYTES: usize = 1024;
+
+/// Object storage. Cloning it shares the store.
+#[derive(Clone, Debug)]
+pub struct ObjectStorage {
+    store: Arc<dyn ObjectStore>,
+}
+
+impl ObjectStorage {
+    /// Objects in `store`, under the keys as they are.
+    pub fn new(store: Arc<dyn ObjectStore>) -> Self {
+        Self { store }
+    }
+
+    /// Objects as files in `folder`, which is made when it is not there. A file is written under another name and
+    /// renamed, and is on the disk before a write returns.
+    pub fn folder(folder: &FilePath) -> Result<Self, ObjectStorageError> {
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| ObjectStorageError {
+            folder: folder.to_owned(),
+            source,
+        };
+        std::fs::create_dir_all(folder).map_err(|error| failed(error.into()))?;
+        let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| failed(error.into()))?;
+        Ok(Self::new(Arc::new(store.with_fsync(true))))
+    }
+
+    /// Objects that are forgotten when the last clone is dropped.
+    pub fn in_memory() -> Self {
+        Self::new(Arc::new(InMemory::new()))
+    }
+}
+
+#[async_trait]
+impl Objects for ObjectStorage {
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, ObjectsError> {
+        let read = match self.store.get(&path_of(key)?).await {
+            Ok(object) => object.bytes().await,
+            Err(error) => Err(error),
+        };
+        match read {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(unavailable(key, error)),
+        }
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), ObjectsError> {
+        let stored = self.store.put(&path_of(key)?, bytes.into()).await;
+        stored.map(drop).map_err(|error| unavailable(key, error))
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), ObjectsError> {
+        match self.store.delete(&path_of(key)?).await {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(unavailable(key, error)),
+        }
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<String>, ObjectsError> {
+        let folder = match prefix.strip_suffix('/') {
+            Some(folder) => Some(path_of(folder)?),
+            None if prefix.is_empty() => None,
+            None => return Err(ObjectsError::InvalidKey { key: prefix.to_owned() }),
+        };
+        let objects: Result<Vec<_>, _> = self.store.list(folder.as_ref()).try_collect().await;
+        let objects = objects.map_err(|error| unavailable(prefix, error))?;
+        let mut keys: Vec<_> = objects.into_iter().map(|object| object.location.to_string()).collect();
+        keys.sort_unstable();
+        Ok(keys)
+    }
+}
+
+/// The path of an object, for a key of the form that the port allows.
+fn path_of(key: &str) -> Result<Path, ObjectsError> {
+    let invalid = || ObjectsError::InvalidKey { key: key.to_owned() };
+    let well_formed = key.len() <= MAX_KEY_BYTES && key.split('/').all(is_part);
+    if well_formed { Path::parse(key).map_err(|_| invalid()) } else { Err(invalid()) }
+}
+
+fn is_part(part: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    !matches!(part, "" | "." | "..") && part.bytes().all(allowed)
+}
+
+fn unavailable(key: &str, error: Error) -> ObjectsError {
+    ObjectsError::Unavailable { key: key.to_owned(), source: Box::new(error) }
+}
+
+/// A folder cannot be used as object storage.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to use {folder:?} as object storage")]
+pub struct ObjectStorageError {
+    folder: PathBuf,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl Retryable for ObjectStorageError {
+    fn retry(&self) -> Retry {
+        Retry::Never
+    }
+}

@@ -1,0 +1,144 @@
+//! Local mode as a child process.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::Value;
+
+/// How long local mode may take to say where it listens.
+const START: Duration = Duration::from_secs(60);
+
+/// A running `tidewatch up`, killed when it is dropped.
+#[derive(Debug)]
+pub struct LocalMode {
+    child: Child,
+    binary: PathBuf,
+    data: PathBuf,
+    url: String,
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// The exit code; none when it was killed.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it said besides.
+    pub stderr: String,
+}
+
+/// An answer of the metrics endpoint.
+#[derive(Debug)]
+pub struct Scrape {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: reqwest::header::HeaderMap,
+    /// The body as text.
+    pub body: String,
+}
+
+impl LocalMode {
+    /// Starts `binary` on the folder `data`, on a free port, and waits until it says where it listens.
+    pub fn start(binary: &Path, data: &Path) -> anyhow::Result<Self> {
+        let mut child = Command::new(binary)
+            .args(["up", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("failed to start {}", binary.display()))?;
+        let stderr = child.stderr.take().context("standard error is not there")?;
+        let (said, lines) = mpsc::channel();
+        // Reads on for as long as the process lives, so that it never blocks on a full pipe.
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                // Nobody listens any more once the address is known.
+                let _ = said.send(line);
+            }
+        });
+        let mut process =
+            Self { child, binary: binary.to_owned(), data: data.to_owned(), url: String::new() };
+        let mut so_far = String::new();
+        loop {
+            let Ok(line) = lines.recv_timeout(START) else { bail!("local mode did not start:\n{so_far}") };
+            if let Some((_, rest)) = line.split_once("metrics at ") {
+                let end = rest.find("/v1/").context("no address was said")?;
+                process.url = rest[..end].to_owned();
+                return Ok(process);
+            }
+            so_far.push_str(&line);
+            so_far.push('\n');
+        }
+    }
+
+    /// Where it listens: `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Kills the process at once, as a power cut would.
+    pub fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Leaves the process running, and gives its id.
+    pub fn leave(self) -> u32 {
+        let id = self.child.id();
+        std::mem::forget(self);
+        id
+    }
+
+    /// Runs a command on the same data folder.
+    pub fn run(&self, arguments: &[&str]) -> anyhow::Result<Finished> {
+        run(&self.binary, &self.data, arguments)
+    }
+
+    /// Runs a command that must succeed, and gives what it printed.
+    pub fn must(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let finished = self.run(arguments)?;
+        ensure!(finished.code == Some(0), "tidewatch {arguments:?} failed: {}", finished.stderr);
+        Ok(finished.stdout)
+    }
+
+    /// Runs a command that must succeed with `--format json`, and gives the document.
+    pub fn json(&self, arguments: &[&str]) -> anyhow::Result<Value> {
+        let printed = self.must(&[arguments, &["--format", "json"]].concat())?;
+        serde_json::from_str(&printed).with_context(|| format!("no JSON: {printed}"))
+    }
+
+    /// Scrapes the metrics of an organisation.
+    pub async fn scrape(&self, org: &str, token: Option<&str>) -> anyhow::Result<Scrape> {
+        let mut request = reqwest::Client::new().get(format!("{}/v1/exporter/org/{org}/metrics", self.url));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let response = request.send().await?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok(Scrape { status, headers, body: response.text().await? })
+    }
+}
+
+impl Drop for LocalMode {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs `binary` with `arguments` on the folder `data`.
+pub fn run(binary: &Path, data: &Path, arguments: &[&str]) -> anyhow::Result<Finished> {
+    let output =
+        Command::new(binary).arg("--data").arg(data).args(arguments).stdin(Stdio::null()).output()?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Finished { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) })
+}
