@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -19,6 +19,7 @@ pub struct LocalMode {
     binary: PathBuf,
     data: PathBuf,
     url: String,
+    said: Arc<Mutex<String>>,
 }
 
 /// A command that has ended.
@@ -32,7 +33,7 @@ pub struct Finished {
     pub stderr: String,
 }
 
-/// An answer of the metrics endpoint.
+/// An answer of the HTTP side.
 #[derive(Debug)]
 pub struct Scrape {
     /// The HTTP status.
@@ -46,41 +47,57 @@ pub struct Scrape {
 impl LocalMode {
     /// Starts `binary` on the folder `data`, on a free port, and waits until it says where it listens.
     pub fn start(binary: &Path, data: &Path) -> anyhow::Result<Self> {
+        Self::start_with(binary, data, &[])
+    }
+
+    /// Starts it as [`Self::start`] does, with these variables in its environment besides.
+    pub fn start_with(binary: &Path, data: &Path, environment: &[(&str, &str)]) -> anyhow::Result<Self> {
         let mut child = Command::new(binary)
             .args(["up", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("failed to start {}", binary.display()))?;
         let stderr = child.stderr.take().context("standard error is not there")?;
-        let (said, lines) = mpsc::channel();
+        let (sender, lines) = mpsc::channel();
+        let said = Arc::new(Mutex::new(String::new()));
+        let kept = Arc::clone(&said);
         // Reads on for as long as the process lives, so that it never blocks on a full pipe.
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.push_str(&line);
+                kept.push('\n');
+                drop(kept);
                 // Nobody listens any more once the address is known.
-                let _ = said.send(line);
+                let _ = sender.send(line);
             }
         });
         let mut process =
-            Self { child, binary: binary.to_owned(), data: data.to_owned(), url: String::new() };
-        let mut so_far = String::new();
+            Self { child, binary: binary.to_owned(), data: data.to_owned(), url: String::new(), said };
         loop {
-            let Ok(line) = lines.recv_timeout(START) else { bail!("local mode did not start:\n{so_far}") };
+            let Ok(line) = lines.recv_timeout(START) else {
+                bail!("local mode did not start:\n{}", process.stderr())
+            };
             if let Some((_, rest)) = line.split_once("metrics at ") {
                 let end = rest.find("/v1/").context("no address was said")?;
-                process.url = rest[..end].to_owned();
+                rest[..end].clone_into(&mut process.url);
                 return Ok(process);
             }
-            so_far.push_str(&line);
-            so_far.push('\n');
         }
     }
 
     /// Where it listens: `http://127.0.0.1:PORT`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// What it has said on standard error so far.
+    pub fn stderr(&self) -> String {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Kills the process at once, as a power cut would.
@@ -117,10 +134,21 @@ impl LocalMode {
 
     /// Scrapes the metrics of an organisation.
     pub async fn scrape(&self, org: &str, token: Option<&str>) -> anyhow::Result<Scrape> {
-        let mut request = reqwest::Client::new().get(format!("{}/v1/exporter/org/{org}/metrics", self.url));
-        if let Some(token) = token {
-            request = request.bearer_auth(token);
-        }
+        let authorization = token.map(|token| format!("Bearer {token}"));
+        let headers: Vec<_> = authorization.iter().map(|value| ("authorization", value.as_str())).collect();
+        self.request("GET", &format!("/v1/exporter/org/{org}/metrics"), &headers).await
+    }
+
+    /// Sends a request without a body: `method`, `path` from the root on, and these headers and no others.
+    pub async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> anyhow::Result<Scrape> {
+        let url = format!("{}{path}", self.url);
+        let request = reqwest::Client::new().request(method.parse()?, url);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Ok(Scrape { status, headers, body: response.text().await? })

@@ -1,5 +1,6 @@
 //! From a manifest to the images behind it: one for a single image, one for each wanted platform of an index.
 
+use tidewatch_core::Digest;
 use tidewatch_core::config::Config;
 use tidewatch_core::image::{ManifestReference, Platform};
 use tidewatch_core::manifest::{CONFIG_LIMIT, ChildKind, Classified, ImageConfig, classify, read_blob};
@@ -32,7 +33,7 @@ pub async fn find_images(
     config: &Config,
 ) -> Result<Found, RegistryError> {
     let manifest = registry.manifest(repository, reference).await?;
-    let candidates = match classify(&manifest) {
+    let candidates: Vec<(Digest, Platform)> = match classify(&manifest) {
         Err(error) => return Ok(Found::nothing(error.to_string())),
         Ok(Classified::NotAnImage { reason } | Classified::Unsupported { reason }) => {
             return Ok(Found::nothing(reason));
@@ -51,11 +52,11 @@ pub async fn find_images(
             }
         }
     };
-    Ok(choose(candidates, &config.platforms))
+    Ok(choose(&candidates, &config.platforms))
 }
 
 /// The wanted platforms among `candidates`, of which the gauges count one: linux/amd64, else the first wanted.
-fn choose(candidates: Vec<(tidewatch_core::Digest, Platform)>, wanted: &[Platform]) -> Found {
+fn choose(candidates: &[(Digest, Platform)], wanted: &[Platform]) -> Found {
     let mut images: Vec<TaggedImage> = Vec::new();
     for platform in wanted {
         let first = candidates.iter().find(|(_, candidate)| candidate == platform);
@@ -76,16 +77,14 @@ fn choose(candidates: Vec<(tidewatch_core::Digest, Platform)>, wanted: &[Platfor
 
 #[cfg(test)]
 mod tests {
-    use tidewatch_core::Digest;
-
     use super::*;
 
     fn chosen(candidates: &[&str], wanted: &[&str]) -> Vec<(String, bool)> {
         let parse = |platform: &&str| platform.parse::<Platform>().unwrap();
-        let candidates =
+        let candidates: Vec<_> =
             candidates.iter().map(|platform| (Digest::of(platform.as_bytes()), parse(platform))).collect();
         let wanted: Vec<Platform> = wanted.iter().map(parse).collect();
-        let images = choose(candidates, &wanted).images;
+        let images = choose(&candidates, &wanted).images;
         images.into_iter().map(|image| (image.platform.to_string(), image.counted)).collect()
     }
 

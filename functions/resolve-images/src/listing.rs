@@ -109,32 +109,44 @@ impl Listing<'_> {
         advisories: &CurrentAdvisories,
         now: Timestamp,
     ) -> Result<Resolved, ResolveError> {
-        let digest = match self.registry.resolve(repository, &tag).await {
-            Ok(digest) => digest,
-            // The tag was deleted since it was listed.
+        let resolved = self.resolve(repository, tag, known, now).await;
+        let (record, unchanged) = match resolved {
+            Ok(resolved) => resolved,
+            // It was deleted since it was listed.
             Err(RegistryError::NotFound { .. }) => return Ok(Resolved { queued: 0, skipped: true }),
             Err(error) => return Err(error.into()),
         };
-        let unchanged = known.filter(|known| known.digest == digest);
-        let record = match unchanged {
-            Some(known) => known.clone(),
-            None => {
-                let reference = ManifestReference::Digest(digest);
-                let (id, config) = (&self.message.registry, &self.applied.config);
-                let found = find_images(self.registry, id, repository, &reference, config).await?;
-                TagRecord { tag, digest, images: found.images, skipped: found.skipped, seen_at: now }
-            }
-        };
         let mut queued = 0;
         for image in &record.images {
-            queued +=
-                u64::from(self.queue(repository, &record, image, unchanged.is_none(), advisories).await?);
+            queued += u64::from(self.queue(repository, &record, image, !unchanged, advisories).await?);
         }
-        if unchanged.is_none() {
+        if !unchanged {
             let (org, registry) = (&self.message.org, &self.message.registry);
             self.resolver.records.put_tag(org, registry, repository, &record).await?;
         }
         Ok(Resolved { queued, skipped: record.images.is_empty() })
+    }
+
+    /// What a tag points to now, and whether that is as it was recorded.
+    async fn resolve(
+        &self,
+        repository: &RepositoryName,
+        tag: Tag,
+        known: Option<&TagRecord>,
+        now: Timestamp,
+    ) -> Result<(TagRecord, bool), RegistryError> {
+        let digest = self.registry.resolve(repository, &tag).await?;
+        let config = &self.applied.config;
+        let unmoved = known.filter(|known| known.digest == digest);
+        if let Some(known) = unmoved.filter(|known| known.platforms == config.platforms) {
+            return Ok((known.clone(), true));
+        }
+        let reference = ManifestReference::Digest(digest);
+        let found =
+            find_images(self.registry, &self.message.registry, repository, &reference, config).await?;
+        let seen_at = unmoved.map_or(now, |known| known.seen_at);
+        let (images, skipped, platforms) = (found.images, found.skipped, config.platforms.clone());
+        Ok((TagRecord { tag, digest, images, skipped, platforms, seen_at }, false))
     }
 
     /// Queues an image when its tag is new or has moved, or its result is none or out of date.

@@ -83,7 +83,7 @@ impl RollUpStreams {
         }
         // Read again after all writes: what is published is at least as new as what this roll-up has computed.
         let shards = self.records.shards(org, &stream).await?;
-        Ok(self.publish(org, &applied, vec![(stream, shards)], now).await?)
+        self.publish(org, &applied, vec![(stream, shards)], now).await
     }
 
     /// Recomputes the totals of one shard, which were as `state` has them before the configuration was read, from its

@@ -59,11 +59,11 @@ impl Target {
     }
 
     async fn remote(arguments: &Scan) -> Result<Self, Failure> {
-        let parts = split(&arguments.reference).ok_or_else(|| {
+        let named = split(&arguments.reference).ok_or_else(|| {
             Failure::wrong_use(anyhow!("failed to read {:?} as an image", arguments.reference))
                 .hint("give HOST/REPOSITORY[:TAG][@DIGEST], or oci:DIR[:TAG]")
         })?;
-        let manifest = match (parts.digest, parts.tag) {
+        let manifest = match (named.digest, named.tag) {
             (Some(digest), _) => ManifestReference::Digest(digest.parse().map_err(Failure::wrong_use)?),
             (None, tag) => {
                 ManifestReference::Tag(tag.unwrap_or("latest").parse().map_err(Failure::wrong_use)?)
@@ -73,11 +73,11 @@ impl Target {
         let config = RegistryConfig {
             id: "remote".parse()?,
             kind: RegistryKind::Oci,
-            url: format!("{scheme}://{}", parts.host),
+            url: format!("{scheme}://{}", named.host),
             repositories: Vec::new(),
             credentials: arguments.credentials_env.clone().map(Credentials::Env),
         };
-        let repository = parts.repository.parse().map_err(Failure::wrong_use)?;
+        let repository = named.repository.parse().map_err(Failure::wrong_use)?;
         let ports = Ports {
             clock: Arc::new(SystemClock),
             sleeper: Arc::new(SystemSleeper),
@@ -105,11 +105,11 @@ mod tests {
 
     #[test]
     fn a_reference_has_a_host_a_repository_and_a_tag_or_digest() {
-        let parts = split("127.0.0.1:5000/team/web:1.2").unwrap();
+        let named = split("127.0.0.1:5000/team/web:1.2").unwrap();
         assert_eq!((parts.host, parts.repository, parts.tag), ("127.0.0.1:5000", "team/web", Some("1.2")));
-        let parts = split("registry.example.com/web@sha256:ab").unwrap();
+        let named = split("registry.example.com/web@sha256:ab").unwrap();
         assert_eq!((parts.repository, parts.tag, parts.digest), ("web", None, Some("sha256:ab")));
-        let parts = split("localhost/web").unwrap();
+        let named = split("localhost/web").unwrap();
         assert_eq!((parts.repository, parts.tag, parts.digest), ("web", None, None));
     }
 

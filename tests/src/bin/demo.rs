@@ -6,16 +6,22 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
+use tidewatch_core::ports::Sleeper as _;
+use tidewatch_runtime::environment::variable;
+use tidewatch_runtime::system::SystemSleeper;
 use tidewatch_testkit::fixtures;
 use tidewatch_testkit::registry::TestRegistry;
 use tidewatch_tests::{LocalMode, run};
 
 const ORG: &str = "demo";
 
+/// How often the metrics are looked at until they are complete.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(200);
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let binary = beside_this_program("tidewatch")?;
-    let keep = std::env::var_os("KEEP").is_some_and(|value| !value.is_empty() && value != "0");
+    let keep = variable("KEEP").is_some_and(|value| value != "0");
     let folder = tempfile::Builder::new().prefix("tidewatch-demo-").tempdir()?.keep();
     let done = demonstrate(&binary, &folder, keep).await;
     if !keep || done.is_err() {
@@ -33,7 +39,7 @@ async fn demonstrate(binary: &Path, folder: &Path, keep: bool) -> anyhow::Result
     println!("{} with {} repositories", registry.url(), images.len());
 
     title("The advisories of tests/fixtures are compiled");
-    let advisories = fixtures::advisories();
+    let advisories = fixtures::advisories().canonicalize()?;
     let advisories = advisories.to_str().context("the folder's name is no text")?;
     shell(binary, &data, &["advisories", "build", "--from", advisories, "--quiet"])?;
 
@@ -67,9 +73,13 @@ async fn demonstrate(binary: &Path, folder: &Path, keep: bool) -> anyhow::Result
     title("Your own registry");
     println!("{}", advice());
     if keep {
-        println!("\nLeft running: process {}, {}, data in {}", "of local mode", local.url(), data.display());
-        println!("export TIDEWATCH_DATA={}; token: {}", data.display(), token.trim());
-        println!("The registry of this demonstration stays until Ctrl-C.");
+        title("Left running, until Ctrl-C");
+        println!("export TIDEWATCH_DATA={}     # for the command, in another terminal", data.display());
+        println!(
+            "curl -H 'Authorization: Bearer {}' {}/v1/exporter/org/{ORG}/metrics",
+            token.trim(),
+            local.url()
+        );
         tokio::signal::ctrl_c().await?;
     }
     Ok(())
@@ -95,7 +105,7 @@ async fn scrape_when_complete(local: &LocalMode, token: &str) -> anyhow::Result<
         if scrape.body.lines().find(evaluated).is_some_and(|line| format!("{line}\n").ends_with(&complete)) {
             return Ok(scrape.body);
         }
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        SystemSleeper.sleep(LOOK).await;
     }
     anyhow::bail!("the metrics did not become complete")
 }

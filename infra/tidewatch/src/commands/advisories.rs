@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use comfy_table::Cell;
+use indicatif::DecimalBytes;
 use jiff::Timestamp;
 use serde::Serialize;
 use tidewatch_advisories::{Build, BuildOptions, BuiltFamily, FAMILIES};
@@ -16,7 +17,7 @@ use tidewatch_store::records::{AdvisoryFamily, CurrentAdvisories};
 use super::Context;
 use crate::cli::{self, BuildAdvisories, QueryAdvisories};
 use crate::failure::Failure;
-use crate::output::{ProgressBars, Table, advise, ago, print_document};
+use crate::output::{ProgressBars, Table, advise, ago, number_cell, print_document};
 
 #[derive(Serialize)]
 struct FamilyRow {
@@ -137,10 +138,10 @@ async fn info(context: &Context) -> Result<(), Failure> {
 }
 
 #[derive(Serialize)]
-struct Advisories {
+struct QueryRows {
     ecosystem: String,
     package: String,
-    advisories: Vec<AdvisoryRow>,
+    rows: Vec<AdvisoryRow>,
 }
 
 #[derive(Serialize)]
@@ -182,7 +183,7 @@ async fn query(context: &Context, arguments: QueryAdvisories) -> Result<(), Fail
         })
         .collect();
     if context.is_json() {
-        return print_document("advisory-query", 1, &Advisories { ecosystem, package, advisories: rows });
+        return print_document("advisory-query", 1, &QueryRows { ecosystem, package, rows });
     }
     if rows.is_empty() {
         let covered =
@@ -218,9 +219,9 @@ fn print(current: &CurrentAdvisories) {
         Table::new(["FAMILY", "RECORDS", "ADVISORIES", "WITHDRAWN", "PROBLEMS", "SIZE", "NEWEST", "BUILT"]);
     for (family, index) in &current.families {
         let newest = index.newest_modified.map_or_else(String::new, |newest| ago(newest, now));
-        let size = format!("{:.1} MB", index.size as f64 / 1e6);
+        let size = DecimalBytes(index.size);
         let [records, advisories, withdrawn, problems] =
-            [index.records, index.advisories, index.withdrawn, index.problems].map(Cell::new);
+            [index.records, index.advisories, index.withdrawn, index.problems].map(number_cell);
         let (family, built) = (Cell::new(family), Cell::new(ago(index.built_at, now)));
         table.row([
             family,
@@ -228,7 +229,7 @@ fn print(current: &CurrentAdvisories) {
             advisories,
             withdrawn,
             problems,
-            Cell::new(size),
+            number_cell(size),
             Cell::new(newest),
             built,
         ]);

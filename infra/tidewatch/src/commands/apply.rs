@@ -22,7 +22,7 @@ use crate::output::{Table, advise, print_document};
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Change {
     /// `added`, `changed` or `removed`.
-    change: &'static str,
+    action: &'static str,
     /// `registry`, `rule`, `policy` or `platforms`.
     kind: &'static str,
     id: String,
@@ -99,12 +99,12 @@ fn print(changes: &[Change]) {
     }
     let mut table = Table::new(["CHANGE", "KIND", "ID"]);
     for change in changes {
-        let color = match change.change {
+        let color = match change.action {
             "added" => Color::Green,
             "removed" => Color::Red,
             _ => Color::Yellow,
         };
-        table.row([Cell::new(change.change).fg(color), Cell::new(change.kind), Cell::new(&change.id)]);
+        table.row([Cell::new(change.action).fg(color), Cell::new(change.kind), Cell::new(&change.id)]);
     }
     table.print();
 }
@@ -117,13 +117,13 @@ fn changes(current: Option<&Config>, new: &Config) -> Vec<Change> {
                        new: BTreeMap<String, serde_json::Value>| {
         for (id, part) in &new {
             match old.get(id) {
-                None => changes.push(Change { change: "added", kind, id: id.clone() }),
-                Some(old) if old != part => changes.push(Change { change: "changed", kind, id: id.clone() }),
+                None => changes.push(Change { action: "added", kind, id: id.clone() }),
+                Some(old) if old != part => changes.push(Change { action: "changed", kind, id: id.clone() }),
                 Some(_) => {}
             }
         }
         let removed = old.keys().filter(|id| !new.contains_key(*id));
-        changes.extend(removed.map(|id| Change { change: "removed", kind, id: id.clone() }));
+        changes.extend(removed.map(|id| Change { action: "removed", kind, id: id.clone() }));
     };
     for (kind, parts) in PARTS {
         compare(kind, current.map(parts).unwrap_or_default(), parts(new));
@@ -163,7 +163,7 @@ mod tests {
             &json!([{"id": "b", "registries": ["hub"], "include": ["x"]}, {"id": "c", "registries": ["hub"]}]),
         );
         let found: Vec<String> =
-            changes(Some(&old), &new).iter().map(|c| format!("{} {} {}", c.change, c.kind, c.id)).collect();
+            changes(Some(&old), &new).iter().map(|c| format!("{} {} {}", c.action, c.kind, c.id)).collect();
         assert_eq!(found, ["changed rule b", "added rule c", "removed rule a"]);
         assert!(changes(Some(&new), &new).is_empty());
     }

@@ -17,7 +17,7 @@ use tidewatch_store::records::{TagRecord, TaggedImage};
 use super::Context;
 use crate::cli::Images;
 use crate::failure::Failure;
-use crate::output::{Table, advise, ago, print_document, severity_cell, state_cell};
+use crate::output::{Table, advise, ago, number_cell, print_document, severity_cell, state_cell};
 
 #[derive(Serialize)]
 struct Row {
@@ -96,7 +96,13 @@ async fn collect(
         }
         for image in &tag.images {
             let stored = records.result(org, &image.digest, &image.platform).await?;
-            document.images.push(row(registry, repository, &tag, image, stored.map(|stored| stored.result)));
+            document.images.push(row(
+                registry,
+                repository,
+                &tag,
+                image,
+                stored.as_ref().map(|stored| &stored.result),
+            ));
         }
     }
     Ok(())
@@ -107,11 +113,10 @@ fn row(
     repository: &RepositoryName,
     tag: &TagRecord,
     image: &TaggedImage,
-    result: Option<ImageResult>,
+    known: Option<&ImageResult>,
 ) -> Row {
     let (registry, repository, tag) = (registry.to_string(), repository.to_string(), tag.tag.to_string());
     let (digest, platform, counted) = (image.digest.to_string(), image.platform.to_string(), image.counted);
-    let known = result.as_ref();
     Row {
         registry,
         repository,
@@ -138,9 +143,8 @@ fn print(document: &Document) {
     let mut table = Table::new(titles);
     for row in &document.images {
         let known = row.scanned_at.is_some();
-        let count = |severity| match known {
-            true => severity_cell(severity, row.vulnerabilities.of(severity)),
-            false => Cell::new(""),
+        let count = |severity| {
+            if known { severity_cell(severity, row.vulnerabilities.of(severity)) } else { Cell::new("") }
         };
         let evaluated = row.policies.values().filter(|outcome| **outcome != Outcome::NoData).count();
         let passed = row.policies.values().filter(|outcome| **outcome == Outcome::Pass).count();
@@ -148,7 +152,7 @@ fn print(document: &Document) {
             Cell::new(format!("{}/{}:{}", row.registry, row.repository, row.tag)),
             Cell::new(&row.platform),
             state_cell(row.state),
-            Cell::new(if known { row.packages.to_string() } else { String::new() }),
+            number_cell(if known { row.packages.to_string() } else { String::new() }),
             count(Severity::Critical),
             count(Severity::High),
             count(Severity::Medium),

@@ -15,7 +15,7 @@ use super::Context;
 use crate::cli::{Org, RuleStatus, Rules, RunRule};
 use crate::failure::Failure;
 use crate::local::Instance;
-use crate::output::{ProgressBars, Table, advise, ago, print_document};
+use crate::output::{ProgressBars, Table, advise, ago, number_cell, print_document};
 
 /// How often a run that is waited for is looked at.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(300);
@@ -135,19 +135,23 @@ async fn run_rule(context: &Context, arguments: RunRule) -> Result<(), Failure> 
     let applied = config(&instance, &org).await?;
     let Some(rule) = applied.config.rule(&id.rule) else { return Ok(()) };
     let run = Run { id, trigger: RunTrigger::Manual, started_at: SystemClock.now() };
-    let row = match arguments.wait {
-        true => wait(context, &instance, &org, rule, &run).await?,
-        false => row(&instance, &org, rule, &run).await?,
+    let row = if arguments.wait {
+        wait(context, &instance, &org, rule, &run).await?
+    } else {
+        row(&instance, &org, rule, &run).await?
     };
     let incomplete = arguments.wait && !row.errors.is_empty();
     if !context.is_json() {
         let RunRow { rule, run, listed, selected, queued, errors, .. } = &row;
-        let outcome = match arguments.wait {
-            true => format!("{rule}: {listed} tags listed, {selected} chosen, {queued} images scanned"),
-            false => format!("{rule}: run {run} started; see it with: tidewatch rules status {rule}"),
+        let outcome = if arguments.wait {
+            format!("{rule}: {listed} tags listed, {selected} chosen, {queued} images scanned")
+        } else {
+            format!("{rule}: run {run} started; see it with: tidewatch rules status {rule}")
         };
         advise(context.quiet, &outcome);
-        errors.iter().for_each(|error| advise(false, &format!("listing failed: {error}")));
+        for error in errors {
+            advise(false, &format!("listing failed: {error}"));
+        }
     }
     let rule = row.rule.clone();
     if context.is_json() {
@@ -257,7 +261,7 @@ fn print(runs: &[RunRow]) {
         let listings = format!("{}/{}", run.listings_done, run.listings);
         let counts =
             [run.listed, run.selected, run.skipped, run.queued, run.remaining, run.errors.len() as u64];
-        let [listed, selected, skipped, queued, remaining, failed] = counts.map(Cell::new);
+        let [listed, selected, skipped, queued, remaining, failed] = counts.map(number_cell);
         let (rule, id, started) =
             (Cell::new(&run.rule), Cell::new(&run.run), Cell::new(ago(run.started_at, now)));
         table.row([
@@ -275,6 +279,8 @@ fn print(runs: &[RunRow]) {
     }
     table.print();
     for run in runs {
-        run.errors.iter().for_each(|error| anstream::println!("{} {}: {error}", run.rule, run.run));
+        for error in &run.errors {
+            anstream::println!("{} {}: {error}", run.rule, run.run);
+        }
     }
 }

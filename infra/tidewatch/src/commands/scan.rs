@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use comfy_table::Cell;
+use indicatif::DecimalBytes;
 use serde::Serialize;
 use tidewatch_advisories::{Index, IndexSet, families_for};
 use tidewatch_core::Digest;
@@ -69,14 +70,11 @@ fn scan_config(platform: &Platform) -> Result<Config, Failure> {
 async fn image_of(target: &Target, config: &Config, arguments: &Scan) -> Result<Digest, Failure> {
     let found =
         find_images(&*target.registry, &target.id, &target.repository, &target.manifest, config).await?;
-    match found.images.first() {
-        Some(image) => Ok(image.digest),
-        None => {
-            let reason = found.skipped.unwrap_or_else(|| "there is no image".to_owned());
-            Err(Failure::new(anyhow!("{} cannot be scanned: {reason}", arguments.reference))
-                .hint("choose another platform by --platform, or another tag"))
-        }
-    }
+    found.images.first().map(|image| image.digest).ok_or_else(|| {
+        let reason = found.skipped.unwrap_or_else(|| "there is no image".to_owned());
+        Failure::new(anyhow!("{} cannot be scanned: {reason}", arguments.reference))
+            .hint("choose another platform by --platform, or another tag")
+    })
 }
 
 async fn inventory(target: &Target, digest: Digest, context: &Context) -> Result<ImageInventory, Failure> {
@@ -91,7 +89,7 @@ async fn inventory(target: &Target, digest: Digest, context: &Context) -> Result
     let mut problems = Vec::new();
     for (done, layer) in layers.iter().enumerate() {
         bar.set(done as u64, layers.len() as u64);
-        bar.say(format!("{:.1} MB", layer.size as f64 / 1e6));
+        bar.say(DecimalBytes(layer.size).to_string());
         match layer.kind {
             LayerKind::Tar => read.push(pull_layer(registry, &target.repository, &layer.digest).await?),
             LayerKind::Foreign | LayerKind::Unknown => {

@@ -32,11 +32,10 @@ async fn answer(State(metrics): State<ExportMetrics>, request: Request) -> Respo
 
 fn response(event: ApiGatewayV2httpResponse) -> Response {
     let body = match event.body {
-        None | Some(EventBody::Empty) => Body::empty(),
         Some(EventBody::Text(text)) => Body::from(text),
         Some(EventBody::Binary(bytes)) => Body::from(bytes),
-        // The event types may grow further kinds of bodies; none of our handlers makes one.
-        Some(_) => Body::empty(),
+        // Nothing, or a kind of body that the event types may grow and that none of our handlers makes.
+        _ => Body::empty(),
     };
     let status = u16::try_from(event.status_code).ok().and_then(|status| StatusCode::from_u16(status).ok());
     let mut response = Response::new(body);

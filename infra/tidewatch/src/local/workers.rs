@@ -165,8 +165,7 @@ async fn consume<H>(
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
             let (queue, handler) = (queue.clone(), handler.clone());
             at_work.spawn(async move {
-                let handled = handle(&handler, name, &delivery).await;
-                let settled = match handled {
+                let settled = match handle(&handler, name, &delivery).await {
                     Handled::Done => queue.acknowledge(name, &delivery.receipt).await,
                     Handled::Again => queue.release(name, &delivery.receipt, pause(delivery.receives)).await,
                 };

@@ -6,7 +6,7 @@ mod table;
 
 pub(crate) use document::print_document;
 pub(crate) use progress::ProgressBars;
-pub(crate) use table::{Table, ago, severity_cell, severity_word_cell, state_cell};
+pub(crate) use table::{Table, ago, number_cell, severity_cell, severity_word_cell, state_cell};
 
 /// Prints a line for people on standard error, so that standard output holds results only.
 pub(crate) fn advise(quiet: bool, line: &str) {

@@ -36,9 +36,14 @@ impl Table {
     }
 }
 
+/// The cell of a number.
+pub(crate) fn number_cell(number: impl ToString) -> Cell {
+    Cell::new(number).set_alignment(CellAlignment::Right)
+}
+
 /// The cell of a number of vulnerabilities; zero is quiet.
 pub(crate) fn severity_cell(severity: Severity, count: u64) -> Cell {
-    let cell = Cell::new(count).set_alignment(CellAlignment::Right);
+    let cell = number_cell(count);
     match (count, severity_color(severity)) {
         (0, _) | (_, None) => cell,
         (_, Some(color)) => cell.fg(color),

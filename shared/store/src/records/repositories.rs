@@ -21,6 +21,9 @@ pub struct TagRecord {
     /// Why there are no images, or fewer than platforms asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
+    /// The platforms that were asked for.
+    #[serde(default)]
+    pub platforms: Vec<Platform>,
     /// When the tag was first seen to point there.
     pub seen_at: Timestamp,
 }

@@ -70,14 +70,12 @@ impl Records {
             if unless_condition_failed(self.transact(writes.clone()).await)?.is_some() {
                 return Ok(Enqueued::New);
             }
-            match self.pending_work(org, &work.image).await? {
-                Some(pending) if pending.work.seen_at < work.seen_at => {
-                    if self.replace(org, &pending, work, due_at).await? {
-                        return Ok(Enqueued::New);
-                    }
-                }
-                Some(_) => return Ok(Enqueued::Known),
-                None => {}
+            let Some(pending) = self.pending_work(org, &work.image).await? else { continue };
+            if pending.work.seen_at >= work.seen_at {
+                return Ok(Enqueued::Known);
+            }
+            if self.replace(org, &pending, work, due_at).await? {
+                return Ok(Enqueued::New);
             }
         }
     }
