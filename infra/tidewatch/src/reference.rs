@@ -105,11 +105,11 @@ mod tests {
 
     #[test]
     fn a_reference_has_a_host_a_repository_and_a_tag_or_digest() {
-        let named = split("127.0.0.1:5000/team/web:1.2").unwrap();
+        let parts = split("127.0.0.1:5000/team/web:1.2").unwrap();
         assert_eq!((parts.host, parts.repository, parts.tag), ("127.0.0.1:5000", "team/web", Some("1.2")));
-        let named = split("registry.example.com/web@sha256:ab").unwrap();
+        let parts = split("registry.example.com/web@sha256:ab").unwrap();
         assert_eq!((parts.repository, parts.tag, parts.digest), ("web", None, Some("sha256:ab")));
-        let named = split("localhost/web").unwrap();
+        let parts = split("localhost/web").unwrap();
         assert_eq!((parts.repository, parts.tag, parts.digest), ("web", None, None));
     }
 

@@ -1,0 +1,74 @@
+//! Slots, totals and snapshots.
+
+use tidewatch_core::stream::{Member, Totals, shard_of};
+use tidewatch_store::records::Snapshot;
+
+use crate::world::{World, acme, at, latest, member, snapshot};
+
+on_every_table!(
+    a_slot_holds_the_newest_member,
+    totals_are_written_only_over_those_that_were_read,
+    a_snapshot_is_published_only_over_an_older_one,
+    a_snapshot_is_confirmed_forward_only_and_only_when_it_is_still_published,
+);
+
+async fn a_slot_holds_the_newest_member(world: World) {
+    let puts = [("a", 1, 1), ("b", 3, 1), ("a", 2, 9), ("b", 3, 2), ("b", 3, 1)];
+    let mut held = Vec::new();
+    for (content, seen, revision) in puts {
+        let tag = format!("{content}{seen}{revision}").parse().unwrap();
+        let member = Member { tag, ..member(content, seen) };
+        world.records.put_member(&acme(), &latest(), &member, revision).await.unwrap();
+        let shard = shard_of(&member.image.registry, &member.image.repository);
+        let members = world.records.members(&acme(), &latest(), shard).await.unwrap();
+        held.extend(members.iter().map(|member| member.tag.to_string()));
+    }
+    assert_eq!(held, ["a11", "b31", "b31", "b32", "b32"]);
+}
+
+async fn totals_are_written_only_over_those_that_were_read(world: World) {
+    let (org, stream, member) = (acme(), latest(), member("a", 1));
+    let shard = shard_of(&member.image.registry, &member.image.repository);
+    let read = world.records.shard(&org, &stream, shard).await.unwrap();
+    assert!(!read.is_dirty(at(0)));
+    world.records.mark_member(&org, &stream, &member).await.unwrap();
+    let marked = world.records.shard(&org, &stream, shard).await.unwrap();
+    assert!(marked.is_dirty(at(0)));
+
+    let totals = Totals { images: 1, next_change_at: Some(at(50)), ..Totals::default() };
+    assert!(world.records.put_totals(&org, &stream, shard, &marked, &totals).await.unwrap());
+    assert!(!world.records.put_totals(&org, &stream, shard, &read, &Totals::default()).await.unwrap());
+    let written = world.records.shard(&org, &stream, shard).await.unwrap();
+    assert_eq!((written.dirty_seq, written.computed_seq, written.revision), (1, 1, 1));
+    assert_eq!(written.totals, totals);
+    assert!(!written.is_dirty(at(49)) && written.is_dirty(at(50)), "time alone makes it dirty");
+
+    world.records.mark_stream(&org, &stream).await.unwrap();
+    let shards = world.records.shards(&org, &stream).await.unwrap();
+    assert!(shards.iter().all(|state| state.is_dirty(at(0))));
+}
+
+async fn a_snapshot_is_published_only_over_an_older_one(world: World) {
+    let order =
+        [((1, 5), true), ((1, 5), false), ((1, 4), false), ((1, 6), true), ((2, 1), true), ((1, 9), false)];
+    for ((config_version, number), published) in order {
+        let snapshot = snapshot(config_version, number);
+        let outcome = world.records.publish_snapshot(&acme(), &snapshot).await.unwrap();
+        assert_eq!(outcome, published, "{config_version} {number}");
+        if published {
+            assert_eq!(world.records.snapshot(&acme()).await.unwrap(), Some(snapshot));
+        }
+    }
+}
+
+async fn a_snapshot_is_confirmed_forward_only_and_only_when_it_is_still_published(world: World) {
+    let (old, new) = (snapshot(1, 1), snapshot(1, 2));
+    for snapshot in [&old, &new] {
+        world.records.publish_snapshot(&acme(), snapshot).await.unwrap();
+    }
+    for (confirmed, now, checked) in [(&old, 60, 0), (&new, 60, 60), (&new, 30, 60), (&new, 90, 90)] {
+        world.records.confirm_snapshot(&acme(), confirmed, at(now)).await.unwrap();
+        let published = world.records.snapshot(&acme()).await.unwrap().unwrap();
+        assert_eq!(published, Snapshot { checked_at: at(checked), ..new.clone() });
+    }
+}

@@ -1,0 +1,177 @@
+//! The records of one test on one table, and builders of what stands in them.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use tidewatch_core::config::Config;
+use tidewatch_core::image::{Image, Platform};
+use tidewatch_core::names::{OrgName, RegistryId, StreamName};
+use tidewatch_core::ports::Table;
+use tidewatch_core::result::{ImageResult, ResultState};
+use tidewatch_core::severity::SeverityCounts;
+use tidewatch_core::stream::Member;
+use tidewatch_core::token::{Scope, Token, TokenRecord};
+use tidewatch_core::work::{Priority, RunId, Work};
+use tidewatch_core::{Digest, Retry, Retryable as _, Timestamp};
+use tidewatch_store::records::{Enqueued, Lease, LeaseOutcome, RecordError, Snapshot};
+use tidewatch_store::{EmbeddedDynamoDb, MemoryTable, ObjectStorage, Records};
+use tidewatch_testkit::contract::table::ConflictingTable;
+use tidewatch_testkit::ports::{InstantSleeper, SeededRandomness};
+
+pub(crate) struct World {
+    pub(crate) table: Arc<dyn Table>,
+    pub(crate) records: Records,
+    pub(crate) objects: Arc<ObjectStorage>,
+}
+
+impl World {
+    pub(crate) fn new(table: Arc<dyn Table>) -> Self {
+        let objects = Arc::new(ObjectStorage::in_memory());
+        let records =
+            Records::new(Arc::clone(&table), Arc::clone(&objects) as _, Arc::new(InstantSleeper::new()));
+        Self { table, records, objects }
+    }
+
+    pub(crate) fn on_memory() -> Self {
+        Self::new(Arc::new(MemoryTable::new()))
+    }
+
+    pub(crate) fn with_conflicts() -> Self {
+        Self::new(Arc::new(ConflictingTable::new(Arc::new(MemoryTable::new()))))
+    }
+
+    pub(crate) async fn on_embedded_dynamodb() -> Self {
+        Self::new(Arc::new(EmbeddedDynamoDb::in_memory().unwrap().table("tidewatch").await.unwrap()))
+    }
+
+    pub(crate) async fn lease(&self, owner: &str, now: i64, until: i64) -> Option<Lease> {
+        match self.records.lease_layer(&acme(), &layer(), owner, at(now), at(until)).await.unwrap() {
+            LeaseOutcome::Granted(lease) => Some(lease),
+            LeaseOutcome::Held => None,
+        }
+    }
+
+    pub(crate) async fn enqueue(&self, work: &Work, due: i64) -> Enqueued {
+        self.records.enqueue(&acme(), work, at(due)).await.unwrap()
+    }
+
+    /// The tags of the work that is due, which tell it apart.
+    pub(crate) async fn due(&self, now: i64, most: usize) -> Vec<String> {
+        let due = self.records.due_work(&acme(), &hub(), at(now), most).await.unwrap();
+        due.into_iter().map(|due| due.work.tag.to_string()).collect()
+    }
+
+    pub(crate) async fn attempts(&self, work: &Work) -> (u32, u32) {
+        let pending = self.records.pending_work(&acme(), &work.image).await.unwrap().expect("work");
+        (pending.attempts, pending.cooldowns)
+    }
+}
+
+pub(crate) fn acme() -> OrgName {
+    "acme".parse().unwrap()
+}
+
+pub(crate) fn hub() -> RegistryId {
+    "hub".parse().unwrap()
+}
+
+pub(crate) fn latest() -> StreamName {
+    StreamName::latest_indexed()
+}
+
+pub(crate) fn layer() -> Digest {
+    Digest::of(b"layer")
+}
+
+/// So many seconds after the start of the test.
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_780_000_000 + seconds).unwrap()
+}
+
+pub(crate) fn image(content: &str) -> Image {
+    Image {
+        registry: hub(),
+        repository: "team/web".parse().unwrap(),
+        digest: Digest::of(content.as_bytes()),
+        platform: Platform::linux_amd64(),
+    }
+}
+
+/// Work on the image with the content `tag`.
+pub(crate) fn work(tag: &str) -> Work {
+    Work {
+        image: image(tag),
+        tag: tag.parse().unwrap(),
+        seen_at: at(0),
+        counted: true,
+        priority: Priority::New,
+        run: RunId { rule: "nightly".parse().unwrap(), run: "1".to_owned() },
+    }
+}
+
+pub(crate) fn seen(work: &Work, seconds: i64) -> Work {
+    Work { seen_at: at(seconds), ..work.clone() }
+}
+
+pub(crate) fn config(org: &str, url: &str) -> Config {
+    serde_json::from_value(json!({"org": org, "registries": [{"id": "hub", "kind": "oci", "url": url}]}))
+        .unwrap()
+}
+
+pub(crate) fn result(packages: u64) -> ImageResult {
+    ImageResult {
+        state: ResultState::Scanned,
+        reason: None,
+        distribution: None,
+        packages,
+        severities: SeverityCounts::default(),
+        policies: [].into(),
+        created_at: None,
+        scanned_at: at(0),
+        next_change_at: None,
+        reader_version: 1,
+        indexes: [].into(),
+        judged_under: Digest::of(b""),
+        report: None,
+    }
+}
+
+pub(crate) fn member(content: &str, seen: i64) -> Member {
+    Member {
+        image: image(content),
+        tag: "latest".parse().unwrap(),
+        seen_at: at(seen),
+        created_at: None,
+        state: ResultState::Scanned,
+        severities: SeverityCounts::default(),
+        policies: [].into(),
+        next_change_at: None,
+    }
+}
+
+pub(crate) fn token(seed: u64, org: &str, created: i64) -> TokenRecord {
+    let token = Token::generate(&SeededRandomness::new(seed));
+    TokenRecord {
+        id: token.id().to_owned(),
+        digest: token.digest(),
+        org: org.parse().unwrap(),
+        scopes: [Scope::MetricsRead].into(),
+        created_at: at(created),
+        expires_at: None,
+        revoked_at: None,
+    }
+}
+
+pub(crate) fn snapshot(config_version: i64, number: i64) -> Snapshot {
+    let digest = Digest::of(b"text");
+    let body = b"compressed".to_vec();
+    Snapshot { config_version, number, body, length: 4, digest, made_at: at(0), checked_at: at(0) }
+}
+
+#[track_caller]
+pub(crate) fn assert_changed<T: std::fmt::Debug>(outcome: Result<T, RecordError>) {
+    match outcome {
+        Err(error @ RecordError::Changed { .. }) => assert_eq!(error.retry(), Retry::Again),
+        other => panic!("changed, not {other:?}"),
+    }
+}
