@@ -7,8 +7,8 @@ use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse
 use aws_lambda_events::encodings::Body;
 use flate2::read::GzDecoder;
 use http::header::{
-    ACCEPT_ENCODING, AGE, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
-    WWW_AUTHENTICATE,
+    ACCEPT_ENCODING, AGE, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG,
+    IF_NONE_MATCH, VARY, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
@@ -100,7 +100,11 @@ pub(crate) fn metrics(
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     let body = match (request.request_context.http.method.as_str(), gzip) {
-        ("HEAD", _) => None,
+        ("HEAD", gzip) => {
+            let length = if gzip { snapshot.body.len() as u64 } else { snapshot.length };
+            insert(&mut headers, CONTENT_LENGTH, &length.to_string());
+            None
+        }
         (_, true) => Some(Body::Binary(snapshot.body.clone())),
         (_, false) => Some(Body::Text(text()?.to_string())),
     };

@@ -41,6 +41,7 @@ pub async fn find_images(
         Ok(Classified::Index(children)) => children
             .into_iter()
             .filter(|child| matches!(child.kind, ChildKind::Image))
+            // An index that does not name the platform of a child leaves nothing to choose by.
             .filter_map(|child| Some((child.digest, child.platform?)))
             .collect(),
         Ok(Classified::Image { config: digest, .. }) => {
@@ -68,7 +69,8 @@ fn choose(candidates: &[(Digest, Platform)], wanted: &[Platform]) -> Found {
     }
     if images.is_empty() {
         let has: Vec<String> = candidates.iter().map(|(_, platform)| platform.to_string()).collect();
-        return Found::nothing(format!("it has none of the configured platforms, but: {}", has.join(", ")));
+        let has = if has.is_empty() { "no image that names one".to_owned() } else { has.join(", ") };
+        return Found::nothing(format!("it has none of the configured platforms, but: {has}"));
     }
     let amd64 = images.iter().position(|image| image.platform == Platform::linux_amd64());
     images[amd64.unwrap_or(0)].counted = true;

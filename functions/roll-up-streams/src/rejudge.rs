@@ -48,8 +48,8 @@ impl RollUpStreams {
         Ok(self.records.put_member(org, stream, member, revision).await?)
     }
 
-    /// Judges the rows of `stored` as of `now`, and stores the answers. `None` when that cannot be done: the rows are
-    /// gone, or somebody else has stored a newer result.
+    /// Judges the rows of `stored` as of `now`, and stores the answers. `None` when somebody else has stored a newer
+    /// result.
     async fn judge_again(
         &self,
         org: &OrgName,
@@ -59,8 +59,16 @@ impl RollUpStreams {
         now: Timestamp,
     ) -> Result<Option<StoredResult>, RollUpError> {
         let StoredResult { mut result, revision } = stored;
-        let Some(report) = result.report.clone() else { return Ok(None) };
-        let Some(mut report) = self.records.report(&report).await? else { return Ok(None) };
+        let report = match &result.report {
+            Some(key) => self.records.report(key).await?,
+            None => None,
+        };
+        let Some(mut report) = report else {
+            // Without its rows nothing can be judged: the answers stay until the image is scanned again.
+            tracing::warn!(org.name = %org, image = %member.image, "rows of a result are missing");
+            result.next_change_at = None;
+            return Ok(Some(StoredResult { result, revision }));
+        };
 
         let facts = ImageFacts { findings: &report.findings, state: result.state, now };
         report.policies = applied.config.policy_set().evaluate(facts);

@@ -1,5 +1,7 @@
 //! The inventory of an image: its layers' inventories, each read once for all images of the organisation, merged.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use futures::{StreamExt as _, TryStreamExt as _};
 use tidewatch_core::config::Config;
 use tidewatch_core::manifest::{LayerDescriptor, LayerKind};
@@ -25,10 +27,19 @@ impl ScanImage {
         manifest: &ImageManifest,
     ) -> Result<Option<ImageInventory>, ScanError> {
         let readable = manifest.layers.iter().filter(|layer| layer.kind == LayerKind::Tar);
-        let reads: Vec<_> = readable.map(|layer| self.layer(org, config, work, &layer.digest)).collect();
-        let layers: Vec<Option<LayerInventory>> =
+        let readable: Vec<&Digest> = readable.map(|layer| &layer.digest).collect();
+        // An image may have a layer more than once: it must not wait for itself.
+        let distinct: BTreeSet<&Digest> = readable.iter().copied().collect();
+        let reads: Vec<_> = distinct.iter().map(|layer| self.layer(org, config, work, layer)).collect();
+        let read: Vec<Option<LayerInventory>> =
             futures::stream::iter(reads).buffered(self.settings.layers_at_once).try_collect().await?;
-        let Some(layers) = layers.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
+        let Some(read) = read.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
+        let mut read: BTreeMap<&Digest, LayerInventory> = distinct.into_iter().zip(read).collect();
+        let mut layers = Vec::with_capacity(readable.len());
+        for (position, layer) in readable.iter().enumerate() {
+            let comes_again = readable[position + 1..].contains(layer);
+            layers.extend(if comes_again { read.get(layer).cloned() } else { read.remove(layer) });
+        }
         let mut inventory = merge(&layers);
         inventory.problems.extend(manifest.layers.iter().filter_map(unreadable));
         Ok(Some(inventory))

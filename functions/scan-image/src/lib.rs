@@ -26,7 +26,7 @@ use tidewatch_core::{Retry, Retryable};
 use tidewatch_inventory::LayerError;
 use tidewatch_runtime::messages::describe;
 use tidewatch_runtime::{HandlerError, MessageHandler};
-use tidewatch_store::records::{PendingWork, RecordError, Records};
+use tidewatch_store::records::{ImagePlace, PendingWork, RecordError, Records};
 
 pub use advisories::AdvisoryIndexes;
 pub use assess::{Assessment, assess};
@@ -120,12 +120,15 @@ impl Retryable for ScanError {
 }
 
 impl ScanError {
-    /// Whether it says something about the image, not about our own stores: only then the attempt counts.
+    /// Whether it says something about the image, not about our own stores or the registry's patience: only then the
+    /// attempt counts. A record that cannot be read is no better the next time, and a thread that ended may have met
+    /// something in the image that it cannot take.
     const fn is_of_the_image(&self) -> bool {
         !matches!(
             self,
-            Self::Record(_)
+            Self::Record(RecordError::Table(_) | RecordError::Objects(_) | RecordError::Changed { .. })
                 | Self::Queue(_)
+                | Self::Index(_)
                 | Self::IndexFolder(_)
                 | Self::Registry(RegistryError::Throttled { .. })
         )
@@ -194,9 +197,12 @@ impl ScanImage {
             Ok(Progress::Recorded) => Ok(self.records.complete(org, &pending.work).await?),
             Ok(Progress::Waiting) => self.defer(org, &pending, self.settings.waiting).await,
             Err(error) if !error.is_of_the_image() => {
-                let pause = throttled(&error);
-                self.defer(org, &pending, pause.unwrap_or(self.settings.retry_pause)).await?;
-                if pause.is_some() { Ok(()) } else { Err(error) }
+                // When not even that can be written, the message is delivered again.
+                self.defer(org, &pending, self.pause_after(&error)).await?;
+                tracing::warn!(
+                    org.name = %org, image = %pending.work.image, error = describe(&error), "scan deferred"
+                );
+                Ok(())
             }
             Err(error) => self.note_failure(org, &pending, &error).await,
         }
@@ -238,13 +244,14 @@ impl ScanImage {
     async fn scan(&self, org: &OrgName, work: &Work) -> Result<Progress, ScanError> {
         let Some(applied) = self.records.config(org).await? else { return Ok(Progress::Recorded) };
         let config = &applied.config;
+        self.records.put_place(org, &place(work)).await?;
         let advisories = self.records.current_advisories().await?;
         let stored = self.records.result(org, &work.image.digest, &work.image.platform).await?;
         if let Some(stored) = &stored {
             let current =
                 stored.result.is_current(|family| advisories.hash(family), config.judging_fingerprint());
             if current && stored.result.report.is_some() {
-                self.record_member(org, work, stored).await?;
+                self.record_members(org, work, stored).await?;
                 return Ok(Progress::Recorded);
             }
         }
@@ -258,19 +265,25 @@ impl ScanImage {
         Ok(Progress::Recorded)
     }
 
+    /// How long to wait before work that was deferred: as long as a registry that throttles asks for, up to a day.
+    fn pause_after(&self, error: &ScanError) -> Duration {
+        match error {
+            ScanError::Registry(RegistryError::Throttled { retry_after, .. }) => {
+                retry_after.unwrap_or(Duration::from_secs(60)).min(COOL_DOWN)
+            }
+            _ => self.settings.retry_pause,
+        }
+    }
+
     fn after(&self, pause: Duration) -> Timestamp {
         self.clock.now().checked_add(pause).unwrap_or(Timestamp::MAX)
     }
 }
 
-/// How long to stay away from a registry that throttles.
-fn throttled(error: &ScanError) -> Option<Duration> {
-    match error {
-        ScanError::Registry(RegistryError::Throttled { retry_after, .. }) => {
-            Some(retry_after.unwrap_or(Duration::from_secs(60)))
-        }
-        _ => None,
-    }
+/// Where the image of `work` is.
+fn place(work: &Work) -> ImagePlace {
+    let Work { image, tag, seen_at, counted, .. } = work.clone();
+    ImagePlace { image, tag, seen_at, counted }
 }
 
 #[async_trait]

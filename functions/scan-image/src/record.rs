@@ -13,7 +13,7 @@ use tidewatch_store::records::{ImageManifest, StoredResult};
 use crate::{Assessment, ScanError, ScanImage};
 
 impl ScanImage {
-    /// Stores the rows, then the result that was computed from `revision`, then the member.
+    /// Stores the rows, then the result that was computed from `revision`, then the members.
     pub(crate) async fn record(
         &self,
         org: &OrgName,
@@ -32,34 +32,38 @@ impl ScanImage {
             org.name = %org, image = %image, scan.state = %result.state, scan.packages = result.packages,
             scan.vulnerabilities = result.severities.total(), "image scanned"
         );
-        self.record_member(org, work, &StoredResult { result, revision }).await
+        self.record_members(org, work, &StoredResult { result, revision }).await
     }
 
-    /// Puts the image into the stream `latest-indexed`, when it is one that the gauges count, and was scanned. The
-    /// mark follows also when the slot holds a newer image: whoever wrote that may have died before its mark.
-    pub(crate) async fn record_member(
+    /// Puts the image into the stream `latest-indexed`, for every repository that holds it: where it is one that the
+    /// gauges count, and was scanned. The mark follows also when the slot holds a newer image: whoever wrote that may
+    /// have died before its mark.
+    pub(crate) async fn record_members(
         &self,
         org: &OrgName,
         work: &Work,
         stored: &StoredResult,
     ) -> Result<(), ScanError> {
-        let result = &stored.result;
-        if !work.counted || matches!(result.state, ResultState::Pending | ResultState::Failed) {
+        let StoredResult { result, revision } = stored;
+        if matches!(result.state, ResultState::Pending | ResultState::Failed) {
             return Ok(());
         }
-        let member = Member {
-            image: work.image.clone(),
-            tag: work.tag.clone(),
-            seen_at: work.seen_at,
-            created_at: result.created_at,
-            state: result.state,
-            severities: result.severities,
-            policies: result.policies.clone(),
-            next_change_at: result.next_change_at,
-        };
         let stream = StreamName::latest_indexed();
-        self.records.put_member(org, &stream, &member, stored.revision).await?;
-        self.records.mark_member(org, &stream, &member).await?;
+        let places = self.records.places(org, &work.image.digest, &work.image.platform).await?;
+        for place in places.into_iter().filter(|place| place.counted) {
+            let member = Member {
+                image: place.image,
+                tag: place.tag,
+                seen_at: place.seen_at,
+                created_at: result.created_at,
+                state: result.state,
+                severities: result.severities,
+                policies: result.policies.clone(),
+                next_change_at: result.next_change_at,
+            };
+            self.records.put_member(org, &stream, &member, *revision).await?;
+            self.records.mark_member(org, &stream, &member).await?;
+        }
         Ok(())
     }
 

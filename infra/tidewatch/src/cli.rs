@@ -120,7 +120,7 @@ pub(crate) struct Scan {
     /// An environment variable that holds USER:PASSWORD for the registry.
     #[arg(long, value_name = "VAR")]
     pub(crate) credentials_env: Option<String>,
-    /// Exit with code 3 when there is a vulnerability of this severity or a worse one.
+    /// Exit with code 3 when there is a vulnerability of this severity or a worse one, or when that cannot be told.
     #[arg(long, value_name = "SEVERITY")]
     pub(crate) fail_on: Option<Severity>,
 }

@@ -44,17 +44,20 @@ impl Distribution {
     /// release; of other distributions `VERSION_ID` as it stands. `None` where no release is named, as in Debian testing.
     pub fn advisory_release(&self) -> Option<String> {
         let version = self.version_id.as_deref().unwrap_or_default();
+        let mut numbers = version.split('.');
+        let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next());
         let release = match self.id.as_str() {
             // Snapshots of edge call themselves 3.19_alpha20230901.
-            "alpine" if version.contains('_') || self.pretty_name.ends_with(" edge") => "edge",
-            "alpine" => version
-                .match_indices('.')
-                .nth(1)
-                .map_or(version, |(end, _)| version.get(..end).unwrap_or(version)),
-            "debian" => version.split('.').next().unwrap_or(version),
-            _ => version,
+            "alpine" if version.contains('_') || self.pretty_name.ends_with(" edge") => "edge".to_owned(),
+            "alpine" => minor.map_or_else(|| major.to_owned(), |minor| format!("{major}.{minor}")),
+            // Releases before 7 kept their second number.
+            "debian" if major.parse::<u32>().is_ok_and(|major| major < 7) => {
+                format!("{major}.{}", minor.unwrap_or("0"))
+            }
+            "debian" => major.to_owned(),
+            _ => version.to_owned(),
         };
-        Some(release.to_owned()).filter(|release| !release.is_empty())
+        Some(release).filter(|release| !release.is_empty())
     }
 }
 

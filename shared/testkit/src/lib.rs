@@ -5,6 +5,7 @@
 
 pub mod advisory;
 pub mod contract;
+pub mod failing;
 pub mod fixtures;
 pub mod image;
 pub mod interleave;

@@ -182,7 +182,9 @@ async fn interleave(scans: Vec<Scan>, roll_ups: usize, turns: Vec<Turn>) -> Resu
     let mut tasks = Interleaving::new();
     let mut started: Vec<Task> =
         (0..scans.len()).map(Task::Writer).chain(std::iter::repeat_n(Task::RollUp, roll_ups)).collect();
-    started.iter().for_each(|task| start(&mut tasks, *task, &world, &roll_up, &scans));
+    for task in &started {
+        start(&mut tasks, *task, &world, &roll_up, &scans);
+    }
     for turn in turns {
         let running = tasks.running();
         match turn {
@@ -306,4 +308,8 @@ async fn an_image_whose_rows_are_gone_keeps_its_numbers() {
     world.clock.set(days_from_start(4));
     world.roll_up().await;
     assert_eq!(world.published().await, one_image(Outcome::Pass));
+    let snapshot = world.records.snapshot(&world.org).await.unwrap().unwrap();
+    world.roll_up().await;
+    let again = world.records.snapshot(&world.org).await.unwrap().unwrap();
+    assert_eq!(again.number, snapshot.number, "the same numbers were published again");
 }

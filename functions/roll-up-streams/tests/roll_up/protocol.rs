@@ -118,7 +118,7 @@ struct Run<'a> {
     tasks: Interleaving<'a, ()>,
 }
 
-impl<'a> Run<'a> {
+impl Run<'_> {
     fn start(&mut self, task: Task) {
         self.started.push(task);
         let (world, roll_up) = (self.world, self.roll_up);
@@ -249,7 +249,9 @@ async fn interleave(scans: Vec<Scan>, tasks: Vec<Task>, turns: Vec<Turn>) -> Res
         started: Vec::new(),
         tasks: Interleaving::new(),
     };
-    tasks.into_iter().for_each(|task| run.start(task));
+    for task in tasks {
+        run.start(task);
+    }
     for turn in turns {
         let running = run.tasks.running();
         if running.is_empty() {

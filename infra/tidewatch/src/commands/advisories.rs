@@ -141,6 +141,7 @@ async fn info(context: &Context) -> Result<(), Failure> {
 struct QueryRows {
     ecosystem: String,
     package: String,
+    #[serde(rename = "advisories")]
     rows: Vec<AdvisoryRow>,
 }
 

@@ -50,8 +50,7 @@ pub(super) async fn apply_file(instance: &Instance, file: &Path, context: &Conte
 
 fn read(file: &Path) -> Result<Config, Failure> {
     config_file::read(file).map_err(|error| {
-        Failure::wrong_use(anyhow::anyhow!("{error}"))
-            .hint("nothing was changed; mend the file and apply it again")
+        Failure::wrong_use(error).hint("nothing was changed; mend the file and apply it again")
     })
 }
 
@@ -75,7 +74,10 @@ async fn apply(
                 error => error.into(),
             }
         })?);
-        // Which registries and policies count may have changed.
+    }
+    if !dry_run {
+        // Which registries and policies count may have changed; also when it was applied before, by a command that was
+        // killed before it came here.
         instance.records.mark_stream(&config.org, &StreamName::latest_indexed()).await?;
     }
     if context.is_json() {

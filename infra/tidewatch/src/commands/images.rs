@@ -142,7 +142,8 @@ fn print(document: &Document) {
     ];
     let mut table = Table::new(titles);
     for row in &document.images {
-        let known = row.scanned_at.is_some();
+        // What is not known is left empty: it is not zero.
+        let known = matches!(row.state, ResultState::Scanned | ResultState::Partial);
         let count = |severity| {
             if known { severity_cell(severity, row.vulnerabilities.of(severity)) } else { Cell::new("") }
         };
@@ -158,7 +159,11 @@ fn print(document: &Document) {
             count(Severity::Medium),
             count(Severity::Low),
             count(Severity::Unspecified),
-            Cell::new(if known { format!("{passed}/{evaluated} pass") } else { String::new() }),
+            Cell::new(match evaluated {
+                _ if !known => String::new(),
+                0 => "no data".to_owned(),
+                evaluated => format!("{passed}/{evaluated} pass"),
+            }),
             Cell::new(row.scanned_at.map_or_else(String::new, |scanned| ago(scanned, now))),
         ]);
     }

@@ -125,6 +125,12 @@ async fn list(context: &Context, org: Org) -> Result<(), Failure> {
 async fn run_rule(context: &Context, arguments: RunRule) -> Result<(), Failure> {
     let instance = context.instance().await?;
     let org = instance.org(arguments.org.org).await?;
+    if arguments.wait && !instance.is_running {
+        return Err(Failure::new(anyhow::anyhow!(
+            "nobody runs this data folder, so there is nothing to wait for"
+        ))
+        .hint("start local mode first: tidewatch up"));
+    }
     let started = instance.evaluate_rules().run_now(&org, &arguments.rule).await;
     let id = started.map_err(|error| match error {
         EvaluateError::NoSuchRule { .. } => {
@@ -144,11 +150,14 @@ async fn run_rule(context: &Context, arguments: RunRule) -> Result<(), Failure> 
     if !context.is_json() {
         let RunRow { rule, run, listed, selected, queued, errors, .. } = &row;
         let outcome = if arguments.wait {
-            format!("{rule}: {listed} tags listed, {selected} chosen, {queued} images scanned")
+            format!("{rule}: {listed} tags listed, {selected} chosen, {queued} images done")
         } else {
             format!("{rule}: run {run} started; see it with: tidewatch rules status {rule}")
         };
         advise(context.quiet, &outcome);
+        if !instance.is_running {
+            advise(context.quiet, "it is done once local mode runs: tidewatch up");
+        }
         for error in errors {
             advise(false, &format!("listing failed: {error}"));
         }

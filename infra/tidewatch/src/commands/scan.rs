@@ -55,9 +55,29 @@ pub(super) async fn run(context: &Context, arguments: Scan) -> Result<ExitCode, 
     let (indexes, current) = indexes(context, &arguments, &inventory).await?;
     let assessment = assess(inventory, indexes, &current, &config, SystemClock.now())?;
     print(context, &arguments, digest, &assessment)?;
+    Ok(if meets_condition(&arguments, &assessment) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(exit::CONDITION_NOT_MET)
+    })
+}
+
+/// Whether the image meets `--fail-on`. One of which not everything is known does not.
+fn meets_condition(arguments: &Scan, assessment: &Assessment) -> bool {
     let worst = assessment.report.findings.iter().map(|finding| finding.severity).min();
-    let failed = arguments.fail_on.zip(worst).is_some_and(|(limit, worst)| worst <= limit);
-    Ok(if failed { ExitCode::from(exit::CONDITION_NOT_MET) } else { ExitCode::SUCCESS })
+    match (arguments.fail_on, worst) {
+        (None, _) => true,
+        (Some(limit), Some(worst)) if worst <= limit => false,
+        (Some(_), _) if assessment.result.state != ResultState::Scanned => {
+            let state = assessment.result.state;
+            advise(
+                false,
+                &format!("--fail-on: the image is {state}, so it cannot be told; that counts as failed"),
+            );
+            false
+        }
+        (Some(_), _) => true,
+    }
 }
 
 /// A configuration with nothing but the platform: the policies are judged with their defaults.
@@ -180,7 +200,7 @@ fn print(
         .map(|severity| format!("{} {}", result.severities.of(severity), severity.as_str().to_lowercase()))
         .collect();
     anstream::println!(
-        "{distribution}: {} packages, {} vulnerabilities ({})",
+        "{distribution}: {} packages, {} known vulnerabilities ({})",
         result.packages,
         result.severities.total(),
         counts.join(", ")

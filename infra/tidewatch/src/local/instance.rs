@@ -8,7 +8,7 @@ use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::Table;
 use tidewatch_evaluate_rules::EvaluateRules;
 use tidewatch_runtime::system::{SystemClock, SystemSleeper};
-use tidewatch_store::dynamodb::{EmbeddedError, open_or_connect};
+use tidewatch_store::dynamodb::{EmbeddedError, connect, open_or_connect};
 use tidewatch_store::{EmbeddedDynamoDb, LocalQueue, ObjectStorage, Records};
 
 use crate::failure::Failure;
@@ -44,6 +44,8 @@ pub(crate) struct Instance {
     pub(crate) records: Records,
     pub(crate) queue: LocalQueue,
     pub(crate) folder: PathBuf,
+    /// Whether some process runs it, so that work is done.
+    pub(crate) is_running: bool,
 }
 
 /// A data folder that this process runs: no other process does.
@@ -60,15 +62,22 @@ impl Instance {
         let layout = Layout { folder: folder.to_owned() };
         std::fs::create_dir_all(folder)
             .with_context(|| format!("failed to make the folder {}", folder.display()))?;
-        let table = open_or_connect(&layout.table(), &layout.socket(), TABLE).await?;
-        Self::on(&layout, Arc::new(table)).await
+        let (table, is_running) = match connect(&layout.socket(), TABLE).await {
+            Ok(table) => (table, true),
+            // It may start in between, and is found at the socket then.
+            Err(EmbeddedError::NotRunning { .. }) => {
+                (open_or_connect(&layout.table(), &layout.socket(), TABLE).await?, false)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Self::on(&layout, Arc::new(table), is_running).await
     }
 
-    async fn on(layout: &Layout, table: Arc<dyn Table>) -> Result<Self, Failure> {
+    async fn on(layout: &Layout, table: Arc<dyn Table>, is_running: bool) -> Result<Self, Failure> {
         let objects = ObjectStorage::folder(&layout.objects())?;
         let queue = LocalQueue::open(&layout.queue(), Arc::new(SystemClock)).await?;
         let records = Records::new(table, Arc::new(objects), Arc::new(SystemSleeper));
-        Ok(Self { records, queue, folder: layout.folder.clone() })
+        Ok(Self { records, queue, folder: layout.folder.clone(), is_running })
     }
 
     /// The organisation that is meant: the one that was named, or the only one.
@@ -111,7 +120,7 @@ impl OwnedInstance {
         })?;
         let table = embedded.table(TABLE).await?;
         let bridge = embedded.serve(&layout.socket())?;
-        let instance = Instance::on(&layout, Arc::new(table)).await?;
+        let instance = Instance::on(&layout, Arc::new(table), true).await?;
         // Whoever had received these messages is gone: this process has the folder for itself.
         instance.queue.release_all().await?;
         Ok(Self { instance, table: embedded, _bridge: bridge })

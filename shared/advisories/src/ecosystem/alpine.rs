@@ -16,15 +16,13 @@ pub(super) static FAMILY: Family = Family {
     rating: |_, _| None,
 };
 
-/// `3.19.1` is `Alpine:v3.19`; an `_alpha` version is the rolling release, `Alpine:edge`.
+/// `3.19.1` is `Alpine:v3.19`; a snapshot of the rolling release is `Alpine:edge`.
 fn scope(distribution: Option<&Distribution>) -> Option<String> {
-    let version_id = super::release(distribution, "alpine")?;
-    if version_id.contains("_alpha") {
+    let release = super::release(distribution, "alpine")?;
+    if release == "edge" {
         return Some("Alpine:edge".to_owned());
     }
-    let mut numbers = version_id.split('.').map(str::parse::<u32>);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => Some(format!("Alpine:v{major}.{minor}")),
-        _ => None,
-    }
+    let is_release =
+        release.split('.').count() == 2 && release.split('.').all(|part| part.parse::<u32>().is_ok());
+    is_release.then(|| format!("Alpine:v{release}"))
 }

@@ -21,11 +21,9 @@ pub(super) static FAMILY: Family = Family {
 /// `12.5` is `Debian:12`; releases before 7 kept their second number: `Debian:6.0`. Testing and unstable have no
 /// `VERSION_ID`, and no advisories of their own.
 fn scope(distribution: Option<&Distribution>) -> Option<String> {
-    let version_id = super::release(distribution, "debian")?;
-    let (major, rest) = version_id.split_once('.').unwrap_or((version_id, "0"));
-    let minor = rest.split('.').next().unwrap_or("0");
-    let number: u32 = major.parse().ok()?;
-    Some(if number < 7 { format!("Debian:{number}.{minor}") } else { format!("Debian:{number}") })
+    let release = super::release(distribution, "debian")?;
+    let is_release = release.split('.').all(|part| part.parse::<u32>().is_ok());
+    is_release.then(|| format!("Debian:{release}"))
 }
 
 /// The urgency that the security tracker gives, such as `unimportant`; `**` marks one that no human has set.

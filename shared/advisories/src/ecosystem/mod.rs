@@ -67,9 +67,10 @@ pub fn families_for(distribution: Option<&Distribution>, packages: &[Package]) -
     FAMILIES.iter().copied().filter(needed).map(|family| family.id).collect()
 }
 
-/// `version_id` of the distribution with this os-release `ID`; `None` for another distribution or a rolling release.
-fn release<'a>(distribution: Option<&'a Distribution>, id: &str) -> Option<&'a str> {
-    distribution.filter(|distribution| distribution.id == id)?.version_id.as_deref()
+/// The release that chooses advisories, of the distribution with this os-release `ID`; `None` for another distribution,
+/// or one that does not say.
+fn release(distribution: Option<&Distribution>, id: &str) -> Option<String> {
+    distribution.filter(|distribution| distribution.id == id)?.advisory_release()
 }
 
 /// The source package: Debian's and Alpine's advisories name these.

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::image::Platform;
 use crate::names::{OrgName, RegistryId};
-use crate::policy::PolicySet;
+use crate::policy::{PolicySet, TYPES};
 
 pub use period::{Period, PeriodError};
 pub use policy::PolicyConfig;
@@ -145,9 +145,11 @@ impl Config {
         PolicySet::new(&self.policies)
     }
 
-    /// Names the content: two configurations with the same fingerprint judge images alike.
+    /// Names what images are judged by: the policies that this version of the program knows, and their parameters.
+    /// Results with the same fingerprint were judged alike.
     pub fn judging_fingerprint(&self) -> Digest {
-        Digest::of(&serde_json::to_vec(&self.policies).unwrap_or_default())
+        let known: Vec<&str> = TYPES.iter().map(|policy_type| policy_type.id).collect();
+        Digest::of(&serde_json::to_vec(&(known, &self.policies)).unwrap_or_default())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The compiled advisories in force: one index per family, by content hash, and one object that names them.
+//! The compiled advisories in force: one index per family, by content hash, and one item that names them.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tidewatch_core::Digest;
 
-use super::{RecordError, Records, keys};
+use tidewatch_core::ports::table::Condition;
+
+use super::{RecordError, Records, decode, encode, keys, unless_condition_failed};
 
 /// The index of one ecosystem family.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +49,7 @@ impl CurrentAdvisories {
 impl Records {
     /// The indexes in force; none before the first build.
     pub async fn current_advisories(&self) -> Result<CurrentAdvisories, RecordError> {
-        Ok(self.object(keys::object::CURRENT_ADVISORIES).await?.unwrap_or_default())
+        Ok(self.record(&keys::advisories()).await?.unwrap_or_default())
     }
 
     /// Stores the file of an index. It is used once [`Records::publish_advisories`] names it.
@@ -70,8 +72,20 @@ impl Records {
         &self,
         families: impl IntoIterator<Item = (String, AdvisoryFamily)>,
     ) -> Result<(), RecordError> {
-        let mut current = self.current_advisories().await?;
-        current.families.extend(families);
-        self.put_object(keys::object::CURRENT_ADVISORIES, &current).await
+        let families: Vec<_> = families.into_iter().collect();
+        loop {
+            let item = self.table.get(&keys::advisories()).await?;
+            let revision = item.as_ref().and_then(|item| item.number("revision"));
+            let mut current: CurrentAdvisories = item.as_ref().map(decode).transpose()?.unwrap_or_default();
+            current.families.extend(families.clone());
+            let unchanged = revision.map_or(Condition::ItemAbsent, |revision| {
+                Condition::Equal("revision".to_owned(), revision.into())
+            });
+            let item = encode(keys::advisories(), &current)?.with("revision", revision.unwrap_or(0) + 1);
+            // Another build may have put another family in force just now: then this is computed again.
+            if unless_condition_failed(self.table.put(item, unchanged).await)?.is_some() {
+                return Ok(());
+            }
+        }
     }
 }

@@ -4,13 +4,13 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tidewatch_core::Digest;
-use tidewatch_core::image::Platform;
+use tidewatch_core::image::{Image, Platform};
 use tidewatch_core::manifest::LayerDescriptor;
-use tidewatch_core::names::OrgName;
-use tidewatch_core::ports::table::Condition;
+use tidewatch_core::names::{OrgName, Tag};
+use tidewatch_core::ports::table::{Condition, Query};
 use tidewatch_core::result::{ImageResult, Report};
 
-use super::{RecordError, Records, corrupt, decode, encode, keys, unless_condition_failed};
+use super::{RecordError, Records, corrupt, decode, encode, keys, millis, unless_condition_failed};
 
 /// What a rescan needs of an image's manifest and configuration, so that it asks no registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,19 @@ pub struct ImageManifest {
     pub layers: Vec<LayerDescriptor>,
     /// When the image was made, by its configuration.
     pub created_at: Option<Timestamp>,
+}
+
+/// A repository that holds an image, and how it was found there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImagePlace {
+    /// The image, with its registry and repository.
+    pub image: Image,
+    /// The tag by which it was found.
+    pub tag: Tag,
+    /// When that tag was first seen to point to it.
+    pub seen_at: Timestamp,
+    /// Whether the gauges count this platform of the image.
+    pub counted: bool,
 }
 
 /// A result as it is stored.
@@ -48,6 +61,31 @@ impl Records {
         manifest: &ImageManifest,
     ) -> Result<(), RecordError> {
         self.put_object(&keys::object::image_manifest(org, digest), manifest).await
+    }
+
+    /// Records where an image is, unless it was seen there later: whoever stores a result finds by this every slot
+    /// that the result is for.
+    pub async fn put_place(&self, org: &OrgName, place: &ImagePlace) -> Result<(), RecordError> {
+        let not_newer = Condition::Any(vec![
+            Condition::Absent("seen_at".to_owned()),
+            Condition::LessOrEqual("seen_at".to_owned(), millis(place.seen_at).into()),
+        ]);
+        let item =
+            encode(keys::image_place(org, &place.image), place)?.with("seen_at", millis(place.seen_at));
+        unless_condition_failed(self.table.put(item, not_newer).await)?;
+        Ok(())
+    }
+
+    /// Every repository that is known to hold an image.
+    pub async fn places(
+        &self,
+        org: &OrgName,
+        digest: &Digest,
+        platform: &Platform,
+    ) -> Result<Vec<ImagePlace>, RecordError> {
+        let items =
+            self.all(Query::prefix(keys::image_partition(org, digest, platform), keys::PLACE)).await?;
+        items.iter().map(decode).collect()
     }
 
     /// The result of an image.

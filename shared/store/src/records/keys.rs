@@ -13,6 +13,7 @@ pub(super) const DUE_BUCKETS: u64 = 4;
 pub(super) const ORGS: &str = "ORGS";
 pub(super) const LISTING: &str = "LISTING#";
 pub(super) const MEMBER: &str = "MEMBER#";
+pub(super) const PLACE: &str = "PLACE#";
 pub(super) const TAG: &str = "TAG#";
 pub(super) const TOKEN: &str = "TOKEN#";
 pub(super) const WAIT: &str = "WAIT#";
@@ -23,6 +24,11 @@ pub(super) fn org(org: &OrgName) -> String {
 
 pub(super) fn org_entry(name: &OrgName) -> Key {
     Key::new(ORGS, name.as_str())
+}
+
+/// For all organisations: advisories are the same for everyone.
+pub(super) fn advisories() -> Key {
+    Key::new("ADVISORIES", "CURRENT")
 }
 
 pub(super) fn configuration(name: &OrgName) -> Key {
@@ -91,12 +97,17 @@ pub(super) fn due_time(key: &Key) -> Option<Timestamp> {
     Timestamp::from_millisecond(millis).ok()
 }
 
-fn image_partition(org: &OrgName, digest: &Digest, platform: &Platform) -> String {
+pub(super) fn image_partition(org: &OrgName, digest: &Digest, platform: &Platform) -> String {
     format!("IMAGE#{org}#{}#{platform}", digest.hex())
 }
 
 pub(super) fn result(org: &OrgName, digest: &Digest, platform: &Platform) -> Key {
     Key::new(image_partition(org, digest, platform), "RESULT")
+}
+
+pub(super) fn image_place(org: &OrgName, image: &Image) -> Key {
+    let sort = format!("{PLACE}{}/{}", image.registry, image.repository);
+    Key::new(image_partition(org, &image.digest, &image.platform), sort)
 }
 
 pub(super) fn work(org: &OrgName, image: &Image) -> Key {
@@ -155,8 +166,6 @@ pub(super) fn shard_totals(org: &OrgName, stream: &StreamName, shard: u16) -> Ke
 pub(super) mod object {
     use tidewatch_core::Digest;
     use tidewatch_core::names::OrgName;
-
-    pub(in crate::records) const CURRENT_ADVISORIES: &str = "advisories/current.json";
 
     pub(in crate::records) fn advisory_index(family: &str, hash: &Digest) -> String {
         format!("advisories/{family}-{}.redb", hash.hex())

@@ -29,7 +29,7 @@ use tidewatch_core::{Retry, Retryable};
 
 pub use advisories::{AdvisoryFamily, CurrentAdvisories};
 pub use configuration::AppliedConfig;
-pub use images::{ImageManifest, StoredResult};
+pub use images::{ImageManifest, ImagePlace, StoredResult};
 pub use layers::{Lease, LeaseOutcome};
 pub use repositories::{TagRecord, TaggedImage};
 pub use rules::{ListingProgress, ListingState, RuleState, Run, RunTrigger};

@@ -18,7 +18,7 @@ pub struct TagRecord {
     pub digest: Digest,
     /// The images behind it that are to be scanned; none for what is no image.
     pub images: Vec<TaggedImage>,
-    /// Why there are no images, or fewer than platforms asked for.
+    /// Why there are no images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
     /// The platforms that were asked for.
