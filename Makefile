@@ -9,7 +9,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidewatch
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 
 CHECKS := check-format check-lints check-dependencies check-docs
-.PHONY: help demo test check $(CHECKS) fmt steps
+.PHONY: help demo test test-corpus check $(CHECKS) fmt steps
 
 help: ## Say what there is to make.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,10 @@ demo: ## Scan the images of a registry on this machine and ask for the metrics. 
 
 test: ## Run every test.
 	cargo test --workspace --locked
+
+test-corpus: ## Run the test with real images; builds them first (needs root, Debian, and the shared folder).
+	../shared/tools/build-corpus '$(CACHE)/corpus' bookworm-slim bullseye-slim
+	TIDEWATCH_CORPUS='$(CACHE)/corpus/images' cargo test --workspace --locked --test end_to_end corpus -- --nocapture
 
 check: $(CHECKS) ## Run every check that is not a test.
 
