@@ -4,9 +4,10 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use serde_json::Value;
 
 /// How long local mode may take to say where it listens.
@@ -20,6 +21,8 @@ pub struct LocalMode {
     data: PathBuf,
     url: String,
     said: Arc<Mutex<String>>,
+    /// Ends with the process.
+    listener: Option<JoinHandle<()>>,
 }
 
 /// A command that has ended.
@@ -66,7 +69,7 @@ impl LocalMode {
         let said = Arc::new(Mutex::new(String::new()));
         let kept = Arc::clone(&said);
         // Reads on for as long as the process lives, so that it never blocks on a full pipe.
-        std::thread::spawn(move || {
+        let listener = std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
                 kept.push_str(&line);
@@ -76,8 +79,14 @@ impl LocalMode {
                 let _ = sender.send(line);
             }
         });
-        let mut process =
-            Self { child, binary: binary.to_owned(), data: data.to_owned(), url: String::new(), said };
+        let mut process = Self {
+            child,
+            binary: binary.to_owned(),
+            data: data.to_owned(),
+            url: String::new(),
+            said,
+            listener: Some(listener),
+        };
         loop {
             let Ok(line) = lines.recv_timeout(START) else {
                 bail!("local mode did not start:\n{}", process.stderr())
@@ -105,6 +114,17 @@ impl LocalMode {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
+    }
+
+    /// Asks the process to stop, as a supervisor does, and waits for its end.
+    pub fn terminate(mut self) -> anyhow::Result<Finished> {
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status()?;
+        ensure!(asked.success(), "the process cannot be asked to stop");
+        let code = self.child.wait()?.code();
+        if let Some(listener) = self.listener.take() {
+            listener.join().map_err(|_| anyhow!("standard error was not read to its end"))?;
+        }
+        Ok(Finished { code, stdout: String::new(), stderr: self.stderr() })
     }
 
     /// Leaves the process running, and gives its id.

@@ -40,7 +40,8 @@ pub async fn find_images(
         }
         Ok(Classified::Index(children)) => children
             .into_iter()
-            .filter(|child| matches!(child.kind, ChildKind::Image))
+            // Windows images are there to be named among what it has.
+            .filter(|child| matches!(child.kind, ChildKind::Image | ChildKind::Windows))
             // An index that does not name the platform of a child leaves nothing to choose by.
             .filter_map(|child| Some((child.digest, child.platform?)))
             .collect(),

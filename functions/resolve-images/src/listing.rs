@@ -35,6 +35,14 @@ struct Resolved {
     queued: u64,
     /// Whether the tag has no image to scan.
     skipped: bool,
+    /// What is wrong with what the registry gave for it.
+    fault: Option<RegistryError>,
+}
+
+impl Resolved {
+    const fn skipped(fault: Option<RegistryError>) -> Self {
+        Self { queued: 0, skipped: true, fault }
+    }
 }
 
 impl Listing<'_> {
@@ -63,7 +71,8 @@ impl Listing<'_> {
             || self.rule.include.iter().any(|pattern| pattern.may_match_repository(repository))
     }
 
-    /// Lists the tags of a repository, and queues the images behind those that the rule chooses.
+    /// Lists the tags of a repository, and queues the images behind those that the rule chooses. A wrong answer about
+    /// one tag fails the listing, but only after all other tags: it holds none of them up.
     pub(crate) async fn tags(&self, repository: &RepositoryName) -> Result<ListingProgress, ResolveError> {
         let mut progress = ListingProgress::queued(self.message.registry.clone(), Some(repository.clone()));
         let records = &self.resolver.records;
@@ -71,6 +80,7 @@ impl Listing<'_> {
         let known: BTreeMap<&Tag, &TagRecord> = known.iter().map(|record| (&record.tag, record)).collect();
         let advisories = records.current_advisories().await?;
         let now = self.resolver.clock.now();
+        let mut fault = None;
         let mut cursor: Option<String> = None;
         loop {
             let page = self.registry.tags(repository, cursor.as_deref()).await?;
@@ -91,13 +101,14 @@ impl Listing<'_> {
                 .await?;
             progress.queued += resolved.iter().map(|resolved| resolved.queued).sum::<u64>();
             progress.skipped += resolved.iter().filter(|resolved| resolved.skipped).count() as u64;
+            fault = fault.or_else(|| resolved.into_iter().find_map(|resolved| resolved.fault));
             match page.next {
                 Some(next) => cursor = Some(next),
                 None => break,
             }
         }
         progress.state = ListingState::Done;
-        Ok(progress)
+        fault.map_or(Ok(progress), |fault| Err(fault.into()))
     }
 
     /// Resolves one tag, queues what needs work, and only then records the tag: a crash in between does it again.
@@ -113,7 +124,8 @@ impl Listing<'_> {
         let (record, unchanged) = match resolved {
             Ok(resolved) => resolved,
             // It was deleted since it was listed.
-            Err(RegistryError::NotFound { .. }) => return Ok(Resolved { queued: 0, skipped: true }),
+            Err(RegistryError::NotFound { .. }) => return Ok(Resolved::skipped(None)),
+            Err(error @ RegistryError::Invalid { .. }) => return Ok(Resolved::skipped(Some(error))),
             Err(error) => return Err(error.into()),
         };
         let mut queued = 0;
@@ -124,7 +136,7 @@ impl Listing<'_> {
             let (org, registry) = (&self.message.org, &self.message.registry);
             self.resolver.records.put_tag(org, registry, repository, &record).await?;
         }
-        Ok(Resolved { queued, skipped: record.images.is_empty() })
+        Ok(Resolved { queued, skipped: record.images.is_empty(), fault: None })
     }
 
     /// What a tag points to now, and whether that is as it was recorded.

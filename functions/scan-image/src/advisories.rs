@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tidewatch_advisories::{Index, IndexSet, families_for};
 use tidewatch_core::Digest;
 use tidewatch_inventory::ImageInventory;
-use tidewatch_store::records::{CurrentAdvisories, RecordError, Records};
+use tidewatch_store::records::{CurrentAdvisories, Records};
 
 use crate::ScanError;
 
@@ -72,11 +72,12 @@ impl AdvisoryIndexes {
         }
         let path = self.folder.join(format!("{family}-{}.redb", hash.hex()));
         if !path.exists() {
-            let missing = || RecordError::Corrupt {
-                place: format!("{family} {hash}"),
-                reason: "the index is not there".to_owned(),
-            };
-            let file = records.advisory_index(family, hash).await?.ok_or_else(missing)?;
+            let unusable = |reason| ScanError::IndexObject { family, hash: *hash, reason };
+            let file =
+                records.advisory_index(family, hash).await?.ok_or_else(|| unusable("it is not there"))?;
+            if Digest::of(&file) != *hash {
+                return Err(unusable("its content has another hash"));
+            }
             keep(&self.folder, &path, &file).map_err(ScanError::IndexFolder)?;
         }
         let index = Arc::new(Index::open(&path)?);

@@ -91,6 +91,16 @@ pub enum ScanError {
     /// The advisories could not be read.
     #[error(transparent)]
     Index(#[from] IndexError),
+    /// An index that is in force is not there, or is not what its hash says.
+    #[error("failed to use the advisory index {family} {hash}: {reason}")]
+    IndexObject {
+        /// The family.
+        family: &'static str,
+        /// Its content hash.
+        hash: tidewatch_core::Digest,
+        /// What is wrong.
+        reason: &'static str,
+    },
     /// The temporary folder for advisory indexes could not be used.
     #[error("failed to keep an advisory index in the temporary folder")]
     IndexFolder(#[source] std::io::Error),
@@ -114,7 +124,7 @@ impl Retryable for ScanError {
             Self::Record(error) => error.retry(),
             Self::Queue(error) => error.retry(),
             Self::Manifest { .. } | Self::UnknownRegistry(_) => Retry::Never,
-            Self::IndexFolder(_) | Self::Thread(_) => Retry::Again,
+            Self::IndexObject { .. } | Self::IndexFolder(_) | Self::Thread(_) => Retry::Again,
         }
     }
 }
@@ -129,6 +139,7 @@ impl ScanError {
             Self::Record(RecordError::Table(_) | RecordError::Objects(_) | RecordError::Changed { .. })
                 | Self::Queue(_)
                 | Self::Index(_)
+                | Self::IndexObject { .. }
                 | Self::IndexFolder(_)
                 | Self::Registry(RegistryError::Throttled { .. })
         )
@@ -242,11 +253,12 @@ impl ScanImage {
     }
 
     async fn scan(&self, org: &OrgName, work: &Work) -> Result<Progress, ScanError> {
+        // First of all, so that what is in force is never older than the result that it is compared with.
+        let stored = self.records.result(org, &work.image.digest, &work.image.platform).await?;
         let Some(applied) = self.records.config(org).await? else { return Ok(Progress::Recorded) };
         let config = &applied.config;
-        self.records.put_place(org, &place(work)).await?;
         let advisories = self.records.current_advisories().await?;
-        let stored = self.records.result(org, &work.image.digest, &work.image.platform).await?;
+        self.records.put_place(org, &place(work)).await?;
         if let Some(stored) = &stored {
             let current =
                 stored.result.is_current(|family| advisories.hash(family), config.judging_fingerprint());

@@ -83,12 +83,17 @@ impl<'a, T> Interleaving<'a, T> {
     }
 }
 
-/// Returns `Pending` once.
+/// Returns `Pending` once. It wakes whoever polled it, since futures that hold several others poll only those that
+/// asked for it.
 async fn pause() {
     let mut paused = false;
-    std::future::poll_fn(
-        |_| if std::mem::replace(&mut paused, true) { Poll::Ready(()) } else { Poll::Pending },
-    )
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut paused, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
     .await;
 }
 

@@ -34,7 +34,9 @@ async fn demonstrate(binary: &Path, folder: &Path, keep: bool) -> anyhow::Result
     let data = folder.join("data");
     let registry = TestRegistry::start().await?;
     let images = fixtures::images();
-    images.iter().for_each(|image| image.push_to(&registry));
+    for image in &images {
+        image.push_to(&registry);
+    }
     title("A registry on this machine, with the images of tests/fixtures");
     println!("{} with {} repositories", registry.url(), images.len());
 

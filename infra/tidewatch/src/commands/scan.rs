@@ -64,20 +64,18 @@ pub(super) async fn run(context: &Context, arguments: Scan) -> Result<ExitCode, 
 
 /// Whether the image meets `--fail-on`. One of which not everything is known does not.
 fn meets_condition(arguments: &Scan, assessment: &Assessment) -> bool {
-    let worst = assessment.report.findings.iter().map(|finding| finding.severity).min();
-    match (arguments.fail_on, worst) {
-        (None, _) => true,
-        (Some(limit), Some(worst)) if worst <= limit => false,
-        (Some(_), _) if assessment.result.state != ResultState::Scanned => {
-            let state = assessment.result.state;
-            advise(
-                false,
-                &format!("--fail-on: the image is {state}, so it cannot be told; that counts as failed"),
-            );
-            false
-        }
-        (Some(_), _) => true,
+    let Some(limit) = arguments.fail_on else { return true };
+    let state = assessment.result.state;
+    if assessment.report.findings.iter().any(|finding| finding.severity <= limit) {
+        return false;
     }
+    if state != ResultState::Scanned {
+        advise(
+            false,
+            &format!("--fail-on: the image is {state}, so it cannot be told; that counts as failed"),
+        );
+    }
+    state == ResultState::Scanned
 }
 
 /// A configuration with nothing but the platform: the policies are judged with their defaults.

@@ -116,8 +116,8 @@ mod tests {
         }
     }
 
-    fn judge(parameters: Value, findings: &[Finding], state: ResultState) -> Evaluation {
-        build(&parameters).unwrap().evaluate(ImageFacts { findings, state, now: NOW.parse().unwrap() })
+    fn judge(parameters: impl Into<Value>, findings: &[Finding], state: ResultState) -> Evaluation {
+        build(&parameters.into()).unwrap().evaluate(ImageFacts { findings, state, now: NOW.parse().unwrap() })
     }
 
     #[test]

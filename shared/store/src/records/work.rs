@@ -34,6 +34,8 @@ pub struct PendingWork {
     pub cooldowns: u32,
     /// The due row.
     due: Key,
+    /// Whether the due row is where dispatching has put it, in case the message is lost.
+    dispatched: bool,
 }
 
 /// What became of work to be queued.
@@ -165,14 +167,15 @@ impl Records {
         Ok(count.min(most))
     }
 
-    /// Makes the work due at `due_at` instead, when it is still the work that was read.
+    /// Makes the work due at `due_at` instead. When somebody has replaced or postponed it since it was read, that
+    /// stands; that it was dispatched does not, because whoever postpones it knows what became of the message.
     pub async fn postpone(
         &self,
         org: &OrgName,
         pending: &PendingWork,
         due_at: Timestamp,
     ) -> Result<(), RecordError> {
-        self.replace(org, pending, &pending.work, due_at).await.map(drop)
+        self.put_off(org, pending, due_at, Update::default()).await
     }
 
     /// Makes dispatched work due again at `due_at`, in case it gets lost. When somebody has made it due at another time
@@ -184,12 +187,15 @@ impl Records {
         due_at: Timestamp,
     ) -> Result<(), RecordError> {
         match self.pending_work(org, &due.work.image).await? {
-            Some(pending) if pending.due == due.key => self.postpone(org, &pending, due_at).await,
+            Some(pending) if pending.due == due.key => {
+                let dispatched = Update::default().set("dispatched", 1);
+                self.move_due(org, &pending, &pending.work, due_at, dispatched).await.map(drop)
+            }
             _ => Ok(()),
         }
     }
 
-    /// Makes the work due at `due_at`, after five failed attempts: they are counted anew.
+    /// Makes the work due at `due_at` as [`Self::postpone`] does, after five failed attempts: they are counted anew.
     pub async fn cool_down(
         &self,
         org: &OrgName,
@@ -197,7 +203,28 @@ impl Records {
         due_at: Timestamp,
     ) -> Result<(), RecordError> {
         let update = Update::default().set("attempts", 0).add("cooldowns", 1);
-        self.move_due(org, pending, &pending.work, due_at, update).await.map(drop)
+        self.put_off(org, pending, due_at, update).await
+    }
+
+    /// A message can be handled before its dispatch is noted, so that the due row moves once more under its worker.
+    async fn put_off(
+        &self,
+        org: &OrgName,
+        pending: &PendingWork,
+        due_at: Timestamp,
+        update: Update,
+    ) -> Result<(), RecordError> {
+        let update = update.set("dispatched", 0);
+        let mut pending = pending.clone();
+        while !self.move_due(org, &pending, &pending.work, due_at, update.clone()).await? {
+            match self.pending_work(org, &pending.work.image).await? {
+                Some(moved) if moved.dispatched && moved.work.seen_at == pending.work.seen_at => {
+                    pending = moved;
+                }
+                _ => break,
+            }
+        }
+        Ok(())
     }
 
     async fn replace(
@@ -207,7 +234,7 @@ impl Records {
         work: &Work,
         due_at: Timestamp,
     ) -> Result<bool, RecordError> {
-        self.move_due(org, pending, work, due_at, Update::default()).await
+        self.move_due(org, pending, work, due_at, Update::default().set("dispatched", 0)).await
     }
 
     /// Writes the work and moves its due row. `false` when somebody else has moved that in the meantime: then nothing
@@ -223,7 +250,7 @@ impl Records {
         let due = keys::due(org, work, due_at);
         let item = work_item(org, work, &due)?;
         let update = item.attributes.into_iter().fold(update, |update, (name, value)| match name.as_str() {
-            "attempts" | "cooldowns" => update,
+            "attempts" | "cooldowns" | "dispatched" => update,
             name => update.set(name, value),
         });
         let mut writes = vec![
@@ -292,7 +319,8 @@ fn work_item(org: &OrgName, work: &Work, due: &Key) -> Result<Item, RecordError>
         .with("due_sort", due.sort.clone())
         .with("seen_at", millis(work.seen_at))
         .with("attempts", 0)
-        .with("cooldowns", 0))
+        .with("cooldowns", 0)
+        .with("dispatched", 0))
 }
 
 fn due_item(key: &Key, work: &Work, due_at: Timestamp) -> Result<Item, RecordError> {
@@ -309,5 +337,6 @@ fn read_work(item: &Item) -> Result<PendingWork, RecordError> {
         attempts: count("attempts"),
         cooldowns: count("cooldowns"),
         due: Key::new(partition, sort),
+        dispatched: item.number("dispatched") == Some(1),
     })
 }

@@ -1,0 +1,10 @@
+//! Listing a registry over HTTP, on a table and objects in memory: what is sent for, what gets a work row, and what
+//! becomes of listings that fail.
+
+// Test code: a broken set-up ends the test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod failures;
+mod repositories;
+mod tags;
+mod world;

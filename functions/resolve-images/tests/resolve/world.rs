@@ -1,0 +1,242 @@
+//! A registry, records, a queue and a clock of one test, and the resolver on them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tidewatch_core::config::Config;
+use tidewatch_core::image::Platform;
+use tidewatch_core::names::{OrgName, RegistryId, RepositoryName};
+use tidewatch_core::ports::Clock as _;
+use tidewatch_core::ports::queue::QueueName;
+use tidewatch_core::result::{ImageResult, ResultState};
+use tidewatch_core::severity::SeverityCounts;
+use tidewatch_core::work::{ListingMessage, RunId, Work};
+use tidewatch_core::{Digest, Timestamp};
+use tidewatch_registries::{ConfiguredRegistries, LocalSecrets, Ports};
+use tidewatch_resolve_images::ResolveImages;
+use tidewatch_runtime::{HandlerError, MessageHandler as _};
+use tidewatch_store::records::{AdvisoryFamily, DueWork, ListingProgress, TagRecord};
+use tidewatch_store::{MemoryTable, ObjectStorage, Records};
+use tidewatch_testkit::failing::{FailingTable, Outages};
+use tidewatch_testkit::image::{BuiltImage, ImageBuilder};
+use tidewatch_testkit::layer::LayerBuilder;
+use tidewatch_testkit::ports::{InstantSleeper, RecordingQueue, SeededRandomness, SettableClock};
+use tidewatch_testkit::registry::{RecordedRequest, TestRegistry};
+
+/// The first pause before a failed listing is tried again.
+pub(crate) const PAUSE: Duration = Duration::from_secs(10);
+
+pub(crate) struct World {
+    pub(crate) registry: TestRegistry,
+    pub(crate) records: Records,
+    /// Outages of what the resolver sees of the table; `records` has none.
+    pub(crate) outages: Arc<Outages>,
+    pub(crate) queue: Arc<RecordingQueue>,
+    pub(crate) clock: Arc<SettableClock>,
+    resolver: ResolveImages,
+}
+
+impl World {
+    /// The organisation `acme` with one registry and a rule for all of it.
+    pub(crate) async fn new() -> Self {
+        Self::with_rule(json!({})).await
+    }
+
+    /// The organisation `acme` with one registry and one rule, which has these fields besides.
+    pub(crate) async fn with_rule(rule: Value) -> Self {
+        let registry = TestRegistry::start().await.unwrap();
+        let (table, objects) = (Arc::new(MemoryTable::new()), Arc::new(ObjectStorage::in_memory()));
+        let clock = Arc::new(SettableClock::at("2026-06-15T00:00:00Z"));
+        let sleeper = Arc::new(InstantSleeper::new());
+        let ports = Ports {
+            clock: Arc::clone(&clock) as _,
+            sleeper: Arc::clone(&sleeper) as _,
+            randomness: Arc::new(SeededRandomness::new(1)),
+        };
+        let (outages, queue) = (Outages::none(), Arc::new(RecordingQueue::new()));
+        let failing = FailingTable::new(Arc::clone(&table) as _, Arc::clone(&outages));
+        let resolver = ResolveImages::new(
+            Records::new(Arc::new(failing), Arc::clone(&objects) as _, Arc::clone(&sleeper) as _),
+            Arc::new(ConfiguredRegistries::new(Arc::new(LocalSecrets::new(|_| None)), ports)),
+            Arc::clone(&queue) as _,
+            Arc::clone(&clock) as _,
+            PAUSE,
+        );
+        let records = Records::new(table, objects, sleeper);
+        let world = Self { registry, records, outages, queue, clock, resolver };
+        world.apply(json!({"rules": [with(json!({"id": "nightly", "registries": ["reg"]}), rule)]})).await;
+        world
+    }
+
+    /// Puts the configuration in force with these fields in place of its own.
+    pub(crate) async fn apply(&self, fields: Value) {
+        let applied = self.records.config(&acme()).await.unwrap();
+        let config = applied.as_ref().map_or_else(
+            || json!({"org": "acme", "registries": [self.registry.config("reg")]}),
+            |applied| serde_json::to_value(&applied.config).unwrap(),
+        );
+        let config: Config = serde_json::from_value(with(config, fields)).unwrap();
+        let version = applied.map(|applied| applied.version);
+        self.records.apply_config(&config, version, self.clock.now()).await.unwrap();
+    }
+
+    /// Pushes an image of linux/amd64 that holds nothing but `content`.
+    pub(crate) fn push(&self, repository: &str, tag: &str, content: &str) -> BuiltImage {
+        let image = image(content, &Platform::linux_amd64());
+        self.push_image(repository, tag, &image);
+        image
+    }
+
+    pub(crate) fn push_image(&self, repository: &str, tag: &str, image: &BuiltImage) {
+        for blob in image.blobs.values() {
+            self.registry.push_blob(repository, blob.clone());
+        }
+        for (digest, manifest) in &image.manifests {
+            let tag = (*digest == image.digest).then_some(tag);
+            self.registry.push_manifest(repository, tag, &manifest.media_type, manifest.bytes.clone());
+        }
+    }
+
+    pub(crate) async fn deliver(&self, message: ListingMessage) -> Result<(), HandlerError> {
+        self.resolver.handle(message).await
+    }
+
+    /// Lists the tags of a repository.
+    pub(crate) async fn list(&self, repository: &str) -> ListingProgress {
+        self.deliver(tags_of(repository)).await.unwrap();
+        self.listing(Some(repository)).await
+    }
+
+    /// What is recorded of the listing of the registry or of one of its repositories.
+    pub(crate) async fn listing(&self, repository: Option<&str>) -> ListingProgress {
+        let listings = self.records.listings(&acme(), &run()).await.unwrap();
+        let found = listings
+            .into_iter()
+            .find(|listing| listing.repository.as_ref().map(RepositoryName::as_str) == repository);
+        found.expect("the listing is recorded")
+    }
+
+    /// Work that is due now, in the order of repository, digest and platform.
+    pub(crate) async fn due(&self) -> Vec<Work> {
+        let due: Vec<DueWork> = self.records.due_work(&acme(), &reg(), self.clock.now(), 1000).await.unwrap();
+        let mut due: Vec<Work> = due.into_iter().map(|due| due.work).collect();
+        due.sort_by(|one, other| one.image.cmp(&other.image));
+        due
+    }
+
+    /// Repository and tag of the work that is due now.
+    pub(crate) async fn due_tags(&self) -> Vec<String> {
+        let name = |work: Work| format!("{}:{}", work.image.repository, work.tag);
+        let mut tags: Vec<String> = self.due().await.into_iter().map(name).collect();
+        tags.sort();
+        tags
+    }
+
+    pub(crate) async fn tags(&self, repository: &str) -> Vec<TagRecord> {
+        self.records.tags(&acme(), &reg(), &repository.parse().unwrap()).await.unwrap()
+    }
+
+    /// Does what a scan of all due work does to the records: each image has a result, and no work.
+    pub(crate) async fn scan_due(&self) {
+        let config = self.records.config(&acme()).await.unwrap().unwrap().config;
+        let advisories = self.records.current_advisories().await.unwrap();
+        for work in self.due().await {
+            let image = &work.image;
+            let stored = self.records.result(&acme(), &image.digest, &image.platform).await.unwrap();
+            let result = ImageResult {
+                state: ResultState::Scanned,
+                reason: None,
+                distribution: None,
+                packages: 1,
+                severities: SeverityCounts::default(),
+                policies: BTreeMap::new(),
+                created_at: None,
+                scanned_at: self.clock.now(),
+                next_change_at: None,
+                reader_version: 1,
+                indexes: [("debian".to_owned(), advisories.hash("debian"))].into(),
+                judged_under: config.judging_fingerprint(),
+                report: Some("reports/acme/1.json".to_owned()),
+            };
+            let revision = stored.map_or(0, |stored| stored.revision);
+            self.records
+                .put_result(&acme(), &image.digest, &image.platform, &result, revision)
+                .await
+                .unwrap();
+            self.records.complete(&acme(), &work).await.unwrap();
+        }
+        assert_eq!(self.due().await, []);
+    }
+
+    /// Puts an index of this content for Debian in force.
+    pub(crate) async fn publish_debian(&self, content: &str) {
+        let family = AdvisoryFamily {
+            hash: Digest::of(content.as_bytes()),
+            size: 1,
+            records: 1,
+            advisories: 1,
+            withdrawn: 0,
+            problems: 0,
+            newest_modified: None,
+            built_at: self.clock.now(),
+        };
+        self.records.publish_advisories([("debian".to_owned(), family)]).await.unwrap();
+    }
+
+    /// Method and path of the requests since this was called last.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        let name = |request: RecordedRequest| format!("{} {}", request.method, request.path);
+        let requests = self.registry.requests().into_iter().map(name).collect();
+        self.registry.clear_requests();
+        requests
+    }
+
+    /// The messages that were sent since this was called last, with their delays.
+    pub(crate) fn sent(&self) -> Vec<(ListingMessage, Duration)> {
+        let messages = self.queue.messages(QueueName::Listings);
+        let delays = self.queue.sent(QueueName::Listings).into_iter().map(|message| message.delay);
+        let sent = messages.into_iter().zip(delays).collect();
+        self.queue.clear();
+        sent
+    }
+}
+
+/// A JSON object with the fields of another in place of its own.
+fn with(mut value: Value, fields: Value) -> Value {
+    let Value::Object(fields) = fields else { panic!("fields are an object") };
+    value.as_object_mut().unwrap().extend(fields);
+    value
+}
+
+pub(crate) fn image(content: &str, platform: &Platform) -> BuiltImage {
+    let layer = LayerBuilder::new().file("content", content).build();
+    ImageBuilder::new().layer(layer).platform(platform).build()
+}
+
+pub(crate) fn acme() -> OrgName {
+    "acme".parse().unwrap()
+}
+
+pub(crate) fn reg() -> RegistryId {
+    "reg".parse().unwrap()
+}
+
+pub(crate) fn run() -> RunId {
+    RunId { rule: "nightly".parse().unwrap(), run: "1".to_owned() }
+}
+
+/// The message that lists the repositories of the registry.
+pub(crate) fn repositories() -> ListingMessage {
+    ListingMessage { org: acme(), run: run(), registry: reg(), repository: None, failures: 0 }
+}
+
+/// The message that lists the tags of a repository.
+pub(crate) fn tags_of(repository: &str) -> ListingMessage {
+    ListingMessage { repository: Some(repository.parse().unwrap()), ..repositories() }
+}
+
+pub(crate) fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}

@@ -1,0 +1,180 @@
+//! What counts as an attempt, and what becomes of an image whose attempts fail.
+
+use std::time::Duration;
+
+use tidewatch_core::result::ResultState;
+use tidewatch_core::work::Work;
+use tidewatch_runtime::MessageHandler as _;
+use tidewatch_testkit::layer::Layer;
+use tidewatch_testkit::registry::Fault;
+
+use crate::gate::Behind;
+use crate::images::{debian, image};
+use crate::world::{OVER_A_LEASE, World, message};
+
+const HOUR: i64 = 3600;
+
+async fn queued(world: &World) -> (Work, Layer) {
+    let layer = debian(&[("openssl", "1")]);
+    let work = world.push_work("team/web", &image(&[&layer]));
+    world.enqueue(&work).await;
+    (work, layer)
+}
+
+/// Lets a worker begin and kills it while it waits for the layer.
+async fn kill_in_the_middle(world: &World, work: &Work, layer: &Layer) {
+    let (worker, gate) = world.gated_worker(Behind::Blob(layer.digest));
+    let message = message(work);
+    let scan = tokio::spawn(async move { worker.handle(message).await });
+    gate.arrival().await;
+    scan.abort();
+    assert!(scan.await.unwrap_err().is_cancelled());
+}
+
+/// Delivers the work until it has failed for good; gives in how many seconds each next attempt was due.
+async fn deliver_until_failed(world: &World, work: &Work) -> Vec<i64> {
+    let mut pauses = Vec::new();
+    for _ in 0..5 {
+        world.deliver(work).await.unwrap();
+        let pause = world.due_in(work).await;
+        pauses.push(pause);
+        world.clock.advance(Duration::from_secs(pause.try_into().unwrap()));
+    }
+    pauses
+}
+
+#[tokio::test]
+async fn a_killed_worker_counts_as_an_attempt_and_after_five_the_image_is_failed() {
+    let world = World::new().await;
+    let (work, layer) = queued(&world).await;
+    for attempts in 1..=5 {
+        kill_in_the_middle(&world, &work, &layer).await;
+        assert_eq!(world.pending(&work).await.map(|pending| pending.attempts), Some(attempts));
+        assert_eq!(world.stored(&work).await, None);
+        world.clock.advance(OVER_A_LEASE);
+    }
+    world.registry.clear_requests();
+    world.deliver(&work).await.unwrap();
+
+    assert_eq!(world.registry.requests(), [], "it is not tried a sixth time");
+    let result = world.result(&work).await;
+    assert_eq!((result.state, &result.report), (ResultState::Failed, &None));
+    assert!(result.reason.unwrap().contains("ended without a word"));
+    assert_eq!((world.due_in(&work).await, world.members().await), (24 * HOUR, vec![]));
+}
+
+#[tokio::test]
+async fn a_worker_that_was_killed_while_the_registry_hung_leaves_work_that_the_next_one_finishes() {
+    let world = World::new().await;
+    let (work, layer) = queued(&world).await;
+    let (worker, request) = (world.worker(), message(&work));
+    world.registry.inject(Fault::Hang { requests: 1 });
+    let scan = tokio::spawn(async move { worker.handle(request).await });
+    while world.registry.requests().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    scan.abort();
+    assert!(scan.await.unwrap_err().is_cancelled());
+    assert_eq!(world.pending(&work).await.map(|pending| pending.attempts), Some(1));
+
+    world.deliver(&work).await.unwrap();
+    assert_eq!((world.result(&work).await.state, world.due_rows().await), (ResultState::Scanned, 0));
+    assert_eq!(world.registry.blob_pulls(&layer.digest), 1);
+}
+
+#[tokio::test]
+async fn a_corrupted_layer_is_tried_five_times_with_growing_pauses_and_then_fails_with_the_reason() {
+    let world = World::new().await;
+    let (work, layer) = queued(&world).await;
+    world.registry.inject(Fault::CorruptBlob { digest: layer.digest });
+    assert_eq!(deliver_until_failed(&world, &work).await, [30, 60, 120, 240, 24 * HOUR]);
+
+    let result = world.result(&work).await;
+    assert_eq!((result.state, result.severities.total()), (ResultState::Failed, 0));
+    let reason = result.reason.unwrap();
+    assert!(reason.starts_with(&format!("failed to read layer {}", layer.digest)), "{reason}");
+    assert_eq!((world.registry.blob_pulls(&layer.digest), world.members().await), (5, vec![]));
+}
+
+#[tokio::test]
+async fn a_failed_image_cools_down_for_a_day_and_twice_as_long_each_time_up_to_a_week() {
+    let world = World::new().await;
+    let (work, layer) = queued(&world).await;
+    world.registry.inject(Fault::CorruptBlob { digest: layer.digest });
+    let mut cool_downs = Vec::new();
+    for _ in 0..5 {
+        cool_downs.extend(deliver_until_failed(&world, &work).await.last().map(|seconds| seconds / HOUR));
+    }
+    assert_eq!(cool_downs, [24, 48, 96, 168, 168]);
+
+    world.registry.clear_faults();
+    world.deliver(&work).await.unwrap();
+    assert_eq!((world.result(&work).await.state, world.due_rows().await), (ResultState::Scanned, 0));
+    assert_eq!(world.members().await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_error_that_no_other_attempt_can_mend_fails_the_image_at_once() {
+    let world = World::new().await;
+    let (work, layer) = queued(&world).await;
+    world.registry.delete_blob("team/web", layer.digest);
+    world.deliver(&work).await.unwrap();
+    let result = world.result(&work).await;
+    assert_eq!(result.state, ResultState::Failed);
+    assert!(result.reason.unwrap().contains(&layer.digest.to_string()));
+    assert_eq!(world.due_in(&work).await, 24 * HOUR);
+}
+
+#[tokio::test]
+async fn a_failure_never_replaces_a_known_result() {
+    let world = World::without_advisories().await;
+    let layer = debian(&[("openssl", "1")]);
+    let built = image(&[&layer]);
+    let work = world.push_work("team/web", &built);
+    world.publish(&crate::images::advisories()).await;
+    world.scan(&work).await;
+    let (known, members) = (world.stored(&work).await, world.members().await);
+
+    // Newer advisories ask for another scan, and every worker dies in it.
+    world.publish(&crate::images::advisories()[1..]).await;
+    world.enqueue(&work).await;
+    for _ in 0..5 {
+        world.table_outages.fail_after(1);
+        world.deliver(&work).await.unwrap_err();
+        world.table_outages.recover();
+    }
+    assert_eq!(world.pending(&work).await.map(|pending| pending.attempts), Some(5));
+    world.deliver(&work).await.unwrap();
+    assert_eq!((world.stored(&work).await, world.members().await), (known, members));
+    assert_eq!(world.due_in(&work).await, 24 * HOUR);
+}
+
+#[tokio::test]
+async fn a_throttled_image_waits_as_long_as_the_registry_says_and_that_is_no_attempt() {
+    let world = World::new().await;
+    let (work, layer) = queued(&world).await;
+    for _ in 0..7 {
+        let retry_after = Some(Duration::from_secs(700));
+        world.registry.inject(Fault::Throttle { requests: 1, retry_after });
+        world.deliver(&work).await.unwrap();
+        assert_eq!(world.pending(&work).await.map(|pending| pending.attempts), Some(0));
+        assert_eq!(world.due_in(&work).await, 700);
+    }
+    world.registry.inject(Fault::Throttle { requests: 1, retry_after: None });
+    world.deliver(&work).await.unwrap();
+    assert_eq!(world.due_in(&work).await, 60);
+
+    world.deliver(&work).await.unwrap();
+    assert_eq!(world.result(&work).await.state, ResultState::Scanned);
+    assert_eq!(world.registry.blob_pulls(&layer.digest), 1);
+}
+
+#[tokio::test]
+async fn a_registry_that_asks_for_years_is_asked_again_after_a_day() {
+    let world = World::new().await;
+    let (work, _) = queued(&world).await;
+    let retry_after = Some(Duration::from_secs(u64::MAX));
+    world.registry.inject(Fault::Throttle { requests: 1, retry_after });
+    world.deliver(&work).await.unwrap();
+    assert_eq!(world.due_in(&work).await, 24 * HOUR);
+}

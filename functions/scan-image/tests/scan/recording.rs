@@ -1,0 +1,243 @@
+//! What a scan records, what a second one of the same image changes, and which of two writers wins.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tidewatch_core::Severity;
+use tidewatch_core::policy::Outcome;
+use tidewatch_core::result::ResultState;
+use tidewatch_runtime::MessageHandler as _;
+
+use tidewatch_testkit::interleave::Interleaving;
+
+use crate::gate::Behind;
+use crate::images::{advisories, debian, file, image};
+use crate::world::{World, message};
+
+#[tokio::test]
+async fn a_scanned_image_has_a_result_a_report_a_member_and_no_work() {
+    let world = World::new().await;
+    let work =
+        world.push_work("team/web", &image(&[&debian(&[("openssl", "1"), ("zlib", "1")]), &file("app")]));
+    world.scan(&work).await;
+
+    let stored = world.stored(&work).await.unwrap();
+    let result = &stored.result;
+    assert_eq!((stored.revision, result.state, &result.reason), (1, ResultState::Scanned, &None));
+    assert_eq!((result.packages, result.distribution.as_deref()), (2, Some("debian 13")));
+    assert_eq!(
+        (
+            result.severities.of(Severity::Critical),
+            result.severities.of(Severity::Medium),
+            result.severities.total()
+        ),
+        (1, 1, 2)
+    );
+    assert_eq!(result.created_at, Some("2026-01-01T00:00:00Z".parse().unwrap()));
+    assert_eq!(result.policies, [("fixable-vulnerabilities".parse().unwrap(), Outcome::Fail)].into());
+
+    let report = world.report(&work).await;
+    let findings: Vec<_> = report
+        .findings
+        .iter()
+        .map(|finding| (finding.vulnerability.as_str(), finding.package.as_str()))
+        .collect();
+    assert_eq!(findings, [("CVE-2099-0001", "openssl"), ("CVE-2099-0002", "zlib")]);
+    assert_eq!((report.packages.len(), report.problems.as_slice()), (2, [].as_slice()));
+
+    let members = world.members().await;
+    assert_eq!(members.len(), 1);
+    assert_eq!((&members[0].image, &members[0].tag), (&work.image, &work.tag));
+    assert_eq!((members[0].seen_at, members[0].state), (work.seen_at, result.state));
+    assert_eq!((members[0].severities, &members[0].policies), (result.severities, &result.policies));
+    assert_eq!(world.marks().await, 1);
+    assert_eq!((world.pending(&work).await, world.due_rows().await), (None, 0));
+    world.registry.assert_no_violations();
+}
+
+#[tokio::test]
+async fn a_message_that_is_delivered_again_after_the_scan_does_nothing() {
+    let world = World::new().await;
+    let work = world.push_work("team/web", &image(&[&debian(&[("openssl", "1")])]));
+    world.scan(&work).await;
+    let before = (world.stored(&work).await, world.members().await, world.marks().await);
+    world.registry.clear_requests();
+
+    world.deliver(&work).await.unwrap();
+
+    assert_eq!((world.stored(&work).await, world.members().await, world.marks().await), before);
+    assert_eq!((world.registry.requests(), world.pending(&work).await), (vec![], None));
+}
+
+#[tokio::test]
+async fn an_image_that_is_queued_again_without_need_is_only_marked_again() {
+    let world = World::new().await;
+    let work = world.push_work("team/web", &image(&[&debian(&[("openssl", "1")])]));
+    world.scan(&work).await;
+    let before = (world.stored(&work).await, world.members().await);
+    world.registry.clear_requests();
+
+    world.scan(&work).await;
+
+    assert_eq!((world.stored(&work).await, world.members().await), before);
+    assert_eq!((world.marks().await, world.due_rows().await), (2, 0));
+    assert_eq!(world.registry.requests(), []);
+}
+
+#[tokio::test]
+async fn the_same_image_in_two_repositories_is_pulled_once_and_is_a_member_twice() {
+    let world = World::new().await;
+    let layer = debian(&[("openssl", "1")]);
+    let image = image(&[&layer]);
+    let (web, copy) = (world.push_work("team/web", &image), world.push_work("team/copy", &image));
+    world.scan(&web).await;
+    world.scan(&copy).await;
+
+    assert_eq!(
+        (world.registry.blob_pulls(&layer.digest), world.registry.manifest_pulls(&image.digest)),
+        (1, 1)
+    );
+    let members: Vec<_> = world.members().await.into_iter().map(|member| member.image).collect();
+    assert_eq!(members, [copy.image.clone(), web.image.clone()]);
+    assert!(world.is_marked(&web).await && world.is_marked(&copy).await);
+    assert_eq!((world.stored(&web).await.unwrap().revision, world.due_rows().await), (1, 0));
+}
+
+#[tokio::test]
+async fn a_new_result_reaches_every_repository_that_holds_the_image() {
+    let world = World::new().await;
+    let image = image(&[&debian(&[("openssl", "1"), ("zlib", "1")])]);
+    let (web, copy) = (world.push_work("team/web", &image), world.push_work("team/copy", &image));
+    world.scan(&web).await;
+    world.scan(&copy).await;
+    world.publish(&advisories()[1..]).await;
+    world.scan(&web).await;
+    let counted: Vec<_> = world.members().await.iter().map(|member| member.severities.total()).collect();
+    assert_eq!(counted, [1, 1]);
+}
+
+#[tokio::test]
+async fn a_platform_that_is_not_counted_has_a_result_but_is_no_member() {
+    let world = World::new().await;
+    let mut work = world.push_work("team/web", &image(&[&debian(&[("openssl", "1")])]));
+    work.counted = false;
+    world.scan(&work).await;
+    assert_eq!(world.result(&work).await.state, ResultState::Scanned);
+    assert_eq!((world.members().await, world.marks().await, world.due_rows().await), (vec![], 0, 0));
+}
+
+#[tokio::test]
+async fn an_image_that_was_seen_earlier_does_not_replace_the_one_that_was_seen_later() {
+    let world = World::new().await;
+    let old = world.push_work("team/web", &image(&[&debian(&[("openssl", "1")])]));
+    world.clock.advance(Duration::from_secs(60));
+    let new = world.push_work("team/web", &image(&[&debian(&[("openssl", "2")])]));
+    world.scan(&new).await;
+    world.scan(&old).await;
+
+    let members = world.members().await;
+    assert_eq!((members.len(), members[0].image.digest), (1, new.image.digest));
+    assert_eq!(world.result(&old).await.state, ResultState::Scanned);
+    assert_eq!(world.marks().await, 2, "the shard is marked whatever became of the row");
+}
+
+#[tokio::test]
+async fn a_tag_that_moves_back_to_a_scanned_image_brings_it_back_without_a_scan() {
+    let world = World::new().await;
+    let (first, second) = (image(&[&debian(&[("openssl", "1")])]), image(&[&debian(&[("openssl", "2")])]));
+    world.scan(&world.push_work("team/web", &first)).await;
+    world.clock.advance(Duration::from_secs(60));
+    world.scan(&world.push_work("team/web", &second)).await;
+    world.clock.advance(Duration::from_secs(60));
+    let back = world.push_work("team/web", &first);
+    world.registry.clear_requests();
+    world.scan(&back).await;
+
+    let members = world.members().await;
+    assert_eq!((members.len(), members[0].image.digest, members[0].seen_at), (1, first.digest, back.seen_at));
+    assert_eq!((world.stored(&back).await.unwrap().revision, world.registry.requests()), (1, vec![]));
+}
+
+#[tokio::test]
+async fn new_advisories_are_matched_and_changed_policies_judged_without_any_request() {
+    let world = World::new().await;
+    let work = world.push_work("team/web", &image(&[&debian(&[("openssl", "1"), ("zlib", "1")])]));
+    world.scan(&work).await;
+    world.registry.clear_requests();
+
+    world.publish(&advisories()[1..]).await;
+    world.scan(&work).await;
+    let stored = world.stored(&work).await.unwrap();
+    assert_eq!((stored.revision, stored.result.severities.total()), (2, 1));
+    assert_eq!(stored.result.policies.values().copied().collect::<Vec<_>>(), [Outcome::Pass]);
+
+    let strict = json!({"severities": ["MEDIUM"], "fixable_only": false});
+    world.apply(&json!([{"id": "fixable-vulnerabilities", "config": strict}])).await;
+    world.scan(&work).await;
+    let stored = world.stored(&work).await.unwrap();
+    assert_eq!(stored.revision, 3);
+    assert_eq!(stored.result.policies.values().copied().collect::<Vec<_>>(), [Outcome::Fail]);
+    assert_eq!(world.members().await[0].policies, stored.result.policies);
+    assert_eq!(world.registry.requests(), []);
+}
+
+#[tokio::test]
+async fn a_result_that_was_computed_from_an_older_one_is_refused() {
+    let world = World::new().await;
+    let image = image(&[&debian(&[("openssl", "1")])]);
+    let (late, early) = (world.push_work("team/late", &image), world.push_work("team/early", &image));
+    world.enqueue(&late).await;
+    let (worker, gate) = world.gated_worker(Behind::Manifests);
+    let request = message(&late);
+    let scan = tokio::spawn(async move { worker.handle(request).await });
+    gate.arrival().await;
+    // The late one has seen no result; meanwhile there comes one, and then another.
+    world.scan(&early).await;
+    world.publish(&advisories()[1..]).await;
+    world.scan(&early).await;
+    let before = world.stored(&early).await;
+    assert_eq!(before.as_ref().map(|stored| stored.revision), Some(2));
+    gate.open();
+
+    scan.await.unwrap().unwrap();
+    assert_eq!(world.stored(&early).await, before);
+    assert_eq!(world.pending(&late).await.map(|pending| pending.attempts), Some(0));
+    world.deliver(&late).await.unwrap();
+    assert_eq!((world.stored(&early).await, world.members().await.len()), (before, 2));
+}
+
+#[tokio::test]
+async fn a_worker_that_is_overtaken_at_any_point_leaves_the_newest_result() {
+    for steps in 1.. {
+        let world = World::new().await;
+        let image = image(&[&debian(&[("openssl", "1"), ("zlib", "1")])]);
+        let (slow, fast) = (world.push_work("team/slow", &image), world.push_work("team/fast", &image));
+        world.scan(&slow).await;
+        world.publish(&advisories()[..1]).await;
+        world.enqueue(&slow).await;
+        let worker = world.pausing_worker();
+        let mut overtaken = Interleaving::new();
+        let task = overtaken.start(worker.handle(message(&slow)));
+        let finished = (0..steps).any(|_| overtaken.step(task).is_some());
+        // The other judges it by the same advisories, and then by newer ones.
+        world.scan(&fast).await;
+        world.publish(&advisories()[1..]).await;
+        world.scan(&fast).await;
+        let newest = world.stored(&fast).await;
+        if !finished {
+            overtaken.finish(task).unwrap().unwrap();
+        }
+
+        assert_eq!(world.stored(&fast).await, newest, "overtaken after {steps} steps");
+        if world.pending(&slow).await.is_some() {
+            world.deliver(&slow).await.unwrap();
+        }
+        assert_eq!((world.stored(&fast).await, world.due_rows().await), (newest.clone(), 0));
+        let severities = newest.unwrap().result.severities;
+        let members = world.members().await;
+        assert!(members.len() == 2 && members.iter().all(|member| member.severities == severities));
+        if finished {
+            return;
+        }
+    }
+}

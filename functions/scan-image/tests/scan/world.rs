@@ -1,0 +1,288 @@
+//! A registry, records, a queue and a clock of one test, and the workers on them.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tidewatch_advisories::{BuildOptions, build};
+use tidewatch_core::config::Config;
+use tidewatch_core::image::Image;
+use tidewatch_core::names::{OrgName, RegistryId, StreamName};
+use tidewatch_core::ports::queue::QueueName;
+use tidewatch_core::ports::{Clock as _, Registries};
+use tidewatch_core::result::{ImageResult, Report};
+use tidewatch_core::stream::{Member, SHARDS, shard_of};
+use tidewatch_core::work::{Priority, RunId, ScanMessage, Work};
+use tidewatch_registries::{ConfiguredRegistries, LocalSecrets, Ports};
+use tidewatch_runtime::{HandlerError, MessageHandler as _};
+use tidewatch_scan_image::{AdvisoryIndexes, ScanImage, ScanPorts, ScanSettings};
+use tidewatch_store::records::{AdvisoryFamily, PendingWork, StoredResult};
+use tidewatch_store::{MemoryTable, ObjectStorage, Records};
+use tidewatch_testkit::failing::{FailingObjects, FailingTable, Outages};
+use tidewatch_testkit::image::BuiltImage;
+use tidewatch_testkit::interleave::PausingTable;
+use tidewatch_testkit::ports::{
+    InstantSleeper, RecordingQueue, SeededRandomness, SequentialIds, SettableClock,
+};
+use tidewatch_testkit::registry::TestRegistry;
+
+use crate::gate::{Behind, DeepSleeper, Gate, GatedRegistries};
+use crate::images;
+
+/// When every test begins.
+pub(crate) const START: &str = "2026-06-15T00:00:00Z";
+
+/// Longer than a lease.
+pub(crate) const OVER_A_LEASE: Duration = Duration::from_secs(61);
+
+pub(crate) struct World {
+    pub(crate) registry: TestRegistry,
+    pub(crate) records: Records,
+    /// Outages of what the workers see of the table and of objects; `records` has none.
+    pub(crate) table_outages: Arc<Outages>,
+    pub(crate) object_outages: Arc<Outages>,
+    pub(crate) queue: Arc<RecordingQueue>,
+    pub(crate) clock: Arc<SettableClock>,
+    /// In which workers sleep between renewals of their leases.
+    pub(crate) sleeper: Arc<DeepSleeper>,
+    registries: Arc<dyn Registries>,
+    ids: Arc<SequentialIds>,
+    failing: Records,
+    pausing: Records,
+    folder: TempDir,
+}
+
+impl World {
+    /// The organisation `acme` with one registry, and the advisories for Debian 13.
+    pub(crate) async fn new() -> Self {
+        let world = Self::without_advisories().await;
+        world.publish(&images::advisories()).await;
+        world
+    }
+
+    pub(crate) async fn without_advisories() -> Self {
+        let registry = TestRegistry::start().await.unwrap();
+        let (table, objects) = (Arc::new(MemoryTable::new()), Arc::new(ObjectStorage::in_memory()));
+        let (table_outages, object_outages) = (Outages::none(), Outages::none());
+        let failing_table = FailingTable::new(Arc::clone(&table) as _, Arc::clone(&table_outages));
+        let failing_objects = FailingObjects::new(Arc::clone(&objects) as _, Arc::clone(&object_outages));
+        let pausing_table = PausingTable::new(Arc::clone(&table) as _);
+        let (clock, instant) = (Arc::new(SettableClock::at(START)), Arc::new(InstantSleeper::new()));
+        let ports = Ports {
+            clock: Arc::clone(&clock) as _,
+            sleeper: Arc::clone(&instant) as _,
+            randomness: Arc::new(SeededRandomness::new(1)),
+        };
+        let world = Self {
+            records: Records::new(table, Arc::clone(&objects) as _, Arc::clone(&instant) as _),
+            pausing: Records::new(Arc::new(pausing_table), objects, Arc::clone(&instant) as _),
+            failing: Records::new(Arc::new(failing_table), Arc::new(failing_objects), instant),
+            table_outages,
+            object_outages,
+            queue: Arc::new(RecordingQueue::new()),
+            clock,
+            sleeper: Arc::new(DeepSleeper::new()),
+            registries: Arc::new(ConfiguredRegistries::new(Arc::new(LocalSecrets::new(|_| None)), ports)),
+            ids: Arc::new(SequentialIds::new()),
+            folder: TempDir::new().unwrap(),
+            registry,
+        };
+        world.apply(&json!([])).await;
+        world
+    }
+
+    /// Puts a configuration with these policies in force.
+    pub(crate) async fn apply(&self, policies: &Value) {
+        let config: Config = serde_json::from_value(json!({
+            "org": "acme",
+            "registries": [self.registry.config("reg")],
+            "policies": policies,
+        }))
+        .unwrap();
+        let version = self.records.config(&acme()).await.unwrap().map(|applied| applied.version);
+        self.records.apply_config(&config, version, self.clock.now()).await.unwrap();
+    }
+
+    /// Compiles these advisories for Debian and puts them in force.
+    pub(crate) async fn publish(&self, advisories: &[Value]) {
+        let folder = TempDir::new().unwrap();
+        tidewatch_testkit::advisory::write_folder(folder.path(), "Debian", advisories);
+        let output = TempDir::new().unwrap();
+        let options = BuildOptions { output: output.path().to_owned(), now: self.clock.now() };
+        for built in build(folder.path(), &options, &mut |_| {}).unwrap().families {
+            let file = std::fs::read(&built.path).unwrap();
+            self.records.put_advisory_index(built.family, &built.hash, file.into()).await.unwrap();
+            let family = AdvisoryFamily {
+                hash: built.hash,
+                size: built.size,
+                records: built.records as u64,
+                advisories: built.advisories as u64,
+                withdrawn: built.withdrawn as u64,
+                problems: built.problems.len() as u64,
+                newest_modified: built.newest_modified,
+                built_at: self.clock.now(),
+            };
+            self.records.publish_advisories([(built.family.to_owned(), family)]).await.unwrap();
+        }
+    }
+
+    pub(crate) fn worker(&self) -> ScanImage {
+        self.worker_on(self.failing.clone(), Arc::clone(&self.registries))
+    }
+
+    /// A worker that stops before it gets what is behind the gate.
+    pub(crate) fn gated_worker(&self, behind: Behind) -> (ScanImage, Arc<Gate>) {
+        let gate = Gate::new(behind);
+        let registries = Arc::clone(&self.registries);
+        let gated = GatedRegistries { registries, gate: Arc::clone(&gate) };
+        (self.worker_on(self.failing.clone(), Arc::new(gated)), gate)
+    }
+
+    /// A worker that pauses before each table operation.
+    pub(crate) fn pausing_worker(&self) -> ScanImage {
+        self.worker_on(self.pausing.clone(), Arc::clone(&self.registries))
+    }
+
+    fn worker_on(&self, records: Records, registries: Arc<dyn Registries>) -> ScanImage {
+        let ports = ScanPorts {
+            records,
+            registries,
+            queue: Arc::clone(&self.queue) as _,
+            advisories: Arc::new(AdvisoryIndexes::new(self.index_folder())),
+            clock: Arc::clone(&self.clock) as _,
+            sleeper: Arc::clone(&self.sleeper) as _,
+            ids: Arc::clone(&self.ids) as _,
+        };
+        ScanImage::new(ports, ScanSettings::default())
+    }
+
+    /// Where workers keep indexes.
+    pub(crate) fn index_folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn push(&self, repository: &str, image: &BuiltImage) {
+        for blob in image.blobs.values() {
+            self.registry.push_blob(repository, blob.clone());
+        }
+        for (digest, manifest) in &image.manifests {
+            let tag = (*digest == image.digest).then_some("latest");
+            self.registry.push_manifest(repository, tag, &manifest.media_type, manifest.bytes.clone());
+        }
+    }
+
+    /// Pushes an image, and gives the work that scans it.
+    pub(crate) fn push_work(&self, repository: &str, image: &BuiltImage) -> Work {
+        self.push(repository, image);
+        self.work(repository, image)
+    }
+
+    /// The work that scans an image which was seen now.
+    pub(crate) fn work(&self, repository: &str, image: &BuiltImage) -> Work {
+        Work {
+            image: Image {
+                registry: "reg".parse().unwrap(),
+                repository: repository.parse().unwrap(),
+                digest: image.digest,
+                platform: image.platform.clone().unwrap(),
+            },
+            tag: "latest".parse().unwrap(),
+            seen_at: self.clock.now(),
+            counted: true,
+            priority: Priority::New,
+            run: RunId { rule: "nightly".parse().unwrap(), run: "1".to_owned() },
+        }
+    }
+
+    pub(crate) async fn enqueue(&self, work: &Work) {
+        self.records.enqueue(&acme(), work, self.clock.now()).await.unwrap();
+    }
+
+    /// Queues the work and lets a worker do it.
+    pub(crate) async fn scan(&self, work: &Work) {
+        self.enqueue(work).await;
+        self.deliver(work).await.unwrap();
+    }
+
+    /// Delivers the message about the work, once, to a new worker.
+    pub(crate) async fn deliver(&self, work: &Work) -> Result<(), HandlerError> {
+        self.worker().handle(message(work)).await
+    }
+
+    /// Delivers every message that workers have sent since this was called last. Gives their number.
+    pub(crate) async fn deliver_sent(&self) -> usize {
+        let messages: Vec<ScanMessage> = self.queue.messages(QueueName::Scans);
+        self.queue.clear();
+        for message in &messages {
+            self.worker().handle(message.clone()).await.unwrap();
+        }
+        messages.len()
+    }
+
+    /// The work of an image as it stands; `None` when it is done.
+    pub(crate) async fn pending(&self, work: &Work) -> Option<PendingWork> {
+        self.records.pending_work(&acme(), &work.image).await.unwrap()
+    }
+
+    /// In how many seconds the work is due.
+    pub(crate) async fn due_in(&self, work: &Work) -> i64 {
+        let registry: RegistryId = "reg".parse().unwrap();
+        let far = self.clock.now().checked_add(Duration::from_secs(400 * 86_400)).unwrap();
+        let due = self.records.due_work(&acme(), &registry, far, 100).await.unwrap();
+        let due: Vec<_> = due.iter().filter(|due| due.work.image == work.image).collect();
+        assert_eq!(due.len(), 1, "work has one due row");
+        due[0].due_at.as_second() - self.clock.now().as_second()
+    }
+
+    /// Work rows and due rows that there are in all.
+    pub(crate) async fn due_rows(&self) -> usize {
+        let far = self.clock.now().checked_add(Duration::from_secs(400 * 86_400)).unwrap();
+        self.records.due_work(&acme(), &"reg".parse().unwrap(), far, 100).await.unwrap().len()
+    }
+
+    pub(crate) async fn stored(&self, work: &Work) -> Option<StoredResult> {
+        self.records.result(&acme(), &work.image.digest, &work.image.platform).await.unwrap()
+    }
+
+    pub(crate) async fn result(&self, work: &Work) -> ImageResult {
+        self.stored(work).await.expect("a result").result
+    }
+
+    pub(crate) async fn report(&self, work: &Work) -> Report {
+        let key = self.result(work).await.report.expect("a report");
+        self.records.report(&key).await.unwrap().expect("the report is there")
+    }
+
+    /// All members of `latest-indexed`, by repository.
+    pub(crate) async fn members(&self) -> Vec<Member> {
+        let mut members = Vec::new();
+        for shard in 0..SHARDS {
+            members
+                .extend(self.records.members(&acme(), &StreamName::latest_indexed(), shard).await.unwrap());
+        }
+        members.sort_by(|one, other| one.image.repository.cmp(&other.image.repository));
+        members
+    }
+
+    /// Whether the shard that holds the repository was ever marked.
+    pub(crate) async fn is_marked(&self, work: &Work) -> bool {
+        let shard = shard_of(&work.image.registry, &work.image.repository);
+        self.records.shard(&acme(), &StreamName::latest_indexed(), shard).await.unwrap().dirty_seq > 0
+    }
+
+    /// How often shards of `latest-indexed` were marked.
+    pub(crate) async fn marks(&self) -> i64 {
+        let shards = self.records.shards(&acme(), &StreamName::latest_indexed()).await.unwrap();
+        shards.iter().map(|shard| shard.dirty_seq).sum()
+    }
+}
+
+pub(crate) fn message(work: &Work) -> ScanMessage {
+    ScanMessage { org: acme(), work: work.clone() }
+}
+
+pub(crate) fn acme() -> OrgName {
+    "acme".parse().unwrap()
+}
