@@ -1,0 +1,153 @@
+//! The metrics endpoint lets in who has a good token for the organisation, and tells everybody else no more than that.
+
+use serde_json::json;
+use tidewatch_testkit::registry::TestRegistry;
+use tidewatch_tests::Scrape;
+
+use crate::installation::{Configuration, Installation, Numbers, ORG, eventually, read_json, settle};
+
+const METRICS: &str = "/v1/exporter/org/acme/metrics";
+
+fn header<'a>(scrape: &'a Scrape, name: &str) -> &'a str {
+    scrape.headers.get(name).unwrap_or_else(|| panic!("no {name}: {scrape:?}")).to_str().unwrap()
+}
+
+fn assert_refused(refusal: &Scrape, status: u16, code: &str) {
+    assert_eq!(refusal.status, status, "{refusal:?}");
+    assert_eq!(header(refusal, "content-type"), "application/json");
+    let body = read_json(&refusal.body);
+    assert_eq!(body["code"], code);
+    assert!(body["message"].is_string());
+}
+
+/// A configured organisation and its first token.
+async fn installation() -> (TestRegistry, Installation, String) {
+    let registry = TestRegistry::start().await.unwrap();
+    let installation = Installation::configured(&Configuration::of(&registry));
+    let token = installation.token(ORG);
+    (registry, installation, token)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_good_token_the_answer_is_401_and_says_nothing() {
+    let (_registry, installation, token) = installation().await;
+    let local = installation.up();
+    settle(&local, ORG, &token, &Numbers::default()).await;
+
+    // A token as good as ours, of which this installation knows nothing.
+    let (_elsewhere_registry, elsewhere, unknown) = self::installation().await;
+    drop(elsewhere);
+    let mut mistyped = token.clone();
+    let last = mistyped.pop().unwrap();
+    mistyped.push(if last == 'a' { 'b' } else { 'a' });
+    let expired = installation.must(&["token", "create", "--org", ORG, "--expires", "1s"]);
+    let expired = expired.trim();
+    let bearer = |token: &str| format!("Bearer {token}");
+    let bodies = [
+        None,
+        Some(String::new()),
+        Some("Bearer".to_owned()),
+        Some(bearer("")),
+        Some(bearer("twd_")),
+        Some(bearer("hunter2")),
+        Some(bearer(&mistyped)),
+        Some(bearer(&token[..token.len() - 7])),
+        Some(bearer(&token.to_uppercase())),
+        Some(bearer(&unknown)),
+        Some(format!("Basic {token}")),
+        Some(token.clone()),
+    ];
+    let mut answers = Vec::new();
+    for authorization in bodies {
+        let headers: Vec<_> = authorization.iter().map(|value| ("authorization", value.as_str())).collect();
+        let refusal = local.request("GET", METRICS, &headers).await.unwrap();
+        assert_refused(&refusal, 401, "unauthorized");
+        assert!(header(&refusal, "www-authenticate").starts_with("Bearer"));
+        answers.push(refusal.body);
+    }
+    let expired = eventually("the token does not expire", async || {
+        let scrape = local.scrape(ORG, Some(expired)).await.unwrap();
+        if scrape.status == 401 { Ok(scrape.body) } else { Err(format!("{scrape:?}")) }
+    });
+    answers.push(expired.await);
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "every refusal is the same: {answers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_token_is_refused_from_the_next_request_on() {
+    let (_registry, installation, token) = installation().await;
+    let other = installation.token(ORG);
+    let local = installation.up();
+    settle(&local, ORG, &token, &Numbers::default()).await;
+    let id = token.split('_').nth(1).unwrap();
+    let revoked = installation.json(&["token", "revoke", id]);
+    assert_eq!(revoked["tokens"][0]["valid"], json!(false));
+    assert_refused(&local.scrape(ORG, Some(&token)).await.unwrap(), 401, "unauthorized");
+    assert_eq!(local.scrape(ORG, Some(&other)).await.unwrap().status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organisation_that_is_another_and_one_that_is_none_are_answered_alike() {
+    let (registry, installation, token) = installation().await;
+    installation.apply(&Configuration::new("rival").registry("local", &registry.url()));
+    let local = installation.up();
+    settle(&local, ORG, &token, &Numbers::default()).await;
+    let mut answers = Vec::new();
+    for org in ["rival", "nobody", "NO%20NAME", "%00"] {
+        let refusal = local.scrape(org, Some(&token)).await.unwrap();
+        assert_refused(&refusal, 403, "forbidden");
+        let mut headers = refusal.headers;
+        headers.remove("date");
+        answers.push((headers, refusal.body));
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_method_and_a_wrong_path_are_refused_whoever_asks() {
+    let (_registry, installation, token) = installation().await;
+    let local = installation.up();
+    settle(&local, ORG, &token, &Numbers::default()).await;
+    let bearer = format!("Bearer {token}");
+    for headers in [&[("authorization", bearer.as_str())][..], &[]] {
+        for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
+            let refusal = local.request(method, METRICS, headers).await.unwrap();
+            assert_refused(&refusal, 405, "method_not_allowed");
+            assert_eq!(header(&refusal, "allow"), "GET, HEAD");
+        }
+        for path in
+            ["/", "/metrics", "/v1/exporter/org/", "/v1/exporter/org//metrics", "/v1/exporter/org/acme/x"]
+        {
+            assert_refused(&local.request("GET", path, headers).await.unwrap(), 404, "not_found");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scrape_is_answered_as_prometheus_and_its_caches_expect() {
+    let (_registry, installation, token) = installation().await;
+    let local = installation.up();
+    let text = settle(&local, ORG, &token, &Numbers::default()).await;
+    // As a file with a newline and an old client have them.
+    let bearer = format!("bearer  {token} ");
+    let authorized = ("authorization", bearer.as_str());
+
+    let plain = local.request("GET", METRICS, &[authorized]).await.unwrap();
+    assert_eq!((plain.status, &plain.body), (200, &text));
+    assert_eq!(header(&plain, "content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    assert_eq!(header(&plain, "cache-control"), "private, no-cache");
+    assert!(header(&plain, "age").parse::<u64>().unwrap() < 60);
+    let older = local.request("GET", "/v1/exporter/org/acme", &[authorized]).await.unwrap();
+    assert_eq!((older.status, older.body), (200, text));
+
+    let tag = header(&plain, "etag").to_owned();
+    let known = local.request("GET", METRICS, &[authorized, ("if-none-match", &tag)]).await.unwrap();
+    assert_eq!((known.status, known.body.as_str()), (304, ""));
+    let head = local.request("HEAD", METRICS, &[authorized]).await.unwrap();
+    assert_eq!((head.status, head.body.as_str(), header(&head, "etag")), (200, "", tag.as_str()));
+    let packed = local.request("GET", METRICS, &[authorized, ("accept-encoding", "gzip")]).await.unwrap();
+    assert_eq!((packed.status, header(&packed, "content-encoding")), (200, "gzip"));
+    assert_ne!(packed.body, plain.body);
+}

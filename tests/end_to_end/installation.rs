@@ -1,0 +1,256 @@
+//! One installation: a data folder, its configuration, and the process that runs it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tidewatch_core::ports::Sleeper as _;
+use tidewatch_core::{Severity, Timestamp};
+use tidewatch_runtime::system::SystemSleeper;
+use tidewatch_store::dynamodb::open_or_connect;
+use tidewatch_store::{ObjectStorage, Records};
+use tidewatch_testkit::fixtures;
+use tidewatch_testkit::registry::TestRegistry;
+use tidewatch_tests::{Finished, LocalMode};
+
+/// The command.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_tidewatch");
+
+/// The organisation of the tests that need only one.
+pub(crate) const ORG: &str = "acme";
+
+/// How often something is looked at that must come about by itself, and the pause between.
+const LOOKS: usize = 450;
+const LOOK: Duration = Duration::from_millis(200);
+
+/// A folder of its own with a data folder in it. It is removed with everything when it is dropped.
+pub(crate) struct Installation {
+    folder: TempDir,
+}
+
+impl Installation {
+    /// One in which nothing has happened yet.
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// One with the advisories of the fixtures and this configuration in force.
+    pub(crate) fn configured(configuration: &Configuration) -> Self {
+        let installation = Self::new();
+        installation.build_advisories(&fixtures::advisories());
+        installation.apply(configuration);
+        installation
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Writes a file beside the data folder and gives its path.
+    pub(crate) fn file(&self, name: &str, content: impl fmt::Display) -> String {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, content.to_string()).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
+        tidewatch_tests::run(Path::new(BINARY), &self.data(), arguments).unwrap()
+    }
+
+    /// Runs a command that must succeed, and gives what it printed.
+    pub(crate) fn must(&self, arguments: &[&str]) -> String {
+        let Finished { code, stdout, stderr } = self.run(arguments);
+        assert_eq!(code, Some(0), "tidewatch {arguments:?} failed: {stderr}");
+        stdout
+    }
+
+    /// Runs a command that must succeed with `--format json`, and gives the document.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+        read_json(&self.must(&[arguments, &["--format", "json"]].concat()))
+    }
+
+    pub(crate) fn build_advisories(&self, from: &Path) {
+        self.must(&["advisories", "build", "--from", from.to_str().unwrap()]);
+    }
+
+    pub(crate) fn apply(&self, configuration: &Configuration) {
+        let file = self.file("tidewatch.yaml", configuration);
+        self.must(&["apply", &file]);
+    }
+
+    pub(crate) fn token(&self, org: &str) -> String {
+        self.must(&["token", "create", "--org", org]).trim().to_owned()
+    }
+
+    /// Starts local mode.
+    pub(crate) fn up(&self) -> LocalMode {
+        self.up_with(&[])
+    }
+
+    /// Starts local mode with these variables in its environment.
+    pub(crate) fn up_with(&self, environment: &[(&str, &str)]) -> LocalMode {
+        LocalMode::start_with(Path::new(BINARY), &self.data(), environment).unwrap()
+    }
+
+    /// Runs the rule of [`Configuration`] to its end, which must be a good one, and gives its row.
+    pub(crate) fn run_rule(&self) -> Value {
+        self.json(&["rules", "run", "everything", "--wait"])["runs"][0].clone()
+    }
+
+    /// Every image that is known.
+    pub(crate) fn images(&self) -> Vec<Value> {
+        self.json(&["images"])["images"].as_array().unwrap().clone()
+    }
+
+    /// The one image of a repository.
+    pub(crate) fn image(&self, repository: &str) -> Value {
+        let images = self.json(&["images", "--repository", repository])["images"].as_array().unwrap().clone();
+        assert_eq!(images.len(), 1, "{repository}: {images:?}");
+        images[0].clone()
+    }
+
+    /// How many work rows a registry has, whenever they are due.
+    pub(crate) async fn work_rows(&self, org: &str, registry: &str) -> usize {
+        let data = self.data();
+        let table =
+            open_or_connect(&data.join("table"), &data.join("tidewatch.sock"), "tidewatch").await.unwrap();
+        let objects = ObjectStorage::folder(&data.join("objects")).unwrap();
+        let records = Records::new(Arc::new(table), Arc::new(objects), Arc::new(SystemSleeper));
+        let (org, registry) = (org.parse().unwrap(), registry.parse().unwrap());
+        records.count_work(&org, &registry, Timestamp::MAX, usize::MAX).await.unwrap()
+    }
+}
+
+/// A configuration with one rule, `everything`, which takes every image of every registry when it is told to.
+#[derive(Clone)]
+pub(crate) struct Configuration {
+    org: String,
+    registries: Vec<(String, String)>,
+}
+
+impl Configuration {
+    pub(crate) fn new(org: &str) -> Self {
+        Self { org: org.to_owned(), registries: Vec::new() }
+    }
+
+    /// One of [`ORG`] with `registry` under the id `local`.
+    pub(crate) fn of(registry: &TestRegistry) -> Self {
+        Self::new(ORG).registry("local", &registry.url())
+    }
+
+    pub(crate) fn registry(mut self, id: &str, url: &str) -> Self {
+        self.registries.push((id.to_owned(), format!("url: {url:?}")));
+        self
+    }
+
+    /// A registry with credentials, as they stand in the file: `{env: VAR}`.
+    pub(crate) fn registry_with_credentials(mut self, id: &str, url: &str, credentials: &str) -> Self {
+        self.registries.push((id.to_owned(), format!("url: {url:?}, credentials: {credentials}")));
+        self
+    }
+}
+
+impl fmt::Display for Configuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "org: {}\nregistries:", self.org)?;
+        for (id, rest) in &self.registries {
+            writeln!(f, "  - {{id: {id}, kind: oci, {rest}}}")?;
+        }
+        let ids: Vec<&str> = self.registries.iter().map(|(id, _)| id.as_str()).collect();
+        writeln!(f, "rules:\n  - {{id: everything, registries: [{}], schedule: manual}}", ids.join(", "))
+    }
+}
+
+/// The numbers of the stream `latest-indexed`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Numbers {
+    pub(crate) compliant: u64,
+    pub(crate) evaluated: u64,
+    /// From CRITICAL to UNSPECIFIED.
+    pub(crate) severities: [u64; 5],
+}
+
+impl Numbers {
+    /// Those of a scrape.
+    pub(crate) fn of(body: &str) -> Self {
+        let value = |beginning: String| -> u64 {
+            let line = body.lines().find(|line| line.starts_with(&beginning));
+            let line = line.unwrap_or_else(|| panic!("{beginning} is not there: {body}"));
+            line.rsplit_once(' ').unwrap().1.parse().unwrap()
+        };
+        Self {
+            compliant: value("scout_policy_compliant_images{".to_owned()),
+            evaluated: value("scout_policy_evaluated_images{".to_owned()),
+            severities: Severity::ALL.map(|severity| {
+                value(format!(
+                    "scout_stream_vulnerabilities{{streamName=\"latest-indexed\",severity=\"{severity}\""
+                ))
+            }),
+        }
+    }
+
+    /// Those of the fixtures, as they were worked out by hand.
+    pub(crate) fn of_the_fixtures() -> Self {
+        let expected = fixtures::expected();
+        let stream = &expected.streams["latest-indexed"];
+        let policy = &stream.policies["fixable-vulnerabilities"];
+        Self {
+            compliant: policy.compliant,
+            evaluated: policy.evaluated,
+            severities: Severity::ALL.map(|severity| stream.severities[&severity]),
+        }
+    }
+}
+
+/// Scrapes `org` until its numbers are `expected`, and gives the text: streams are rolled up once a second.
+pub(crate) async fn settle(local: &LocalMode, org: &str, token: &str, expected: &Numbers) -> String {
+    eventually("the metrics do not become as expected", async || {
+        let scrape = local.scrape(org, Some(token)).await.unwrap();
+        let numbers = (scrape.status == 200).then(|| Numbers::of(&scrape.body));
+        match numbers {
+            Some(numbers) if numbers == *expected => Ok(scrape.body),
+            other => Err(format!("expected {expected:?}, found {other:?} (status {})", scrape.status)),
+        }
+    })
+    .await
+}
+
+/// Scrapes `org` over more than two roll-ups, in which the text must stay as `expected`.
+pub(crate) async fn stays(local: &LocalMode, org: &str, token: &str, expected: &str) {
+    for _ in 0..12 {
+        assert_eq!(local.scrape(org, Some(token)).await.unwrap().body, expected);
+        SystemSleeper.sleep(LOOK).await;
+    }
+}
+
+/// Looks again and again, until there is what was looked for.
+///
+/// # Panics
+/// When it does not come about; with `what` and what was seen last.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
+    let mut seen = String::new();
+    for _ in 0..LOOKS {
+        match look().await {
+            Ok(found) => return found,
+            Err(other) => seen = other,
+        }
+        SystemSleeper.sleep(LOOK).await;
+    }
+    panic!("{what}: {seen}");
+}
+
+/// A registry that holds the images of the fixtures.
+pub(crate) async fn fixture_registry() -> TestRegistry {
+    let registry = TestRegistry::start().await.unwrap();
+    for image in fixtures::images() {
+        image.push_to(&registry);
+    }
+    registry
+}
+
+pub(crate) fn read_json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("no JSON ({error}): {text}"))
+}

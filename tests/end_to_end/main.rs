@@ -1,0 +1,20 @@
+//! End-to-end tests: the real command as a process, registries served by the test, and what a user sees of it: what is
+//! printed, the exit code, and the metrics. Each file is about one promise.
+//!
+//! Compiled as a test of the package `tidewatch`, so that the command is built with it.
+// Test code: a broken set-up ends the test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod artifacts;
+mod commands;
+mod configuration;
+mod corpus;
+mod credentials;
+mod endpoint;
+mod images;
+mod installation;
+mod metrics;
+mod organisations;
+mod outages;
+mod power_cuts;
+mod rescans;
