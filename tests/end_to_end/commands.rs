@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidewatch_testkit::fixtures::{self, ExpectedFinding, ExpectedImage};
-use tidewatch_testkit::image::write_oci_layout;
-use tidewatch_testkit::registry::TestRegistry;
+use tidewatch_testkit::image::{ImageBuilder, write_oci_layout};
+use tidewatch_testkit::layer::LayerBuilder;
+use tidewatch_testkit::registry::{Fault, TestRegistry};
 use tidewatch_tests::Finished;
 use tokio::process::Command;
 
+use crate::images::{FIXED_LIBC, package_database};
 use crate::installation::{
     BINARY, Configuration, Installation, Numbers, ORG, fixture_registry, read_json, settle,
 };
@@ -18,7 +20,7 @@ use crate::metrics::vulnerabilities;
 #[test]
 fn every_command_has_help_with_what_it_does() {
     let installation = Installation::new();
-    let commands: [&[&str]; 14] = [
+    let commands: [&[&str]; 16] = [
         &["up"],
         &["scan"],
         &["apply"],
@@ -30,6 +32,8 @@ fn every_command_has_help_with_what_it_does() {
         &["token", "create"],
         &["token", "list"],
         &["token", "revoke"],
+        &["advisories"],
+        &["advisories", "info"],
         &["advisories", "build"],
         &["advisories", "query"],
         &["images"],
@@ -107,18 +111,25 @@ fn the_help_shows_every_command_with_examples_and_exit_codes() {
 #[test]
 fn what_is_asked_for_wrongly_ends_with_2_and_says_what_is_right() {
     let installation = Installation::new();
-    let cases: [(&[&str], &str); 9] = [
+    let long = format!("/tmp/{}", "long/".repeat(30));
+    let cases: [(&[&str], &str); 15] = [
         (&[], "Usage: tidewatch"),
         (&["scna"], "similar subcommand exists: 'scan'"),
         (&["images", "--format", "xml"], "possible values: table, json"),
-        (&["scan", "web:1"], "HOST/REPOSITORY"),
+        (&["scan", "web:1"], "docker.io/library/web:1"),
+        (&["scan", "https://registry.example.com/web:1"], "leave out the scheme"),
+        (&["scan", "127.0.0.1:9/web:1", "--credentials-env", "NOT_SET"], "NOT_SET"),
+        (&["scan", "oci:.", "--advisories", "/nonexist"], "there is no folder /nonexist"),
+        (&["apply", "missing.yaml"], "tidewatch apply FILE"),
         (
             &["scan", "oci:/nowhere", "--fail-on", "BAD"],
             "expected CRITICAL, HIGH, MEDIUM, LOW or UNSPECIFIED",
         ),
         (&["rules", "list"], "tidewatch apply tidewatch.yaml"),
-        (&["token", "create", "--org", "nobody"], "there is no organisation nobody"),
+        (&["token", "create", "--org", "nobody"], "there is no data folder at"),
         (&["advisories", "query", "Fortran:77", "punch"], "no advisories for the ecosystem"),
+        (&["advisories", "build", "--from", "/nonexist"], "there is no folder /nonexist"),
+        (&["advisories", "build", "--from", ".", "--data", &long], "too long"),
         (&["advisories", "build", "--from", "."], "no ecosystem"),
     ];
     for (arguments, said) in cases {
@@ -132,10 +143,13 @@ fn what_is_asked_for_wrongly_ends_with_2_and_says_what_is_right() {
 async fn what_cannot_be_done_ends_with_1_and_says_why() {
     let registry = TestRegistry::start().await.unwrap();
     let installation = Installation::new();
+    installation.apply(&Configuration::of(&registry));
     let missing = format!("{}/team/web:1", registry.host());
-    let cases: [(&[&str], &str); 3] = [
-        (&["scan", &missing, "--plain-http"], "has no"),
-        (&["scan", "oci:/nowhere"], "/nowhere"),
+    let cases: [(&[&str], &str); 5] = [
+        (&["scan", &missing, "--plain-http"], &format!("{} has no", registry.host())),
+        (&["scan", &missing], "--plain-http"),
+        (&["scan", "127.0.0.1:9/team/web:1"], "failed to reach 127.0.0.1:9"),
+        (&["scan", "oci:/nowhere"], "there is no OCI image layout in /nowhere"),
         (&["advisories", "query", "Debian:13", "openssl"], "tidewatch advisories build"),
     ];
     for (arguments, said) in cases {
@@ -143,6 +157,90 @@ async fn what_cannot_be_done_ends_with_1_and_says_why() {
         assert_eq!((code, stdout.as_str()), (Some(1), ""), "{arguments:?}: {stderr}");
         assert!(stderr.contains(said), "{arguments:?}: {stderr}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_refuses_is_answered_with_how_to_give_credentials() {
+    let registry = TestRegistry::start().await.unwrap();
+    registry.inject(Fault::Status { requests: 100, status: 403 });
+    let image = format!("{}/team/web:1", registry.host());
+    let finished = Installation::new().run(&["scan", &image, "--plain-http"]);
+    assert_eq!(finished.code, Some(1), "{}", finished.stderr);
+    assert!(finished.stderr.contains("--credentials-env"), "{}", finished.stderr);
+    assert!(finished.stderr.contains(&format!("{} refused", registry.host())), "{}", finished.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_refuses_an_organisation_that_is_not_there() {
+    let registry = TestRegistry::start().await.unwrap();
+    let installation = Installation::new();
+    installation.apply(&Configuration::of(&registry));
+    let commands: [&[&str]; 7] = [
+        &["images"],
+        &["rules", "list"],
+        &["rules", "status"],
+        &["rules", "run", "everything"],
+        &["token", "create"],
+        &["token", "list"],
+        &["token", "revoke", "0123456789abcdef"],
+    ];
+    for command in commands {
+        let Finished { code, stdout, stderr } = installation.run(&[command, &["--org", "nope"]].concat());
+        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{command:?}: {stderr}");
+        assert!(stderr.contains("there is no organisation nope"), "{command:?}: {stderr}");
+        assert!(stderr.contains(ORG), "{command:?} says which there are: {stderr}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_that_only_read_make_no_data_folder() {
+    let registry = TestRegistry::start().await.unwrap();
+    let installation = Installation::new();
+    for (arguments, _) in READING {
+        let Finished { code, stderr, .. } = installation.run(arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {stderr}");
+        assert!(stderr.contains("there is no data folder at"), "{arguments:?}: {stderr}");
+        assert!(stderr.contains("next: "), "{arguments:?}: {stderr}");
+    }
+    let file = installation.file("tidewatch.yaml", Configuration::of(&registry));
+    let Finished { code, stdout, stderr } = installation.run(&["apply", &file, "--dry-run"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains("added") && stderr.contains("there is no data folder at"), "{stdout}{stderr}");
+    assert!(!installation.data().exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_data_folder_is_for_its_user_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let installation = Installation::new();
+    let _local = installation.up();
+    let mode = std::fs::metadata(installation.data()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_at_the_same_time_wait_for_one_another() {
+    let registry = TestRegistry::start().await.unwrap();
+    let installation = Installation::configured(&Configuration::of(&registry));
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| installation.must(&["token", "create"]));
+        }
+    });
+    assert_eq!(installation.json(&["token", "list"])["tokens"].as_array().unwrap().len(), 8);
+}
+
+#[test]
+fn what_an_image_holds_cannot_steer_the_terminal() {
+    let layer = LayerBuilder::new()
+        .file("etc/os-release", "ID=debian\nVERSION_ID=\"13\"\nPRETTY_NAME=\"Debian\u{1b}[2J\u{202e}\"\n")
+        .file("var/lib/dpkg/status", package_database(&[FIXED_LIBC]))
+        .build();
+    let layout = tempfile::tempdir().unwrap();
+    write_oci_layout(layout.path(), &[("1", &ImageBuilder::new().layer(layer).build())]).unwrap();
+    let reference = format!("oci:{}", layout.path().display());
+    let printed = Installation::new().must(&["scan", &reference]);
+    assert!(!printed.contains(['\u{1b}', '\u{202e}']), "{printed:?}");
 }
 
 /// The findings of a scan as the fixtures expect them.
@@ -313,7 +411,6 @@ async fn quiet_commands_print_results_only() {
         assert_eq!((code, stderr.as_str()), (Some(0), ""), "{arguments:?}");
         stdout
     };
-    assert_eq!(quietly(&["advisories", "info"]), "");
     quietly(&["advisories", "build", "--from", advisories]);
     quietly(&["apply", &file]);
     assert_eq!(quietly(&["apply", &file]), "");

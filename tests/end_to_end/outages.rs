@@ -129,5 +129,15 @@ async fn a_layer_that_does_not_match_its_digest_fails_its_image_alone() {
     );
     let status = installation.json(&["rules", "status"]);
     assert_eq!(status["runs"][0]["remaining"], 0, "nobody waits for it meanwhile");
+    let Finished { code, stdout, stderr } =
+        installation.run(&["rules", "run", "everything", "--wait", "--format", "json"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("the run of everything left 1 image failed"), "{stderr}");
+    let images = &read_json(&stdout)["runs"][0]["images"];
+    assert_eq!((&images["scanned"], &images["failed"]), (&json!(2), &json!(1)), "{images}");
+    assert_eq!(images["failures"][0]["repository"], "team/poison");
+    let Finished { stderr, .. } = installation.run(&["rules", "run", "everything", "--wait"]);
+    assert!(stderr.contains("2 scanned, 1 failed"), "{stderr}");
+    assert!(stderr.contains("local/team/poison:1 (linux/amd64) failed: "), "{stderr}");
     registry.assert_no_violations();
 }

@@ -82,7 +82,7 @@ Examples:
   tidewatch up
   tidewatch up --config tidewatch.yaml --listen 0.0.0.0:8480
 
-It ends on Ctrl-C. The metrics are at http://ADDRESS/v1/exporter/org/ORG/metrics.")]
+It ends on Ctrl-C, after at most 30 seconds for what is at work. The metrics are at http://ADDRESS/v1/exporter/org/ORG/metrics.")]
 pub(crate) struct Up {
     /// The address to listen on.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8480")]
@@ -105,11 +105,17 @@ Examples:
 
 An advisory source given by --advisories is compiled first; without it, the advisories of the data folder are used.")]
 pub(crate) struct Scan {
-    /// The image: HOST/REPOSITORY[:TAG][@DIGEST], or oci:DIR[:TAG] for an OCI image layout on disk.
-    #[arg(value_name = "REF")]
+    // The texts in attributes hold what rustdoc would read as links and tags.
+    #[arg(
+        value_name = "REF",
+        help = "The image: HOST/REPOSITORY[:TAG][@DIGEST], or oci:DIR[:TAG] for an OCI image layout on disk"
+    )]
     pub(crate) reference: String,
-    /// A folder of OSV archives (<Ecosystem>/all.zip or <Ecosystem>/*.json) to match against.
-    #[arg(long, value_name = "DIR")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        help = "A folder of OSV archives (<Ecosystem>/all.zip or <Ecosystem>/*.json) to match against"
+    )]
     pub(crate) advisories: Option<PathBuf>,
     /// Which platform of a multi-platform image.
     #[arg(long, value_name = "PLATFORM", default_value = "linux/amd64")]
@@ -151,6 +157,10 @@ pub(crate) struct Org {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Rules {
     /// List the rules, with their last and next run.
+    #[command(after_help = "\
+Examples:
+  tidewatch rules list
+  tidewatch rules list --org acme --format json")]
     List(Org),
     /// Run a rule now, whatever its schedule says.
     #[command(after_help = "\
@@ -159,6 +169,10 @@ Examples:
   tidewatch rules run nightly --wait")]
     Run(RunRule),
     /// Show the latest runs, and how far they are.
+    #[command(after_help = "\
+Examples:
+  tidewatch rules status
+  tidewatch rules status nightly --runs 10")]
     Status(RuleStatus),
 }
 
@@ -166,7 +180,7 @@ Examples:
 pub(crate) struct RunRule {
     /// The rule.
     pub(crate) rule: RuleId,
-    /// Wait until every image of the run is scanned, and show the progress.
+    /// Wait until every image of the run is done, and show the progress; fail when one of them failed.
     #[arg(long)]
     pub(crate) wait: bool,
     #[command(flatten)]
@@ -190,11 +204,20 @@ pub(crate) enum Token {
     #[command(after_help = "\
 Examples:
   tidewatch token create --org acme
-  tidewatch token create --org acme --expires 365d --quiet > /etc/prometheus/token")]
+  (umask 077; tidewatch token create --org acme --expires 365d --quiet > token)
+
+The umask keeps the file from other users.")]
     Create(CreateToken),
     /// List tokens, without their secrets.
+    #[command(after_help = "\
+Examples:
+  tidewatch token list
+  tidewatch token list --org acme --format json")]
     List(Org),
     /// Revoke a token: it is refused from the next request on.
+    #[command(after_help = "\
+Examples:
+  tidewatch token revoke 0123456789abcdef")]
     Revoke(RevokeToken),
 }
 
@@ -243,6 +266,10 @@ Examples:
   tidewatch advisories query Alpine:v3.19 busybox")]
     Query(QueryAdvisories),
     /// Show the advisories in force.
+    #[command(after_help = "\
+Examples:
+  tidewatch advisories info
+  tidewatch advisories info --format json")]
     Info,
 }
 

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use owo_colors::OwoColorize as _;
 use tidewatch_runtime::messages::describe;
 
+use crate::output::visible_lines;
+
 /// The exit codes, as documented in docs/COMMAND.md.
 pub(crate) mod exit {
     /// The work failed.
@@ -40,13 +42,18 @@ impl Failure {
         self
     }
 
+    /// What failed, when it is a `T`.
+    pub(crate) fn cause<T: std::error::Error + Send + Sync + 'static>(&self) -> Option<&T> {
+        self.error.downcast_ref()
+    }
+
     /// Says on standard error what failed, and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
-        let error = describe(self.error.as_ref());
+        let error = visible_lines(&describe(self.error.as_ref()));
         // The printing macros drop colours where standard error is no terminal.
         anstream::eprintln!("{} {error}", "error:".red().bold());
         if let Some(hint) = &self.hint {
-            anstream::eprintln!(" {} {hint}", "next:".bold());
+            anstream::eprintln!(" {} {}", "next:".bold(), visible_lines(hint));
         }
         ExitCode::from(self.code)
     }

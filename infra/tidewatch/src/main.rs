@@ -11,18 +11,23 @@ mod reference;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use tidewatch_runtime::logs::{self, LogFormat};
+use tidewatch_runtime::logs;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let default_level = if matches!(cli.command, cli::Command::Up(_)) { "info" } else { "error" };
     let filter =
         tidewatch_runtime::environment::variable("TIDEWATCH_LOG").unwrap_or_else(|| default_level.to_owned());
-    logs::start(LogFormat::Text, &filter);
+    logs::start(&filter);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = runtime
         .map_err(|error| failure::Failure::new(anyhow::Error::new(error).context("failed to start")))
-        .and_then(|runtime| runtime.block_on(commands::run(cli)));
+        .and_then(|runtime| {
+            let done = runtime.block_on(commands::run(cli));
+            // Dropping it would wait for blocking work, however long that takes; nothing is lost without.
+            runtime.shutdown_background();
+            done
+        });
     match done {
         Ok(exit) => exit,
         Err(failure) => failure.report(),

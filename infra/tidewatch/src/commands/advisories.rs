@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use comfy_table::Cell;
 use indicatif::DecimalBytes;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -17,7 +16,8 @@ use tidewatch_store::records::{AdvisoryFamily, CurrentAdvisories};
 use super::Context;
 use crate::cli::{self, BuildAdvisories, QueryAdvisories};
 use crate::failure::Failure;
-use crate::output::{ProgressBars, Table, advise, ago, number_cell, print_document};
+use crate::local::{BuildFolder, Instance};
+use crate::output::{ProgressBars, Table, advise, ago, cell, number_cell, print_document};
 
 #[derive(Serialize)]
 struct FamilyRow {
@@ -43,8 +43,10 @@ pub(super) async fn run(context: &Context, command: cli::Advisories) -> Result<(
 }
 
 async fn build(context: &Context, arguments: BuildAdvisories) -> Result<(), Failure> {
-    let instance = context.instance().await?;
-    let folder = tempfile::tempdir_in(&context.data).context("failed to make a temporary folder")?;
+    check_source(&arguments.from)?;
+    Instance::make_folder(&context.data)?;
+    let folder = BuildFolder::make(&context.data)?;
+    // Compiled before the instance is opened: other commands need not wait so long.
     let built = compile(&arguments.from, folder.path(), context).await?;
     if built.families.is_empty() {
         return Err(Failure::wrong_use(anyhow::anyhow!(
@@ -53,6 +55,7 @@ async fn build(context: &Context, arguments: BuildAdvisories) -> Result<(), Fail
         ))
         .hint("the folder must hold Debian/all.zip, Alpine/all.zip or folders of their JSON files"));
     }
+    let instance = context.instance().await?;
     let problems = publish(&instance.records, &built).await?;
     let current = instance.records.current_advisories().await?;
     if context.is_json() {
@@ -70,6 +73,15 @@ async fn build(context: &Context, arguments: BuildAdvisories) -> Result<(), Fail
         "in force; images are matched again when their rule runs next, without pulling anything",
     );
     Ok(())
+}
+
+/// Refuses a folder of advisories that is none.
+pub(super) fn check_source(source: &Path) -> Result<(), Failure> {
+    if source.is_dir() {
+        return Ok(());
+    }
+    Err(Failure::wrong_use(anyhow::anyhow!("there is no folder {}", source.display()))
+        .hint("give the folder that holds Debian/all.zip or Alpine/all.zip, as OSV publishes them"))
 }
 
 /// Compiles the advisories of `source` into `output`, with progress.
@@ -121,7 +133,7 @@ pub(super) fn family(built: &BuiltFamily, now: Timestamp) -> AdvisoryFamily {
 }
 
 async fn info(context: &Context) -> Result<(), Failure> {
-    let instance = context.instance().await?;
+    let instance = context.existing_instance().await?;
     let current = instance.records.current_advisories().await?;
     if context.is_json() {
         return print_document(
@@ -156,15 +168,15 @@ struct AdvisoryRow {
 }
 
 async fn query(context: &Context, arguments: QueryAdvisories) -> Result<(), Failure> {
-    let instance = context.instance().await?;
-    let current = instance.records.current_advisories().await?;
-    let indexes = Arc::new(tidewatch_scan_image::AdvisoryIndexes::new(instance.cache()));
     let QueryAdvisories { ecosystem, package } = arguments;
     let family =
         FAMILIES.iter().find(|family| family.holds(&ecosystem)).map(|family| family.id).ok_or_else(|| {
             Failure::wrong_use(anyhow::anyhow!("there are no advisories for the ecosystem {ecosystem:?}"))
                 .hint("name it with its release, as OSV does: Debian:12, Alpine:v3.19")
         })?;
+    let instance = context.existing_instance().await?;
+    let current = instance.records.current_advisories().await?;
+    let indexes = Arc::new(tidewatch_scan_image::AdvisoryIndexes::new(instance.cache()));
     let index = indexes.open_family(&instance.records, family, &current).await?.ok_or_else(|| {
         Failure::new(anyhow::anyhow!("there are no advisories yet for {family}"))
             .hint("compile them: tidewatch advisories build --from DIR")
@@ -196,7 +208,7 @@ async fn query(context: &Context, arguments: QueryAdvisories) -> Result<(), Fail
     for row in rows {
         table.row(
             [row.advisory, row.vulnerability.join(" "), row.severity.to_string(), row.fixed.join(" ")]
-                .map(Cell::new),
+                .map(cell),
         );
     }
     table.print();
@@ -223,17 +235,8 @@ fn print(current: &CurrentAdvisories) {
         let size = DecimalBytes(index.size);
         let [records, advisories, withdrawn, problems] =
             [index.records, index.advisories, index.withdrawn, index.problems].map(number_cell);
-        let (family, built) = (Cell::new(family), Cell::new(ago(index.built_at, now)));
-        table.row([
-            family,
-            records,
-            advisories,
-            withdrawn,
-            problems,
-            number_cell(size),
-            Cell::new(newest),
-            built,
-        ]);
+        let (family, built) = (cell(family), cell(ago(index.built_at, now)));
+        table.row([family, records, advisories, withdrawn, problems, number_cell(size), cell(newest), built]);
     }
     table.print();
 }

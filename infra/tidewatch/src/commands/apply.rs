@@ -1,22 +1,22 @@
 //! `tidewatch apply`: checks a configuration, shows what it changes, and puts it in force.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 
-use comfy_table::{Cell, Color};
+use comfy_table::Color;
 use serde::Serialize;
 use tidewatch_core::config::Config;
-use tidewatch_core::names::StreamName;
 use tidewatch_core::ports::Clock as _;
 use tidewatch_runtime::system::SystemClock;
 use tidewatch_store::RecordError;
 
 use super::Context;
 use crate::cli::Apply;
-use crate::config_file;
+use crate::config_file::{self, ConfigFileError};
 use crate::failure::Failure;
 use crate::local::Instance;
-use crate::output::{Table, advise, print_document};
+use crate::output::{Table, advise, cell, print_document};
 
 /// One part of the configuration that changes.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -39,6 +39,12 @@ struct Plan<'a> {
 
 pub(super) async fn run(context: &Context, arguments: Apply) -> Result<(), Failure> {
     let config = read(&arguments.file)?;
+    if arguments.dry_run && !Instance::exists(&context.data) {
+        advise(context.quiet, &format!("{}: apply makes it", context.no_data()));
+        let changes = changes(None, &config);
+        let plan = Plan { org: config.org.as_str(), changes: &changes, version: None, applied: false };
+        return report(context, &plan, true);
+    }
     let instance = context.instance().await?;
     apply(&instance, &config, arguments.dry_run, context).await
 }
@@ -50,7 +56,13 @@ pub(super) async fn apply_file(instance: &Instance, file: &Path, context: &Conte
 
 fn read(file: &Path) -> Result<Config, Failure> {
     config_file::read(file).map_err(|error| {
-        Failure::wrong_use(error).hint("nothing was changed; mend the file and apply it again")
+        let hint = match &error {
+            ConfigFileError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                "nothing was changed; give the file: tidewatch apply FILE (README.md shows one)"
+            }
+            _ => "nothing was changed; mend the file and apply it again",
+        };
+        Failure::wrong_use(error).hint(hint)
     })
 }
 
@@ -75,20 +87,19 @@ async fn apply(
             }
         })?);
     }
-    if !dry_run {
-        // Which registries and policies count may have changed; also when it was applied before, by a command that was
-        // killed before it came here.
-        instance.records.mark_stream(&config.org, &StreamName::latest_indexed()).await?;
-    }
+    let plan = Plan { org: config.org.as_str(), changes: &changes, version, applied: apply };
+    report(context, &plan, dry_run)
+}
+
+fn report(context: &Context, plan: &Plan<'_>, dry_run: bool) -> Result<(), Failure> {
     if context.is_json() {
-        let plan = Plan { org: config.org.as_str(), changes: &changes, version, applied: apply };
-        return print_document("apply", 1, &plan);
+        return print_document("apply", 1, plan);
     }
-    print(&changes);
-    let org = &config.org;
-    let outcome = match (apply, dry_run, version) {
+    print(plan.changes);
+    let org = plan.org;
+    let outcome = match (plan.applied, dry_run, plan.version) {
         (true, _, Some(version)) => format!("{org}: in force as version {version}"),
-        (_, true, _) => format!("{org}: {} changes, not applied (--dry-run)", changes.len()),
+        (_, true, _) => format!("{org}: {} changes, not applied (--dry-run)", plan.changes.len()),
         _ => format!("{org}: nothing has changed"),
     };
     advise(context.quiet, &outcome);
@@ -106,7 +117,7 @@ fn print(changes: &[Change]) {
             "removed" => Color::Red,
             _ => Color::Yellow,
         };
-        table.row([Cell::new(change.action).fg(color), Cell::new(change.kind), Cell::new(&change.id)]);
+        table.row([cell(change.action).fg(color), cell(change.kind), cell(&change.id)]);
     }
     table.print();
 }

@@ -1,6 +1,5 @@
 //! `tidewatch images`: every tag that a rule chose, on each platform, with its result.
 
-use comfy_table::Cell;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -17,7 +16,9 @@ use tidewatch_store::records::{TagRecord, TaggedImage};
 use super::Context;
 use crate::cli::Images;
 use crate::failure::Failure;
-use crate::output::{Table, advise, ago, number_cell, print_document, severity_cell, state_cell};
+use crate::output::{
+    Table, advise, ago, cell, number_cell, print_document, print_line, severity_cell, state_cell,
+};
 
 #[derive(Serialize)]
 struct Row {
@@ -53,7 +54,7 @@ struct Skipped {
 }
 
 pub(super) async fn run(context: &Context, arguments: Images) -> Result<(), Failure> {
-    let instance = context.instance().await?;
+    let instance = context.existing_instance().await?;
     let org = instance.org(arguments.org.org).await?;
     let mut document = Document { images: Vec::new(), skipped: Vec::new() };
     for (registry, repository) in instance.records.repositories(&org).await? {
@@ -145,13 +146,13 @@ fn print(document: &Document) {
         // What is not known is left empty: it is not zero.
         let known = matches!(row.state, ResultState::Scanned | ResultState::Partial);
         let count = |severity| {
-            if known { severity_cell(severity, row.vulnerabilities.of(severity)) } else { Cell::new("") }
+            if known { severity_cell(severity, row.vulnerabilities.of(severity)) } else { cell("") }
         };
         let evaluated = row.policies.values().filter(|outcome| **outcome != Outcome::NoData).count();
         let passed = row.policies.values().filter(|outcome| **outcome == Outcome::Pass).count();
         table.row([
-            Cell::new(format!("{}/{}:{}", row.registry, row.repository, row.tag)),
-            Cell::new(&row.platform),
+            cell(format!("{}/{}:{}", row.registry, row.repository, row.tag)),
+            cell(&row.platform),
             state_cell(row.state),
             number_cell(if known { row.packages.to_string() } else { String::new() }),
             count(Severity::Critical),
@@ -159,17 +160,17 @@ fn print(document: &Document) {
             count(Severity::Medium),
             count(Severity::Low),
             count(Severity::Unspecified),
-            Cell::new(match evaluated {
+            cell(match evaluated {
                 _ if !known => String::new(),
                 0 => "no data".to_owned(),
                 evaluated => format!("{passed}/{evaluated} pass"),
             }),
-            Cell::new(row.scanned_at.map_or_else(String::new, |scanned| ago(scanned, now))),
+            cell(row.scanned_at.map_or_else(String::new, |scanned| ago(scanned, now))),
         ]);
     }
     table.print();
     for row in document.images.iter().filter(|row| row.reason.is_some()) {
         let reason = row.reason.as_deref().unwrap_or_default();
-        anstream::println!("{}/{}:{} is {}: {reason}", row.registry, row.repository, row.tag, row.state);
+        print_line(&format!("{}/{}:{} is {}: {reason}", row.registry, row.repository, row.tag, row.state));
     }
 }

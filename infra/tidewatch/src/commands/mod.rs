@@ -4,6 +4,7 @@ mod advisories;
 mod apply;
 mod images;
 mod rules;
+mod run_images;
 mod scan;
 mod token;
 mod up;
@@ -26,8 +27,24 @@ impl Context {
         self.format == Format::Json
     }
 
+    /// The instance of the data folder, which is made when it is not there.
     async fn instance(&self) -> Result<Instance, Failure> {
         Instance::open(&self.data).await
+    }
+
+    /// The instance of a data folder that is there: for commands that make no sense on an empty one.
+    async fn existing_instance(&self) -> Result<Instance, Failure> {
+        if !Instance::exists(&self.data) {
+            return Err(Failure::wrong_use(anyhow::anyhow!("{}", self.no_data())).hint(
+                "name the right one by --data, or begin a new one: tidewatch advisories build --from DIR, \
+                 tidewatch apply tidewatch.yaml",
+            ));
+        }
+        self.instance().await
+    }
+
+    fn no_data(&self) -> String {
+        format!("there is no data folder at {}", self.data.display())
     }
 }
 

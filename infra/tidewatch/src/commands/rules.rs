@@ -1,6 +1,5 @@
 //! `tidewatch rules`: lists rules, runs them, shows how runs are getting on.
 
-use comfy_table::Cell;
 use jiff::Timestamp;
 use serde::Serialize;
 use tidewatch_core::config::RuleConfig;
@@ -12,13 +11,17 @@ use tidewatch_runtime::system::{SystemClock, SystemSleeper};
 use tidewatch_store::records::{AppliedConfig, ListingState, Run, RunTrigger};
 
 use super::Context;
+use super::run_images::{RunImages, Stillness};
 use crate::cli::{Org, RuleStatus, Rules, RunRule};
 use crate::failure::Failure;
 use crate::local::Instance;
-use crate::output::{ProgressBars, Table, advise, ago, number_cell, print_document};
+use crate::output::{ProgressBars, Table, advise, ago, cell, number_cell, print_document, print_line};
 
 /// How often a run that is waited for is looked at.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(300);
+
+/// Up to how many failed images of a run are named.
+const MOST_NAMED: usize = 10;
 
 /// Up to how many images that are still to be scanned are counted.
 const MOST_COUNTED: usize = 100_000;
@@ -63,6 +66,9 @@ struct RunRow {
     remaining: u64,
     /// Why listings failed.
     errors: Vec<String>,
+    /// What became of the images; only of a run that was waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    images: Option<RunImages>,
 }
 
 #[derive(Serialize)]
@@ -86,7 +92,7 @@ async fn config(instance: &Instance, org: &OrgName) -> Result<AppliedConfig, Fai
 }
 
 async fn list(context: &Context, org: Org) -> Result<(), Failure> {
-    let instance = context.instance().await?;
+    let instance = context.existing_instance().await?;
     let org = instance.org(org.org).await?;
     let applied = config(&instance, &org).await?;
     let now = SystemClock.now();
@@ -114,16 +120,15 @@ async fn list(context: &Context, org: Org) -> Result<(), Failure> {
         let or = |list: &[String], none: &str| if list.is_empty() { none.to_owned() } else { list.join(" ") };
         let (include, exclude) = (or(&rule.include, "all"), or(&rule.exclude, "none"));
         let (last, next) = (time(rule.last_run_at), time(rule.next_run_at));
-        table.row(
-            [rule.id, rule.registries.join(" "), include, exclude, rule.schedule, last, next].map(Cell::new),
-        );
+        table
+            .row([rule.id, rule.registries.join(" "), include, exclude, rule.schedule, last, next].map(cell));
     }
     table.print();
     Ok(())
 }
 
 async fn run_rule(context: &Context, arguments: RunRule) -> Result<(), Failure> {
-    let instance = context.instance().await?;
+    let instance = context.existing_instance().await?;
     let org = instance.org(arguments.org.org).await?;
     if arguments.wait && !instance.is_running {
         return Err(Failure::new(anyhow::anyhow!(
@@ -142,38 +147,64 @@ async fn run_rule(context: &Context, arguments: RunRule) -> Result<(), Failure> 
     let Some(rule) = applied.config.rule(&id.rule) else { return Ok(()) };
     let run = Run { id, trigger: RunTrigger::Manual, started_at: SystemClock.now() };
     let row = if arguments.wait {
-        wait(context, &instance, &org, rule, &run).await?
+        let row = wait(context, &instance, &org, rule, &run).await?;
+        let images = RunImages::count(&instance.records, &org, rule, &run.id).await?;
+        RunRow { images: Some(images), ..row }
     } else {
         row(&instance, &org, rule, &run).await?
     };
-    let incomplete = arguments.wait && !row.errors.is_empty();
     if !context.is_json() {
-        let RunRow { rule, run, listed, selected, queued, errors, .. } = &row;
-        let outcome = if arguments.wait {
-            format!("{rule}: {listed} tags listed, {selected} chosen, {queued} images done")
-        } else {
-            format!("{rule}: run {run} started; see it with: tidewatch rules status {rule}")
-        };
-        advise(context.quiet, &outcome);
-        if !instance.is_running {
-            advise(context.quiet, "it is done once local mode runs: tidewatch up");
-        }
-        for error in errors {
-            advise(false, &format!("listing failed: {error}"));
-        }
+        tell(context, &row, instance.is_running);
     }
-    let rule = row.rule.clone();
+    let failure = failure(&row);
     if context.is_json() {
         print_document("runs", 1, &RunRows { runs: vec![row] })?;
     }
-    if incomplete {
-        return Err(Failure::new(anyhow::anyhow!("the run of {rule} is incomplete"))
-            .hint("nothing was removed because of it; mend what failed and run the rule again"));
-    }
-    Ok(())
+    failure.map_or(Ok(()), Err)
 }
 
-/// Waits until every listing of the run is made and nothing is left to scan.
+/// Says what became of a run that was started, or waited for.
+fn tell(context: &Context, row: &RunRow, is_running: bool) {
+    let RunRow { rule, run, listed, selected, errors, .. } = row;
+    let Some(images) = &row.images else {
+        advise(
+            context.quiet,
+            &format!("{rule}: run {run} started; see it with: tidewatch rules status {rule}"),
+        );
+        if !is_running {
+            advise(context.quiet, "it is done once local mode runs: tidewatch up");
+        }
+        return;
+    };
+    let numbers = images.numbers();
+    advise(context.quiet, &format!("{rule}: {listed} tags listed, {selected} chosen; {numbers}"));
+    for error in errors {
+        advise(false, &format!("listing failed: {error}"));
+    }
+    for line in images.failures(MOST_NAMED) {
+        advise(false, &line);
+    }
+}
+
+/// The failure of a run that was waited for and has not done everything.
+fn failure(row: &RunRow) -> Option<Failure> {
+    let (rule, images) = (&row.rule, row.images.as_ref()?);
+    if !row.errors.is_empty() {
+        let failure = Failure::new(anyhow::anyhow!("the run of {rule} is incomplete"));
+        return Some(
+            failure.hint("nothing was removed because of it; mend what failed and run the rule again"),
+        );
+    }
+    (images.failed() > 0).then(|| {
+        let failed = images.failed();
+        let noun = if failed == 1 { "image" } else { "images" };
+        Failure::new(anyhow::anyhow!("the run of {rule} left {failed} {noun} failed"))
+            .hint("they are tried again later by themselves; mend what failed, or run the rule again")
+    })
+}
+
+/// Waits until every listing of the run is made and nothing is left to scan. Fails when nothing has moved for ten
+/// minutes.
 async fn wait(
     context: &Context,
     instance: &Instance,
@@ -183,6 +214,7 @@ async fn wait(
 ) -> Result<RunRow, Failure> {
     let bars = ProgressBars::new(context.quiet);
     let bar = bars.bar(rule.id.as_str());
+    let mut stillness = Stillness::new((0, 0, 0, 0), SystemClock.now());
     loop {
         let row = row(instance, org, rule, run).await?;
         let done = row.queued.saturating_sub(row.remaining);
@@ -192,12 +224,25 @@ async fn wait(
             bar.finish();
             return Ok(row);
         }
+        let seen = (row.listings_done, row.listings, row.queued, row.remaining);
+        if stillness.lasts(seen, SystemClock.now()) {
+            bar.finish();
+            return Err(Failure::new(anyhow::anyhow!(
+                "nothing of the run of {} has moved for ten minutes: {} of {} listings are done, and {} images \
+                 are left",
+                row.rule,
+                row.listings_done,
+                row.listings,
+                row.remaining
+            ))
+            .hint("it goes on without being waited for; look at what `tidewatch up` logs"));
+        }
         SystemSleeper.sleep(LOOK).await;
     }
 }
 
 async fn status(context: &Context, arguments: RuleStatus) -> Result<(), Failure> {
-    let instance = context.instance().await?;
+    let instance = context.existing_instance().await?;
     let org = instance.org(arguments.org.org).await?;
     let applied = config(&instance, &org).await?;
     if let Some(wanted) = &arguments.rule
@@ -248,6 +293,7 @@ async fn row(instance: &Instance, org: &OrgName, rule: &RuleConfig, run: &Run) -
         queued: sum(|listing| listing.queued),
         remaining: remaining as u64,
         errors: listings.into_iter().filter_map(|listing| listing.error).collect(),
+        images: None,
     })
 }
 
@@ -271,25 +317,13 @@ fn print(runs: &[RunRow]) {
         let counts =
             [run.listed, run.selected, run.skipped, run.queued, run.remaining, run.errors.len() as u64];
         let [listed, selected, skipped, queued, remaining, failed] = counts.map(number_cell);
-        let (rule, id, started) =
-            (Cell::new(&run.rule), Cell::new(&run.run), Cell::new(ago(run.started_at, now)));
-        table.row([
-            rule,
-            id,
-            started,
-            Cell::new(listings),
-            listed,
-            selected,
-            skipped,
-            queued,
-            remaining,
-            failed,
-        ]);
+        let (rule, id, started) = (cell(&run.rule), cell(&run.run), cell(ago(run.started_at, now)));
+        table.row([rule, id, started, cell(listings), listed, selected, skipped, queued, remaining, failed]);
     }
     table.print();
     for run in runs {
         for error in &run.errors {
-            anstream::println!("{} {}: {error}", run.rule, run.run);
+            print_line(&format!("{} {}: {error}", run.rule, run.run));
         }
     }
 }

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use comfy_table::Cell;
 use indicatif::DecimalBytes;
 use serde::Serialize;
 use tidewatch_advisories::{Index, IndexSet, families_for};
@@ -22,14 +21,15 @@ use tidewatch_core::severity::{Severity, SeverityCounts};
 use tidewatch_inventory::{ImageInventory, merge};
 use tidewatch_resolve_images::find_images;
 use tidewatch_runtime::system::SystemClock;
-use tidewatch_scan_image::{AdvisoryIndexes, Assessment, assess, pull_layer};
+use tidewatch_scan_image::{AdvisoryIndexes, Assessment, ScanError, assess, pull_layer};
 use tidewatch_store::records::CurrentAdvisories;
 
 use super::{Context, advisories};
 use crate::cli::Scan;
 use crate::failure::{Failure, exit};
-use crate::output::{ProgressBars, Table, advise, print_document};
-use crate::reference::Target;
+use crate::local::Instance;
+use crate::output::{Progress, ProgressBars, Table, advise, cell, print_document, print_line};
+use crate::reference::{Target, explain};
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -48,10 +48,14 @@ struct Document<'a> {
 }
 
 pub(super) async fn run(context: &Context, arguments: Scan) -> Result<ExitCode, Failure> {
+    if let Some(source) = &arguments.advisories {
+        advisories::check_source(source)?;
+    }
     let target = Target::open(&arguments).await?;
     let config = scan_config(&arguments.platform)?;
-    let digest = image_of(&target, &config, &arguments).await?;
-    let inventory = inventory(&target, digest, context).await?;
+    let (digest, inventory) = read_image(context, &target, &config, &arguments)
+        .await
+        .map_err(|failure| explain(failure, &target, &arguments))?;
     let (indexes, current) = indexes(context, &arguments, &inventory).await?;
     let assessment = assess(inventory, indexes, &current, &config, SystemClock.now())?;
     print(context, &arguments, digest, &assessment)?;
@@ -60,6 +64,25 @@ pub(super) async fn run(context: &Context, arguments: Scan) -> Result<ExitCode, 
     } else {
         ExitCode::from(exit::CONDITION_NOT_MET)
     })
+}
+
+/// The digest of the image, and what is in it.
+async fn read_image(
+    context: &Context,
+    target: &Target,
+    config: &Config,
+    arguments: &Scan,
+) -> Result<(Digest, ImageInventory), Failure> {
+    let bars = ProgressBars::new(context.quiet);
+    let bar = bars.bar("layers");
+    bar.say(format!("asking {}", target.place));
+    let read = async {
+        let digest = image_of(target, config, arguments).await?;
+        Ok((digest, inventory(target, digest, &bar).await?))
+    };
+    let read = read.await;
+    bar.finish();
+    read
 }
 
 /// Whether the image meets `--fail-on`. One of which not everything is known does not.
@@ -95,28 +118,31 @@ async fn image_of(target: &Target, config: &Config, arguments: &Scan) -> Result<
     })
 }
 
-async fn inventory(target: &Target, digest: Digest, context: &Context) -> Result<ImageInventory, Failure> {
+async fn inventory(target: &Target, digest: Digest, bar: &Progress) -> Result<ImageInventory, Failure> {
     let registry: &dyn Registry = &*target.registry;
     let manifest = registry.manifest(&target.repository, &ManifestReference::Digest(digest)).await?;
     let Classified::Image { layers, .. } = classify(&manifest)? else {
         return Err(Failure::new(anyhow!("{digest} is not the manifest of an image")));
     };
-    let bars = ProgressBars::new(context.quiet);
-    let bar = bars.bar("layers");
     let mut read = Vec::with_capacity(layers.len());
     let mut problems = Vec::new();
     for (done, layer) in layers.iter().enumerate() {
         bar.set(done as u64, layers.len() as u64);
         bar.say(DecimalBytes(layer.size).to_string());
         match layer.kind {
-            LayerKind::Tar => read.push(pull_layer(registry, &target.repository, &layer.digest).await?),
+            LayerKind::Tar => {
+                let pulled = pull_layer(registry, &target.repository, &layer.digest).await;
+                read.push(pulled.map_err(|error| match error {
+                    ScanError::Registry(error) => Failure::new(error),
+                    error => Failure::new(error),
+                })?);
+            }
             LayerKind::Foreign | LayerKind::Unknown => {
                 let reason = format!("a layer of type {:?} is not read", layer.media_type);
                 problems.push(Problem::new(layer.digest.to_string(), reason));
             }
         }
     }
-    bar.finish();
     let mut inventory = merge(&read);
     inventory.problems.extend(problems);
     Ok(inventory)
@@ -139,7 +165,7 @@ async fn indexes(
         }
         return Ok((indexes, current));
     }
-    if !context.data.exists() {
+    if !Instance::exists(&context.data) {
         advise(context.quiet, "there are no advisories: give a folder by --advisories, or build them first");
         return Ok((IndexSet::default(), CurrentAdvisories::default()));
     }
@@ -183,11 +209,11 @@ fn print(
         let mut table = Table::new(["VULNERABILITY", "SEVERITY", "PACKAGE", "INSTALLED", "FIXED"]);
         for finding in &report.findings {
             table.row([
-                Cell::new(&finding.vulnerability),
+                cell(&finding.vulnerability),
                 crate::output::severity_word_cell(finding.severity),
-                Cell::new(&finding.package),
-                Cell::new(&finding.version),
-                Cell::new(finding.fixed_version.as_deref().unwrap_or_default()),
+                cell(&finding.package),
+                cell(&finding.version),
+                cell(finding.fixed_version.as_deref().unwrap_or_default()),
             ]);
         }
         table.print();
@@ -197,23 +223,23 @@ fn print(
         .into_iter()
         .map(|severity| format!("{} {}", result.severities.of(severity), severity.as_str().to_lowercase()))
         .collect();
-    anstream::println!(
+    print_line(&format!(
         "{distribution}: {} packages, {} known vulnerabilities ({})",
         result.packages,
         result.severities.total(),
         counts.join(", ")
-    );
-    anstream::println!(
+    ));
+    print_line(&format!(
         "state: {}{}",
         result.state,
         result.reason.as_ref().map_or(String::new(), |reason| format!(" ({reason})"))
-    );
+    ));
     for (id, evaluation) in &report.policies {
         let because = match evaluation.outcome {
             Outcome::Fail => format!(", by {} rows", evaluation.failing.len()),
             _ => evaluation.reason.as_ref().map_or_else(String::new, |reason| format!(", because {reason}")),
         };
-        anstream::println!("policy {id}: {}{because}", evaluation.outcome.as_str());
+        print_line(&format!("policy {id}: {}{because}", evaluation.outcome.as_str()));
     }
     Ok(())
 }

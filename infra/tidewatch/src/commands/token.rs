@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use comfy_table::Cell;
 use jiff::Timestamp;
 use serde::Serialize;
 use tidewatch_core::ports::Clock as _;
@@ -12,7 +11,7 @@ use tidewatch_runtime::system::{SystemClock, SystemRandomness};
 use super::Context;
 use crate::cli::{self, CreateToken, Org, RevokeToken, ScopeName};
 use crate::failure::Failure;
-use crate::output::{Table, advise, ago, print_document};
+use crate::output::{Table, advise, ago, cell, print_document};
 
 /// A token as it is shown: never its secret.
 #[derive(Serialize)]
@@ -49,12 +48,8 @@ pub(super) async fn run(context: &Context, command: cli::Token) -> Result<(), Fa
 }
 
 async fn create(context: &Context, arguments: CreateToken) -> Result<(), Failure> {
-    let instance = context.instance().await?;
+    let instance = context.existing_instance().await?;
     let org = instance.org(arguments.org.org).await?;
-    if instance.records.config(&org).await?.is_none() {
-        return Err(Failure::wrong_use(anyhow::anyhow!("there is no organisation {org}"))
-            .hint("put its configuration in force first: tidewatch apply tidewatch.yaml"));
-    }
     let now = SystemClock.now();
     let expires_at = arguments.expires.map(|period| now.checked_add(period.duration())).transpose()?;
     let ScopeName::MetricsRead = arguments.scope;
@@ -85,7 +80,7 @@ async fn create(context: &Context, arguments: CreateToken) -> Result<(), Failure
 }
 
 async fn list(context: &Context, org: Org) -> Result<(), Failure> {
-    let instance = context.instance().await?;
+    let instance = context.existing_instance().await?;
     let org = instance.org(org.org).await?;
     let now = SystemClock.now();
     let tokens: Vec<Row> =
@@ -103,14 +98,14 @@ async fn list(context: &Context, org: Org) -> Result<(), Failure> {
         let expires = token.expires_at.map_or_else(|| "never".to_owned(), |expires| ago(expires, now));
         let cells =
             [token.id.clone(), token.scopes.join(","), ago(token.created_at, now), expires, state.to_owned()];
-        table.row(cells.map(Cell::new));
+        table.row(cells.map(cell));
     }
     table.print();
     Ok(())
 }
 
 async fn revoke(context: &Context, arguments: RevokeToken) -> Result<(), Failure> {
-    let instance = context.instance().await?;
+    let instance = context.existing_instance().await?;
     let org = instance.org(arguments.org.org).await?;
     let now = SystemClock.now();
     let revoked = instance.records.revoke_token(&org, &arguments.id, now).await?;

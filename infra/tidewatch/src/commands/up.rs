@@ -19,6 +19,9 @@ use crate::output::advise;
 /// How often rules are evaluated and streams rolled up.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How long what is at work may take to finish after the first signal; service managers kill after 90 seconds or less.
+const GRACE: Duration = Duration::from_secs(30);
+
 pub(super) async fn run(context: &Context, arguments: Up) -> Result<(), Failure> {
     let owned = OwnedInstance::take(&context.data).await?;
     if let Some(file) = &arguments.config {
@@ -31,7 +34,7 @@ pub(super) async fn run(context: &Context, arguments: Up) -> Result<(), Failure>
     let address = listener.local_addr()?;
 
     let settings = Settings { scans_at_once: usize::from(arguments.workers), tick: TICK };
-    let workers = Workers::start(&owned, settings);
+    let mut workers = Workers::start(&owned, settings);
     advise(
         context.quiet,
         &format!(
@@ -46,20 +49,46 @@ pub(super) async fn run(context: &Context, arguments: Up) -> Result<(), Failure>
 
     let metrics = ExportMetrics::new(owned.instance.records.clone(), Arc::new(SystemClock));
     let (stop, mut stopped) = watch::channel(false);
-    let server = tokio::spawn(serve(listener, metrics, async move {
+    let mut server = tokio::spawn(serve(listener, metrics, async move {
         // The sender is dropped only when the process ends anyway.
         let _ = stopped.wait_for(|stop| *stop).await;
     }));
-    asked_to_stop().await?;
-    advise(context.quiet, "stopping: finishing what is at work (again to stop at once, nothing is lost)");
+    tokio::select! {
+        asked = asked_to_stop() => asked?,
+        reason = workers.ended() => return Err(ended("a worker", &reason)),
+        outcome = &mut server => {
+            let reason = match outcome {
+                Ok(Ok(())) => "it returned".to_owned(),
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error.to_string(),
+            };
+            return Err(ended("the metrics endpoint", &reason));
+        }
+    }
+    advise(
+        context.quiet,
+        "stopping: finishing what is at work, for 30 seconds at most (again to stop at once; nothing is lost)",
+    );
     let _ = stop.send(true);
     tokio::select! {
-        () = workers.stop() => {}
+        finished = workers.stop(GRACE) => {
+            if !finished {
+                tracing::warn!("work was left unfinished; it is done again after the next start");
+            }
+        }
         again = asked_to_stop() => again?,
     }
     server.abort();
     tracing::info!("local mode stopped");
     Ok(())
+}
+
+/// The failure of local mode when a part of it has ended by itself. The process ends with it, so that a supervisor
+/// starts it again: half of it would look well and do nothing.
+fn ended(part: &str, reason: &str) -> Failure {
+    tracing::error!(part, error = reason, "a part of local mode ended unexpectedly");
+    Failure::new(anyhow::anyhow!("{part} ended unexpectedly: {reason}"))
+        .hint("start it again; it goes on where it was. Please report what was logged")
 }
 
 /// Waits for Ctrl-C or SIGTERM.

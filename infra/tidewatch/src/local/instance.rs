@@ -1,20 +1,32 @@
 //! The data folder of local mode: opened by the process that runs it, or joined by a command beside it.
 
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use tidewatch_core::names::OrgName;
-use tidewatch_core::ports::Table;
+use tidewatch_core::ports::{Sleeper as _, Table};
 use tidewatch_evaluate_rules::EvaluateRules;
 use tidewatch_runtime::system::{SystemClock, SystemSleeper};
-use tidewatch_store::dynamodb::{EmbeddedError, connect, open_or_connect};
+use tidewatch_store::dynamodb::{DynamoDbTable, EmbeddedError, connect};
 use tidewatch_store::{EmbeddedDynamoDb, LocalQueue, ObjectStorage, Records};
 
+use super::builds;
 use crate::failure::Failure;
 
 /// The name of the table.
 const TABLE: &str = "tidewatch";
+
+/// The longest path of a Unix socket in bytes: `sun_path` holds 108, of which one ends it.
+const MAX_SOCKET_PATH: usize = 107;
+
+/// How often a table that another process has open is tried, and the pause between: five seconds in all, because
+/// commands have it open for a moment only.
+const TRIES: usize = 50;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What is in the data folder.
 struct Layout {
@@ -22,6 +34,30 @@ struct Layout {
 }
 
 impl Layout {
+    /// The data folder at `folder`, whether it is there or not.
+    fn of(folder: &Path) -> Result<Self, Failure> {
+        let layout = Self { folder: folder.to_owned() };
+        let socket = layout.socket();
+        let length = socket.as_os_str().as_bytes().len();
+        if length > MAX_SOCKET_PATH {
+            return Err(Failure::wrong_use(anyhow!(
+                "the path of the data folder is too long: {} has {length} bytes, and a socket may have \
+                 {MAX_SOCKET_PATH}",
+                socket.display()
+            ))
+            .hint("give a shorter one by --data; one that is relative to the current folder will do"));
+        }
+        Ok(layout)
+    }
+
+    /// Makes the folder where it is missing, for this user alone: it holds who has which vulnerabilities.
+    fn make(&self) -> Result<(), Failure> {
+        let folder = &self.folder;
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.with_context(|| format!("failed to make the folder {}", folder.display()))?;
+        Ok(())
+    }
+
     fn table(&self) -> PathBuf {
         self.folder.join("table")
     }
@@ -56,19 +92,33 @@ pub(crate) struct OwnedInstance {
     _bridge: tidewatch_store::dynamodb::Bridge,
 }
 
+/// The table of a data folder.
+enum OpenedTable {
+    /// Of the process that runs the folder.
+    Joined(DynamoDbTable),
+    /// Its file: no other process has it open.
+    Owned(EmbeddedDynamoDb),
+}
+
 impl Instance {
-    /// The instance of `folder`: through the process that runs it, or its files when none does.
+    /// Whether there is something in the data folder `folder`.
+    pub(crate) fn exists(folder: &Path) -> bool {
+        Layout { folder: folder.to_owned() }.table().is_dir()
+    }
+
+    /// Makes the data folder where it is missing; only its user may enter it.
+    pub(crate) fn make_folder(folder: &Path) -> Result<(), Failure> {
+        Layout::of(folder)?.make()
+    }
+
+    /// The instance of `folder`, which is made where it is missing: through the process that runs it, or its files when
+    /// none does. While another command has the files open, it is waited for, up to five seconds.
     pub(crate) async fn open(folder: &Path) -> Result<Self, Failure> {
-        let layout = Layout { folder: folder.to_owned() };
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("failed to make the folder {}", folder.display()))?;
-        let (table, is_running) = match connect(&layout.socket(), TABLE).await {
-            Ok(table) => (table, true),
-            // It may start in between, and is found at the socket then.
-            Err(EmbeddedError::NotRunning { .. }) => {
-                (open_or_connect(&layout.table(), &layout.socket(), TABLE).await?, false)
-            }
-            Err(error) => return Err(error.into()),
+        let layout = Layout::of(folder)?;
+        layout.make()?;
+        let (table, is_running) = match open_table(&layout).await? {
+            OpenedTable::Joined(table) => (table, true),
+            OpenedTable::Owned(embedded) => (embedded.table(TABLE).await?, false),
         };
         Self::on(&layout, Arc::new(table), is_running).await
     }
@@ -80,12 +130,12 @@ impl Instance {
         Ok(Self { records, queue, folder: layout.folder.clone(), is_running })
     }
 
-    /// The organisation that is meant: the one that was named, or the only one.
+    /// The organisation that is meant: the one that was named, which must have a configuration, or the only one.
     pub(crate) async fn org(&self, named: Option<OrgName>) -> Result<OrgName, Failure> {
-        if let Some(named) = named {
-            return Ok(named);
-        }
         let mut orgs = self.records.orgs().await?;
+        if let Some(named) = named {
+            return if orgs.contains(&named) { Ok(named) } else { Err(no_such_org(&named, &orgs)) };
+        }
         match (orgs.pop(), orgs.is_empty()) {
             (Some(only), true) => Ok(only),
             (None, _) => Err(Failure::wrong_use(anyhow::anyhow!("there is no organisation yet"))
@@ -102,27 +152,93 @@ impl Instance {
 
     /// The folder for files that can be made again.
     pub(crate) fn cache(&self) -> PathBuf {
-        self.folder.join("cache")
+        cache(&self.folder)
+    }
+}
+
+/// The folder for files that can be made again, of the data folder `folder`.
+pub(super) fn cache(folder: &Path) -> PathBuf {
+    folder.join("cache")
+}
+
+fn no_such_org(named: &OrgName, orgs: &[OrgName]) -> Failure {
+    let known: Vec<&str> = orgs.iter().map(OrgName::as_str).collect();
+    let hint = if known.is_empty() {
+        "put its configuration in force first: tidewatch apply tidewatch.yaml".to_owned()
+    } else {
+        format!("there are: {}; another one comes with its configuration: tidewatch apply", known.join(", "))
+    };
+    Failure::wrong_use(anyhow!("there is no organisation {named}")).hint(hint)
+}
+
+/// The table, as soon as no other command has its file open.
+async fn open_table(layout: &Layout) -> Result<OpenedTable, Failure> {
+    let mut tries = 0;
+    loop {
+        match connect(&layout.socket(), TABLE).await {
+            Ok(table) => return Ok(OpenedTable::Joined(table)),
+            Err(EmbeddedError::NotRunning { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        match EmbeddedDynamoDb::open(&layout.table()).await {
+            Ok(embedded) => return Ok(OpenedTable::Owned(embedded)),
+            Err(error @ EmbeddedError::Running { .. }) if tries >= TRIES => {
+                return Err(Failure::new(error)
+                    .hint("another command or `tidewatch up` is using it: try again when that has ended"));
+            }
+            Err(EmbeddedError::Running { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        tries += 1;
+        SystemSleeper.sleep(PAUSE).await;
     }
 }
 
 impl OwnedInstance {
-    /// Takes the data folder for this process.
+    /// Takes the data folder for this process, and makes it where it is missing.
     pub(crate) async fn take(folder: &Path) -> Result<Self, Failure> {
-        let layout = Layout { folder: folder.to_owned() };
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("failed to make the folder {}", folder.display()))?;
-        let embedded = EmbeddedDynamoDb::open(&layout.table()).await.map_err(|error| match error {
-            EmbeddedError::Running { .. } => Failure::new(error).hint(
-                "another `tidewatch up` runs on this data folder; stop it, or give another one by --data",
-            ),
-            error => Failure::new(error),
-        })?;
+        let layout = Layout::of(folder)?;
+        layout.make()?;
+        let OpenedTable::Owned(embedded) = open_table(&layout).await? else {
+            return Err(Failure::new(anyhow!("another `tidewatch up` runs on this data folder"))
+                .hint("stop it, or give another data folder by --data"));
+        };
         let table = embedded.table(TABLE).await?;
         let bridge = embedded.serve(&layout.socket())?;
         let instance = Instance::on(&layout, Arc::new(table), true).await?;
         // Whoever had received these messages is gone: this process has the folder for itself.
         instance.queue.release_all().await?;
+        builds::remove_leftovers(&cache(folder));
         Ok(Self { instance, table: embedded, _bridge: bridge })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_command_waits_for_another_that_has_the_table_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::of(folder.path()).unwrap();
+        let other = EmbeddedDynamoDb::open(&layout.table()).await.unwrap();
+        let opening = tokio::spawn(async move { Instance::open(&layout.folder).await });
+        SystemSleeper.sleep(PAUSE * 3).await;
+        assert!(!opening.is_finished());
+        drop(other);
+        assert!(!opening.await.unwrap().unwrap().is_running);
+    }
+
+    #[tokio::test]
+    async fn a_command_that_joins_an_instance_in_its_start_knows_that_it_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::of(folder.path()).unwrap();
+        let starting = EmbeddedDynamoDb::open(&layout.table()).await.unwrap();
+        starting.table(TABLE).await.unwrap();
+        let socket = layout.socket();
+        let opening = tokio::spawn(async move { Instance::open(&layout.folder).await });
+        SystemSleeper.sleep(PAUSE * 3).await;
+        let _bridge = starting.serve(&socket).unwrap();
+        assert!(opening.await.unwrap().unwrap().is_running);
     }
 }

@@ -72,11 +72,24 @@ impl Workers {
         Self { tasks, stop }
     }
 
-    /// Lets every worker finish what it is doing, and returns when all have.
-    pub(crate) async fn stop(mut self) {
+    /// Returns when a worker has ended although nobody has stopped it, with the reason: it panicked, and what it does
+    /// would be left undone from now on.
+    pub(crate) async fn ended(&mut self) -> String {
+        match self.tasks.join_next().await {
+            Some(Err(error)) => error.to_string(),
+            Some(Ok(())) | None => "it returned".to_owned(),
+        }
+    }
+
+    /// Lets every worker finish what it is doing, for up to `limit`, and says whether all have. What is not finished
+    /// then is done again after the next start.
+    pub(crate) async fn stop(mut self, limit: Duration) -> bool {
         // Nobody listens any more when all workers have ended.
         let _ = self.stop.send(true);
-        while self.tasks.join_next().await.is_some() {}
+        tokio::select! {
+            () = async { while self.tasks.join_next().await.is_some() {} } => true,
+            () = SystemSleeper.sleep(limit) => false,
+        }
     }
 }
 
@@ -192,5 +205,37 @@ async fn pause_unless_stopped(period: Duration, stopped: &mut watch::Receiver<bo
     tokio::select! {
         () = SystemSleeper.sleep(period) => {}
         _ = stopped.changed() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workers(tasks: JoinSet<()>) -> Workers {
+        Workers { tasks, stop: watch::channel(false).0 }
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_panics_is_noticed_while_the_others_go_on() {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(std::future::pending());
+        tasks.spawn(async { panic!("the roll-up is broken") });
+        assert!(workers(tasks).ended().await.contains("the roll-up is broken"));
+    }
+
+    #[tokio::test]
+    async fn stopping_waits_for_what_is_at_work_and_not_longer_than_it_is_told() {
+        let mut stuck = JoinSet::new();
+        stuck.spawn(std::future::pending());
+        assert!(!workers(stuck).stop(Duration::from_millis(10)).await);
+        let (done, waited_for) = tokio::sync::oneshot::channel();
+        let mut at_work = JoinSet::new();
+        at_work.spawn(async move {
+            SystemSleeper.sleep(Duration::from_millis(50)).await;
+            done.send(()).unwrap();
+        });
+        assert!(workers(at_work).stop(Duration::from_secs(60)).await);
+        waited_for.await.unwrap();
     }
 }

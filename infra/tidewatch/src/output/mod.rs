@@ -3,14 +3,21 @@
 mod document;
 mod progress;
 mod table;
+mod text;
 
 pub(crate) use document::print_document;
-pub(crate) use progress::ProgressBars;
-pub(crate) use table::{Table, ago, number_cell, severity_cell, severity_word_cell, state_cell};
+pub(crate) use progress::{Progress, ProgressBars};
+pub(crate) use table::{Table, ago, cell, number_cell, severity_cell, severity_word_cell, state_cell};
+pub(crate) use text::{visible, visible_lines};
 
 /// Prints a line for people on standard error, so that standard output holds results only.
 pub(crate) fn advise(quiet: bool, line: &str) {
     if !quiet {
-        anstream::eprintln!("{line}");
+        anstream::eprintln!("{}", visible(line));
     }
+}
+
+/// Prints a line of a result for people.
+pub(crate) fn print_line(line: &str) {
+    anstream::println!("{}", visible(line));
 }

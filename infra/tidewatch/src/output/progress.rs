@@ -4,6 +4,9 @@ use std::io::IsTerminal as _;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+/// How often a line is drawn again by itself.
+const TICK: std::time::Duration = std::time::Duration::from_millis(200);
+
 /// The progress bars of a command.
 pub(crate) struct ProgressBars {
     bars: MultiProgress,
@@ -24,8 +27,10 @@ impl ProgressBars {
     /// A line with a bar.
     pub(crate) fn bar(&self, label: &str) -> Progress {
         let bar = self.bars.add(ProgressBar::new(0));
-        bar.set_style(style("{prefix:24} [{bar:32}] {pos}/{len} {msg}").progress_chars("=> "));
+        bar.set_style(style("{spinner} {prefix:24} [{bar:32}] {pos}/{len} {msg}").progress_chars("=> "));
         bar.set_prefix(label.to_owned());
+        // Shown at once, and moving, also before there is anything to count.
+        bar.enable_steady_tick(TICK);
         Progress(bar)
     }
 }

@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use tidewatch_core::Severity;
 use tidewatch_core::result::ResultState;
 
+use super::visible;
+
 /// A table that is printed to standard output.
 pub(crate) struct Table(comfy_table::Table);
 
@@ -36,9 +38,15 @@ impl Table {
     }
 }
 
+/// The cell of a text, which may come from anywhere.
+#[expect(clippy::needless_pass_by_value, reason = "texts are often made for the cell; `&&str` reads badly")]
+pub(crate) fn cell(text: impl ToString) -> Cell {
+    Cell::new(visible(&text.to_string()))
+}
+
 /// The cell of a number.
 pub(crate) fn number_cell(number: impl ToString) -> Cell {
-    Cell::new(number).set_alignment(CellAlignment::Right)
+    cell(number).set_alignment(CellAlignment::Right)
 }
 
 /// The cell of a number of vulnerabilities; zero is quiet.
@@ -52,7 +60,7 @@ pub(crate) fn severity_cell(severity: Severity, count: u64) -> Cell {
 
 /// The cell of a severity's word.
 pub(crate) fn severity_word_cell(severity: Severity) -> Cell {
-    let cell = Cell::new(severity);
+    let cell = cell(severity);
     match severity_color(severity) {
         Some(color) => cell.fg(color),
         None => cell,
@@ -71,7 +79,7 @@ fn severity_color(severity: Severity) -> Option<Color> {
 
 /// The cell of a state.
 pub(crate) fn state_cell(state: ResultState) -> Cell {
-    let cell = Cell::new(state);
+    let cell = cell(state);
     match state {
         ResultState::Scanned => cell.fg(Color::Green),
         ResultState::Partial | ResultState::Unsupported => cell.fg(Color::Yellow),

@@ -203,7 +203,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedError {
     /// Another process has the file open.
-    #[error("failed to open the table in {folder:?}: a running instance has it open")]
+    #[error("failed to open the table in {folder:?}: another process has it open")]
     Running {
         /// The data folder.
         folder: PathBuf,
