@@ -18,8 +18,9 @@ demo: ## Scan the images of a registry on this machine and ask for the metrics. 
 	cargo build --workspace --locked
 	"$(CARGO_TARGET_DIR)/debug/demo"
 
+# The end-to-end tests mostly wait, so more of them run at once than there are cores.
 test: ## Run every test.
-	cargo test --workspace --locked
+	RUST_TEST_THREADS=8 cargo test --workspace --locked
 
 test-corpus: ## Run the test with real images; builds them first (needs root, Debian, and the shared folder).
 	../shared/tools/build-corpus '$(CACHE)/corpus' bookworm-slim bullseye-slim

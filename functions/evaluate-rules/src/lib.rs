@@ -6,14 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tidewatch_core::config::RuleConfig;
 use tidewatch_core::names::{OrgName, RuleId};
 use tidewatch_core::ports::queue::{QueueError, QueueName};
 use tidewatch_core::ports::{Clock, QueueSender};
 use tidewatch_core::work::{ListingMessage, RunId, ScanMessage};
 use tidewatch_core::{Retry, Retryable};
-use tidewatch_runtime::messages::send;
+use tidewatch_runtime::messages::{describe, send};
 use tidewatch_store::records::{AppliedConfig, RecordError, Records, Run, RunTrigger};
 
 /// The most images that one tick dispatches for one registry.
@@ -24,6 +24,9 @@ const BATCH: usize = 10;
 
 /// When work that was dispatched is due again, in case its message is lost: longer than any scan takes.
 const REDISPATCH: Duration = Duration::from_secs(20 * 60);
+
+/// How long the listings of a run can hold up the next run of its rule.
+const LONGEST_LISTING: SignedDuration = SignedDuration::from_hours(6);
 
 /// The rules could not be evaluated.
 #[derive(Debug, thiserror::Error)]
@@ -77,15 +80,16 @@ impl EvaluateRules {
         Self { records, queue, clock }
     }
 
-    /// One tick: for every organisation, starts due rules and dispatches due work. What fails for one organisation is
-    /// logged, does not stop the others, and is done at the next tick.
+    /// One tick: for every organisation, starts due rules and dispatches due work. A rule whose last run still lists is
+    /// started when that has ended. What fails for one organisation, rule or registry is logged, does not stop the others,
+    /// and is done at the next tick.
     pub async fn tick(&self) -> Result<Tick, EvaluateError> {
         let mut tick = Tick::default();
         for org in self.records.orgs().await? {
             match self.tick_org(&org, &mut tick).await {
                 Ok(()) => {}
                 Err(error) => {
-                    let error = tidewatch_runtime::messages::describe(&error);
+                    let error = describe(&error);
                     tracing::error!(org.name = %org, error, "rules cannot be evaluated");
                 }
             }
@@ -93,13 +97,26 @@ impl EvaluateRules {
         Ok(tick)
     }
 
+    /// What fails for one rule or registry is logged, and does not stop the others.
     async fn tick_org(&self, org: &OrgName, tick: &mut Tick) -> Result<(), EvaluateError> {
         let Some(applied) = self.records.config(org).await? else { return Ok(()) };
         for rule in &applied.config.rules {
-            tick.started += usize::from(self.start_if_due(org, &applied, rule).await?);
+            match self.start_if_due(org, &applied, rule).await {
+                Ok(started) => tick.started += usize::from(started),
+                Err(error) => {
+                    let error = describe(&error);
+                    tracing::error!(org.name = %org, rule.id = %rule.id, error, "rule cannot be evaluated");
+                }
+            }
         }
         for registry in &applied.config.registries {
-            tick.dispatched += self.dispatch(org, &registry.id).await?;
+            match self.dispatch(org, &registry.id).await {
+                Ok(dispatched) => tick.dispatched += dispatched,
+                Err(error) => {
+                    let error = describe(&error);
+                    tracing::error!(org.name = %org, registry.id = %registry.id, error, "work cannot be dispatched");
+                }
+            }
         }
         Ok(())
     }
@@ -113,9 +130,31 @@ impl EvaluateRules {
         let last = self.records.rule_state(org, &rule.id).await?.map(|state| state.last_slot);
         let now = self.clock.now();
         let Some(slot) = rule.schedule.due(last, applied.applied_at, now) else { return Ok(false) };
+        if self.is_another_at_work(org, rule, slot, now).await? {
+            return Ok(false);
+        }
         self.start(org, rule, slot, RunTrigger::Schedule).await?;
         // Noted last: a crash before this starts the same run again, and nothing is lost.
         Ok(self.records.note_rule_started(org, &rule.id, slot).await?)
+    }
+
+    /// Whether the last run of `rule` is another than that of `slot`, and still lists. The start is due until it is made,
+    /// so it is only put off; after [`LONGEST_LISTING`] the messages of the other are taken for lost.
+    async fn is_another_at_work(
+        &self,
+        org: &OrgName,
+        rule: &RuleConfig,
+        slot: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, RecordError> {
+        let runs = match self.records.runs(org, &rule.id, 1).await {
+            // A run that cannot be read must not hold up its rule for ever.
+            Err(error) if error.retry() == Retry::Never => return Ok(false),
+            runs => runs?,
+        };
+        let Some(last) = runs.first().filter(|last| last.id.run != run_id(slot)) else { return Ok(false) };
+        let is_recent = now.duration_since(last.started_at) < LONGEST_LISTING;
+        Ok(is_recent && self.records.has_queued_listings(org, &last.id).await?)
     }
 
     /// Starts a run of `rule` now, whatever its schedule says.

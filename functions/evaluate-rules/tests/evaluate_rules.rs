@@ -20,6 +20,7 @@ use tidewatch_core::work::{ListingMessage, Priority, RunId, ScanMessage, Work};
 use tidewatch_evaluate_rules::{EvaluateError, EvaluateRules, Tick};
 use tidewatch_store::records::{ListingState, RunTrigger};
 use tidewatch_store::{MemoryTable, ObjectStorage, Records};
+use tidewatch_testkit::failing::{FailingTable, Outages};
 use tidewatch_testkit::interleave::{Interleaving, PausingTable};
 use tidewatch_testkit::ports::{InstantSleeper, RecordingQueue, SettableClock};
 
@@ -27,6 +28,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 struct World {
     table: Arc<MemoryTable>,
+    objects: Arc<ObjectStorage>,
     clock: Arc<SettableClock>,
     queue: Arc<RecordingQueue>,
     records: Records,
@@ -52,8 +54,9 @@ impl World {
                 Arc::clone(&objects) as _,
                 Arc::clone(&sleeper) as _,
             ),
-            pausing: Records::new(pausing, objects, sleeper),
+            pausing: Records::new(pausing, Arc::clone(&objects) as _, sleeper),
             table,
+            objects,
             clock: Arc::new(SettableClock::at("2026-03-01T00:00:00Z")),
             queue: Arc::new(RecordingQueue::new()),
         }
@@ -78,6 +81,25 @@ impl World {
 
     fn listings(&self) -> Vec<ListingMessage> {
         self.queue.messages(QueueName::Listings)
+    }
+
+    /// Completes every listing that is queued.
+    async fn finish_listings(&self) {
+        for message in self.listings() {
+            for mut listing in self.records.listings(&message.org, &message.run).await.unwrap() {
+                listing.state = ListingState::Done;
+                self.records
+                    .put_listing(&message.org, &message.run, &listing, self.clock.now())
+                    .await
+                    .unwrap();
+            }
+        }
+    }
+
+    /// Makes an item unreadable, or puts one there that is.
+    async fn break_item(&self, partition: &str, sort: &str) {
+        let broken = Update::default().set("v", 1).set("data", "{");
+        self.table.update(&Key::new(partition, sort), broken, Condition::Always).await.unwrap();
     }
 
     /// The contents of the images that were dispatched, in the order of dispatch.
@@ -232,6 +254,7 @@ async fn a_rule_can_be_run_at_any_time_without_moving_its_schedule() {
     world.clock.advance(MINUTE * 30);
     let manual = world.evaluator().run_now(&acme(), &"nightly".parse().unwrap()).await.unwrap();
     assert_eq!(world.tick().await.started, 0);
+    world.finish_listings().await;
     world.clock.advance(MINUTE * 30);
     assert_eq!(world.tick().await.started, 1);
     let runs = world.records.runs(&acme(), &"nightly".parse().unwrap(), 10).await.unwrap();
@@ -343,11 +366,100 @@ async fn a_broken_organisation_does_not_stop_the_others() {
     for org in ["acme", "broken", "zebra"] {
         world.apply(&config(org, &hourly())).await;
     }
-    let broken = Update::default().set("data", "{");
-    world.table.update(&Key::new("ORG#broken", "CONFIG"), broken, Condition::ItemPresent).await.unwrap();
+    world.break_item("ORG#broken", "CONFIG").await;
     world.clock.advance(MINUTE * 60);
     assert_eq!(world.tick().await.started, 2);
     let orgs: BTreeSet<String> =
         world.listings().into_iter().map(|message| message.org.to_string()).collect();
     assert_eq!(orgs, ["acme", "zebra"].map(str::to_owned).into());
+}
+
+/// Three rules that are due in an hour, and due work in two registries.
+async fn with_rules_and_work() -> World {
+    let world = World::empty();
+    let rule = |id: &str| json!({"id": id, "registries": ["hub"], "schedule": hourly()});
+    let mut config = serde_json::to_value(config("acme", &hourly())).unwrap();
+    config["rules"] = json!([rule("a"), rule("b"), rule("c")]);
+    world.apply(&serde_json::from_value(config).unwrap()).await;
+    for registry in ["hub", "quay"] {
+        let mut work = work(registry, Priority::New);
+        work.image.registry = registry.parse().unwrap();
+        world.enqueue(&work, 0).await;
+    }
+    world
+}
+
+#[tokio::test]
+async fn a_rule_that_cannot_be_read_does_not_stop_the_others_of_its_organisation() {
+    let world = with_rules_and_work().await;
+    world.break_item("ORG#acme", "RULE#b").await;
+    world.clock.advance(MINUTE * 60);
+    assert_eq!(world.tick().await, Tick { started: 2, dispatched: 2 });
+    let rules: Vec<String> =
+        world.listings().into_iter().map(|message| message.run.rule.to_string()).collect();
+    assert_eq!(rules, ["a", "c"]);
+}
+
+#[tokio::test]
+async fn whichever_operation_fails_all_other_rules_and_registries_go_on() {
+    // Without the organisations or the configuration, which are read first, nothing can go on.
+    for failing in 2..1_000 {
+        let world = with_rules_and_work().await;
+        world.clock.advance(MINUTE * 60);
+        let outages = Outages::none();
+        let table = FailingTable::new(Arc::clone(&world.table) as _, Arc::clone(&outages));
+        let records =
+            Records::new(Arc::new(table), Arc::clone(&world.objects) as _, Arc::new(InstantSleeper::new()));
+        let evaluator =
+            EvaluateRules::new(records, Arc::clone(&world.queue) as _, Arc::clone(&world.clock) as _);
+        outages.fail_once_after(failing);
+        let tick = evaluator.tick().await.unwrap();
+        if outages.operations() <= failing {
+            assert_eq!(tick, Tick { started: 3, dispatched: 2 });
+            return;
+        }
+        assert_eq!(tick.started + tick.dispatched, 4, "operation {failing}: {tick:?}");
+    }
+    panic!("a tick takes more than 1000 operations");
+}
+
+#[tokio::test]
+async fn a_scheduled_run_waits_for_the_listings_of_the_last_one() {
+    let world = World::new(hourly()).await;
+    world.clock.advance(MINUTE * 60);
+    assert_eq!(world.tick().await.started, 1);
+    world.clock.advance(MINUTE * 150);
+    assert_eq!(world.tick().await.started, 0, "it still lists");
+    world.finish_listings().await;
+    assert_eq!(world.tick().await.started, 1, "what was put off is made up for");
+    assert_eq!(world.tick().await.started, 0, "once");
+}
+
+#[tokio::test]
+async fn a_run_whose_listings_are_lost_holds_up_the_next_one_for_six_hours_and_no_longer() {
+    let world = World::new(hourly()).await;
+    world.clock.advance(MINUTE * 60);
+    assert_eq!(world.tick().await.started, 1);
+    world.clock.advance(MINUTE * (60 * 6 - 1));
+    assert_eq!(world.tick().await.started, 0);
+    world.clock.advance(MINUTE);
+    assert_eq!(world.tick().await.started, 1);
+}
+
+#[tokio::test]
+async fn a_run_or_listing_that_cannot_be_read_does_not_hold_up_its_rule() {
+    for what in ["run", "listing"] {
+        let world = World::new(hourly()).await;
+        let id = world.evaluator().run_now(&acme(), &"nightly".parse().unwrap()).await.unwrap();
+        if what == "run" {
+            world.break_item("RUN#acme#nightly", &id.run).await;
+        } else {
+            for registry in ["hub", "quay"] {
+                let partition = format!("RUN#acme#nightly#{}", id.run);
+                world.break_item(&partition, &format!("LISTING#{registry}")).await;
+            }
+        }
+        world.clock.advance(MINUTE * 60);
+        assert_eq!(world.tick().await.started, 1, "{what}");
+    }
 }

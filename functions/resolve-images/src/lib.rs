@@ -6,6 +6,7 @@
 
 mod images;
 mod listing;
+mod pages;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use tidewatch_core::work::ListingMessage;
 use tidewatch_core::{Retry, Retryable};
 use tidewatch_runtime::messages::{describe, send};
 use tidewatch_runtime::{HandlerError, MessageHandler};
-use tidewatch_store::records::{AppliedConfig, ListingProgress, ListingState, RecordError, Records};
+use tidewatch_store::records::{ListingProgress, ListingState, RecordError, Records};
 
 pub use images::{Found, find_images};
 
@@ -50,6 +51,18 @@ impl Retryable for ResolveError {
     }
 }
 
+impl ResolveError {
+    const fn is_of_registry(&self) -> bool {
+        matches!(self, Self::Registry(_))
+    }
+}
+
+/// The listing that `message` asks for, failed for `reason`.
+fn failed(message: &ListingMessage, reason: String) -> ListingProgress {
+    let progress = ListingProgress::queued(message.registry.clone(), message.repository.clone());
+    ListingProgress { state: ListingState::Failed, error: Some(reason), ..progress }
+}
+
 /// Lists registries and repositories for runs.
 #[derive(Clone)]
 pub struct ResolveImages {
@@ -75,44 +88,42 @@ impl ResolveImages {
     }
 
     async fn resolve(&self, message: &ListingMessage) -> Result<(), ResolveError> {
-        let Some(applied) = self.records.config(&message.org).await? else { return Ok(()) };
-        match self.list(&applied, message).await {
-            Ok(progress) => {
-                self.records.put_listing(&message.org, &message.run, &progress, self.clock.now()).await?;
-                Ok(())
+        match self.list(message).await {
+            Ok(None) => Ok(()),
+            Ok(Some(progress)) => self.record(message, &progress).await,
+            // What the registry does has tries of its own; what cannot pass must not stay queued for ever.
+            Err(error) if error.is_of_registry() || error.retry() == Retry::Never => {
+                self.note_failure(message, &error).await
             }
-            Err(ResolveError::Registry(error)) => self.note_failure(message, &error).await,
             Err(error) => Err(error),
         }
     }
 
-    async fn list(
-        &self,
-        applied: &AppliedConfig,
-        message: &ListingMessage,
-    ) -> Result<ListingProgress, ResolveError> {
+    /// Makes the listing; `None` when the organisation is not there any more.
+    async fn list(&self, message: &ListingMessage) -> Result<Option<ListingProgress>, ResolveError> {
+        let Some(applied) = self.records.config(&message.org).await? else { return Ok(None) };
         let (rule, registry) =
             (applied.config.rule(&message.run.rule), applied.config.registry(&message.registry));
         let (Some(rule), Some(registry)) = (rule, registry) else {
-            let mut progress = ListingProgress::queued(message.registry.clone(), message.repository.clone());
-            progress.state = ListingState::Failed;
-            progress.error = Some("the rule or the registry is not in the configuration any more".to_owned());
-            return Ok(progress);
+            let reason = "the rule or the registry is not in the configuration any more";
+            return Ok(Some(failed(message, reason.to_owned())));
         };
         let registry = self.registries.open(registry).await?;
-        let listing = listing::Listing { resolver: self, registry: &*registry, message, rule, applied };
-        match &message.repository {
+        let listing =
+            listing::Listing { resolver: self, registry: &*registry, message, rule, applied: &applied };
+        let progress = match &message.repository {
             None => listing.repositories().await,
             Some(repository) => listing.tags(repository).await,
-        }
+        };
+        progress.map(Some)
+    }
+
+    async fn record(&self, message: &ListingMessage, progress: &ListingProgress) -> Result<(), ResolveError> {
+        Ok(self.records.put_listing(&message.org, &message.run, progress, self.clock.now()).await?)
     }
 
     /// A listing that is worth trying again is sent again, later; one that is not, or has failed too often, is recorded.
-    async fn note_failure(
-        &self,
-        message: &ListingMessage,
-        error: &RegistryError,
-    ) -> Result<(), ResolveError> {
+    async fn note_failure(&self, message: &ListingMessage, error: &ResolveError) -> Result<(), ResolveError> {
         let failures = message.failures + 1;
         let text = describe(error);
         let again = error.retry() == Retry::Again && failures < MOST_FAILURES;
@@ -125,16 +136,14 @@ impl ResolveImages {
             let retry = ListingMessage { failures, ..message.clone() };
             return Ok(send(&*self.queue, QueueName::Listings, &[retry], pause).await?);
         }
-        let mut progress = ListingProgress::queued(message.registry.clone(), message.repository.clone());
-        progress.state = ListingState::Failed;
-        progress.error = Some(text);
-        self.records.put_listing(&message.org, &message.run, &progress, self.clock.now()).await?;
-        Ok(())
+        self.record(message, &failed(message, text)).await
     }
 
-    fn pause(&self, failures: u32, error: &RegistryError) -> Duration {
+    fn pause(&self, failures: u32, error: &ResolveError) -> Duration {
         let asked = match error {
-            RegistryError::Throttled { retry_after, .. } => retry_after.unwrap_or_default(),
+            ResolveError::Registry(RegistryError::Throttled { retry_after, .. }) => {
+                retry_after.unwrap_or_default()
+            }
             _ => Duration::ZERO,
         };
         let backoff = self.retry_pause.saturating_mul(1 << failures.saturating_sub(1).min(16));

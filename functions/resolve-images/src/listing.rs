@@ -16,6 +16,7 @@ use tidewatch_store::records::{
     AppliedConfig, CurrentAdvisories, Enqueued, ListingProgress, ListingState, TagRecord, TaggedImage,
 };
 
+use crate::pages::{Endless, Pages, Turned};
 use crate::{ResolveError, ResolveImages, find_images};
 
 /// How many tags of a repository are resolved at the same time.
@@ -45,21 +46,28 @@ impl Resolved {
     }
 }
 
+/// The listing as far as it came. Trying again would only come this far again.
+fn stopped(progress: ListingProgress, endless: &Endless) -> ListingProgress {
+    ListingProgress { state: ListingState::Failed, error: Some(endless.to_string()), ..progress }
+}
+
 impl Listing<'_> {
-    /// Lists the repositories of the registry, and sends for the tags of each that the rule could match.
+    /// Lists the repositories of the registry, and sends for the tags of each that the rule could match. A listing
+    /// without an end fails; what was sent for before stays.
     pub(crate) async fn repositories(&self) -> Result<ListingProgress, ResolveError> {
         let mut progress = ListingProgress::queued(self.message.registry.clone(), None);
-        let mut cursor: Option<String> = None;
+        let mut pages = Pages::default();
         loop {
-            let page = self.registry.repositories(cursor.as_deref()).await?;
+            let page = self.registry.repositories(pages.cursor()).await?;
             progress.listed += page.entries.len() as u64;
             let wanted: Vec<RepositoryName> =
                 page.entries.into_iter().filter(|repository| self.may_match(repository)).collect();
             progress.selected += wanted.len() as u64;
             self.resolver.send_for(self.message, &wanted).await?;
-            match page.next {
-                Some(next) => cursor = Some(next),
-                None => break,
+            match pages.turn(page.next, progress.listed) {
+                Ok(Turned::Next) => {}
+                Ok(Turned::End) => break,
+                Err(endless) => return Ok(stopped(progress, &endless)),
             }
         }
         progress.state = ListingState::Done;
@@ -72,7 +80,8 @@ impl Listing<'_> {
     }
 
     /// Lists the tags of a repository, and queues the images behind those that the rule chooses. A wrong answer about
-    /// one tag fails the listing, but only after all other tags: it holds none of them up.
+    /// one tag fails the listing, but only after all other tags: it holds none of them up. A listing without an end fails;
+    /// what was queued before stays.
     pub(crate) async fn tags(&self, repository: &RepositoryName) -> Result<ListingProgress, ResolveError> {
         let mut progress = ListingProgress::queued(self.message.registry.clone(), Some(repository.clone()));
         let records = &self.resolver.records;
@@ -81,9 +90,9 @@ impl Listing<'_> {
         let advisories = records.current_advisories().await?;
         let now = self.resolver.clock.now();
         let mut fault = None;
-        let mut cursor: Option<String> = None;
+        let mut pages = Pages::default();
         loop {
-            let page = self.registry.tags(repository, cursor.as_deref()).await?;
+            let page = self.registry.tags(repository, pages.cursor()).await?;
             progress.listed += page.entries.len() as u64;
             let chosen: Vec<Tag> = page
                 .entries
@@ -102,9 +111,10 @@ impl Listing<'_> {
             progress.queued += resolved.iter().map(|resolved| resolved.queued).sum::<u64>();
             progress.skipped += resolved.iter().filter(|resolved| resolved.skipped).count() as u64;
             fault = fault.or_else(|| resolved.into_iter().find_map(|resolved| resolved.fault));
-            match page.next {
-                Some(next) => cursor = Some(next),
-                None => break,
+            match pages.turn(page.next, progress.listed) {
+                Ok(Turned::Next) => {}
+                Ok(Turned::End) => break,
+                Err(endless) => return Ok(stopped(progress, &endless)),
             }
         }
         progress.state = ListingState::Done;

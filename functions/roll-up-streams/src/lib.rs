@@ -68,17 +68,27 @@ impl RollUpStreams {
         Ok(published)
     }
 
-    /// Rolls up one organisation. `true` when a new snapshot was published.
+    /// Rolls up one organisation. `true` when a new snapshot was published. A shard with a row that cannot be read counts
+    /// with the totals it had.
     pub async fn roll_up(&self, org: &OrgName) -> Result<bool, RollUpError> {
         let stream = StreamName::latest_indexed();
         let now = self.clock.now();
-        // The marks are read before all that totals are computed from, the configuration included: whoever changes
-        // something in between marks the shard after that, and it is dirty again.
+        // The marks are read before all that totals are computed from: whoever changes something in between marks the
+        // shard after that, and it is dirty again. That includes the configuration, whose version in the shard is a mark
+        // too: read in this order, it is never older than the one that the totals are of.
         let before = self.records.shards(org, &stream).await?;
         let Some(applied) = self.records.config(org).await? else { return Ok(false) };
         for (shard, state) in (0..).zip(&before) {
-            if state.is_dirty(now) {
-                self.recompute(org, &applied, &stream, shard, state, now).await?;
+            if !state.is_dirty(now, applied.version) {
+                continue;
+            }
+            match self.recompute(org, &applied, &stream, shard, state, now).await {
+                // One unreadable row must not stop the others: its shard keeps its totals, and stays dirty.
+                Err(error) if error.retry() == Retry::Never => {
+                    let error = describe(&error);
+                    tracing::error!(org.name = %org, shard.number = shard, error, "shard cannot be rolled up");
+                }
+                done => done?,
             }
         }
         // Read again after all writes: what is published is at least as new as what this roll-up has computed.
@@ -105,7 +115,7 @@ impl RollUpStreams {
             }
         }
         let totals: Totals = members.iter().collect();
-        self.records.put_totals(org, stream, shard, state, &totals).await?;
+        self.records.put_totals(org, stream, shard, state, applied.version, &totals).await?;
         Ok(())
     }
 }

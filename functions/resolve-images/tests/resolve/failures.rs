@@ -162,6 +162,18 @@ async fn an_outage_of_the_table_is_no_failure_of_the_listing() {
 }
 
 #[tokio::test]
+async fn a_listing_that_meets_an_unreadable_record_has_failed_at_once_and_is_not_queued_for_ever() {
+    for (partition, sort) in [("REPO#acme#reg/team/web", "TAG#latest"), ("ORG#acme", "CONFIG")] {
+        let world = scanned().await;
+        world.corrupt(partition, sort).await;
+        assert_eq!(deliver_with_retries(&world, tags_of("team/web")).await, Vec::<Duration>::new());
+        let progress = world.listing(Some("team/web")).await;
+        assert_eq!(progress.state, ListingState::Failed);
+        assert!(progress.error.unwrap().contains(partition));
+    }
+}
+
+#[tokio::test]
 async fn a_message_of_an_organisation_that_is_gone_is_dropped() {
     let world = World::new().await;
     let message = ListingMessage { org: "nobody".parse().unwrap(), ..repositories() };

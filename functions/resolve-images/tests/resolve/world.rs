@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use tidewatch_core::config::Config;
 use tidewatch_core::image::Platform;
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName};
-use tidewatch_core::ports::Clock as _;
 use tidewatch_core::ports::queue::QueueName;
+use tidewatch_core::ports::table::{Condition, Key, Update};
+use tidewatch_core::ports::{Clock as _, Registries, Table as _};
 use tidewatch_core::result::{ImageResult, ResultState};
 use tidewatch_core::severity::SeverityCounts;
 use tidewatch_core::work::{ListingMessage, RunId, Work};
@@ -30,11 +31,13 @@ pub(crate) const PAUSE: Duration = Duration::from_secs(10);
 
 pub(crate) struct World {
     pub(crate) registry: TestRegistry,
+    table: Arc<MemoryTable>,
     pub(crate) records: Records,
     /// Outages of what the resolver sees of the table; `records` has none.
     pub(crate) outages: Arc<Outages>,
     pub(crate) queue: Arc<RecordingQueue>,
     pub(crate) clock: Arc<SettableClock>,
+    registries: Arc<dyn Registries>,
     resolver: ResolveImages,
 }
 
@@ -57,17 +60,34 @@ impl World {
         };
         let (outages, queue) = (Outages::none(), Arc::new(RecordingQueue::new()));
         let failing = FailingTable::new(Arc::clone(&table) as _, Arc::clone(&outages));
+        let registries: Arc<dyn Registries> =
+            Arc::new(ConfiguredRegistries::new(Arc::new(LocalSecrets::new(|_| None)), ports));
         let resolver = ResolveImages::new(
             Records::new(Arc::new(failing), Arc::clone(&objects) as _, Arc::clone(&sleeper) as _),
-            Arc::new(ConfiguredRegistries::new(Arc::new(LocalSecrets::new(|_| None)), ports)),
+            Arc::clone(&registries),
             Arc::clone(&queue) as _,
             Arc::clone(&clock) as _,
             PAUSE,
         );
-        let records = Records::new(table, objects, sleeper);
-        let world = Self { registry, records, outages, queue, clock, resolver };
+        let records = Records::new(Arc::clone(&table) as _, objects, sleeper);
+        let world = Self { registry, table, records, outages, queue, clock, registries, resolver };
         world.apply(json!({"rules": [with(json!({"id": "nightly", "registries": ["reg"]}), rule)]})).await;
         world
+    }
+
+    /// The same, with other registries in place of the real ones, which are handed to `wrap`.
+    pub(crate) fn with_registries(
+        self,
+        wrap: impl FnOnce(Arc<dyn Registries>) -> Arc<dyn Registries>,
+    ) -> Self {
+        let resolver = ResolveImages::new(
+            self.records.clone(),
+            wrap(Arc::clone(&self.registries)),
+            Arc::clone(&self.queue) as _,
+            Arc::clone(&self.clock) as _,
+            PAUSE,
+        );
+        Self { resolver, ..self }
     }
 
     /// Puts the configuration in force with these fields in place of its own.
@@ -136,6 +156,12 @@ impl World {
 
     pub(crate) async fn tags(&self, repository: &str) -> Vec<TagRecord> {
         self.records.tags(&acme(), &reg(), &repository.parse().unwrap()).await.unwrap()
+    }
+
+    /// Makes the item of this key unreadable.
+    pub(crate) async fn corrupt(&self, partition: &str, sort: &str) {
+        let broken = Update::default().set("data", "{");
+        self.table.update(&Key::new(partition, sort), broken, Condition::ItemPresent).await.unwrap();
     }
 
     /// Does what a scan of all due work does to the records: each image has a result, and no work.

@@ -8,7 +8,7 @@ use tidewatch_core::Severity;
 use tidewatch_core::config::Config;
 use tidewatch_core::policy::Outcome;
 use tidewatch_core::ports::Table as _;
-use tidewatch_core::ports::table::Query;
+use tidewatch_core::ports::table::{Query, Update};
 use tidewatch_core::stream::{Member, shard_of};
 use tidewatch_roll_up_streams::RollUpStreams;
 use tidewatch_testkit::interleave::Interleaving;
@@ -131,12 +131,10 @@ impl Run<'_> {
         };
     }
 
-    /// Ends a task where it stands. The message of a writer is delivered again; a roll-up comes again by itself.
+    /// Ends a task where it stands. The message of a writer is delivered again; a roll-up comes again by itself; nobody
+    /// repeats a change of the configuration.
     fn kill(&mut self, task: usize) {
         let killed = self.started[task];
-        if matches!(killed, Task::Apply { .. }) {
-            return;
-        }
         self.tasks.kill(task);
         if matches!(killed, Task::Writer(_)) {
             self.start(killed);
@@ -154,16 +152,14 @@ async fn apply(world: &World, with_quay: bool) {
     let version = world.pausing.config(&world.org).await.unwrap().unwrap().version;
     let now = tidewatch_core::ports::Clock::now(&*world.clock);
     // Somebody else's configuration in between stays in force.
-    if world.pausing.apply_config(&configuration(with_quay), Some(version), now).await.is_ok() {
-        // All marks at once: how they mix with other tasks differs for no shard from the mark of a writer.
-        world.records.mark_stream(&world.org, &world.stream).await.unwrap();
-    }
+    let _ = world.pausing.apply_config(&configuration(with_quay), Some(version), now).await;
 }
 
 /// What only grows, as it was last seen.
 #[derive(Default)]
 struct Seen {
     computed: BTreeMap<usize, i64>,
+    configured: BTreeMap<usize, i64>,
     snapshot: Option<(i64, i64)>,
     versions: BTreeMap<String, String>,
 }
@@ -191,6 +187,8 @@ impl Seen {
                 before <= state.computed_seq && state.computed_seq <= state.dirty_seq,
                 "{before} {state:?}"
             );
+            let before = self.configured.insert(shard, state.config_version).unwrap_or(0);
+            prop_assert!(before <= state.config_version, "{before} {state:?}");
             for policy in state.totals.policies.values() {
                 let ordered = policy.compliant <= policy.evaluated && policy.evaluated <= state.totals.images;
                 prop_assert!(ordered, "{:?}", state.totals);
@@ -388,6 +386,54 @@ async fn the_images_of_a_removed_registry_leave_and_come_back_with_it() {
         world.apply(&configuration(with_quay)).await;
         world.roll_up().await;
         assert_eq!(world.published().await, expected(&scans, &configuration(with_quay)), "quay: {with_quay}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_the_configuration_that_is_killed_at_any_operation_is_rolled_up_whole_or_not_at_all() {
+    let scans = [scan_of(0, 1, 1, 1), scan_of(3, 1, 2, 1)];
+    for operations in 0.. {
+        let world = World::new(&configuration(true)).await;
+        for scan in &scans {
+            world.write(&scan.member(), scan.revision()).await;
+        }
+        world.roll_up().await;
+        let mut tasks = Interleaving::new();
+        let task = tasks.start(apply(&world, false));
+        let finished = (0..operations).any(|_| tasks.step(task).is_some());
+        tasks.kill(task);
+        world.roll_up().await;
+        let config = world.records.config(&world.org).await.unwrap().unwrap().config;
+        assert_eq!(world.published().await, expected(&scans, &config), "after {operations} operations");
+        if finished {
+            return assert_eq!(config, configuration(false));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_member_that_cannot_be_read_holds_up_its_own_shard_only() {
+    for damage in [Update::default().set("data", "{"), Update::default().set("v", 2)] {
+        let world = World::new(&configuration(true)).await;
+        let (damaged, other) = (scan_of(0, 1, 1, 1), scan_of(2, 1, 1, 1));
+        for scan in [&damaged, &other] {
+            world.write(&scan.member(), scan.revision()).await;
+        }
+        world.roll_up().await;
+        world.change_member(&damaged.member().image, damage).await;
+        let (neighbour, newer) = (scan_of(1, 1, 2, 1), scan_of(2, 1, 1, 2));
+        for scan in [&neighbour, &newer] {
+            world.write(&scan.member(), scan.revision()).await;
+        }
+        assert!(world.roll_up().await);
+        let known = expected(&[damaged.clone(), newer.clone()], &configuration(true));
+        assert_eq!(world.published().await, known, "its shard has the numbers it had");
+
+        let repaired = serde_json::to_string(&damaged.member()).unwrap();
+        let repaired = Update::default().set("v", 1).set("data", repaired);
+        world.change_member(&damaged.member().image, repaired).await;
+        assert!(world.roll_up().await, "the shard stayed dirty");
+        assert_eq!(world.published().await, expected(&[damaged, neighbour, newer], &configuration(true)));
     }
 }
 

@@ -12,7 +12,7 @@ use tidewatch_core::policy::Outcome;
 use tidewatch_core::ports::table::{Condition, Key, Update};
 use tidewatch_core::ports::{Clock as _, Table as _};
 use tidewatch_core::result::ResultState;
-use tidewatch_core::stream::Member;
+use tidewatch_core::stream::{Member, shard_of};
 use tidewatch_core::{Digest, Severity, Timestamp};
 use tidewatch_roll_up_streams::RollUpStreams;
 use tidewatch_store::records::Snapshot;
@@ -66,11 +66,10 @@ impl World {
         self.records.mark_member(&self.org, &self.stream, member).await.unwrap();
     }
 
-    /// Puts `config` in force and marks what depends on it.
+    /// Puts `config` in force.
     pub(crate) async fn apply(&self, config: &Config) {
         let version = self.records.config(&self.org).await.unwrap().map(|applied| applied.version);
         self.records.apply_config(config, version, self.clock.now()).await.unwrap();
-        self.records.mark_stream(&self.org, &self.stream).await.unwrap();
     }
 
     pub(crate) async fn snapshot(&self) -> Option<Snapshot> {
@@ -80,8 +79,19 @@ impl World {
     /// Makes the configuration of the organisation unreadable.
     pub(crate) async fn break_configuration(&self) {
         let key = Key::new(format!("ORG#{}", self.org), "CONFIG");
-        let broken = Update::default().set("data", "{");
-        self.table.update(&key, broken, Condition::ItemPresent).await.unwrap();
+        self.change(&key, Update::default().set("data", "{")).await;
+    }
+
+    /// Changes the item of the member in the slot of `image`.
+    pub(crate) async fn change_member(&self, image: &Image, change: Update) {
+        let shard = shard_of(&image.registry, &image.repository);
+        let partition = format!("STREAM#{}#{}#{shard}", self.org, self.stream);
+        self.change(&Key::new(partition, format!("MEMBER#{}/{}", image.registry, image.repository)), change)
+            .await;
+    }
+
+    async fn change(&self, key: &Key, change: Update) {
+        self.table.update(key, change, Condition::ItemPresent).await.unwrap();
     }
 
     /// The published numbers.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
@@ -11,6 +12,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Period;
+
+/// The shortest period: that of a cron expression, and of the timer that looks at schedules.
+const SHORTEST_PERIOD: Duration = Duration::from_secs(60);
 
 /// When a rule runs by itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -22,7 +26,7 @@ pub enum Schedule {
     Manual,
     /// At the times of a cron expression, in a time zone.
     Cron(Box<Timetable>),
-    /// At once, and then with this much time between starts.
+    /// At once, and then with this much time between starts: a minute or more.
     Every(Period),
 }
 
@@ -56,7 +60,7 @@ enum Word {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct EveryForm {
-    /// A length of time: `6h`.
+    /// A length of time, at least a minute: `6h`.
     every: String,
 }
 
@@ -86,6 +90,9 @@ pub enum ScheduleError {
     /// The period is none.
     #[error(transparent)]
     Period(#[from] crate::config::PeriodError),
+    /// The period is too short to list a registry in.
+    #[error("failed to take {0} as the period of a schedule: expected at least 1m")]
+    TooShort(Period),
 }
 
 impl Timetable {
@@ -103,12 +110,22 @@ impl Timetable {
         let zoned = after.to_zoned(self.timezone.clone());
         self.cron.find_next_occurrence(&zoned, false).ok().map(|next| next.timestamp())
     }
+
+    /// The latest time that is not after `now`; `None` when there is none in the years before.
+    fn latest_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let zoned = now.to_zoned(self.timezone.clone());
+        self.cron.find_previous_occurrence(&zoned, true).ok().map(|latest| latest.timestamp())
+    }
 }
 
 impl Schedule {
     /// The start that is due at `now`: the latest time of the schedule after `last`, the last start, that is not after
-    /// `now`. Times that were missed fold into one. A schedule that has never started counts from `applied_at`, the
-    /// time it was put in force; a period starts right then. Two evaluators at the same time get the same answer.
+    /// `now`. Times that were missed fold into one. Two evaluators at the same time get the same answer.
+    ///
+    /// A schedule that has never started counts from `applied_at`, the time its configuration was put in force; a period
+    /// starts right then. A cron expression counts from the later of `last` and `applied_at`, so that a new one does not
+    /// start at once because of the last start of another. The price: a time that was missed while nothing ran, before
+    /// another configuration was applied, is not made up for.
     pub fn due(&self, last: Option<Timestamp>, applied_at: Timestamp, now: Timestamp) -> Option<Timestamp> {
         match self {
             Self::Manual => None,
@@ -117,11 +134,8 @@ impl Schedule {
                 Some(last) => period.latest_after(last, now),
             },
             Self::Cron(timetable) => {
-                let mut due = timetable.next_after(last.unwrap_or(applied_at)).filter(|next| *next <= now)?;
-                while let Some(next) = timetable.next_after(due).filter(|next| *next <= now) {
-                    due = next;
-                }
-                Some(due)
+                let from = last.map_or(applied_at, |last| last.max(applied_at));
+                timetable.latest_until(now).filter(|latest| *latest > from)
             }
         }
     }
@@ -161,7 +175,13 @@ impl TryFrom<ScheduleForm> for Schedule {
     fn try_from(form: ScheduleForm) -> Result<Self, Self::Error> {
         Ok(match form {
             ScheduleForm::Word(Word::Manual) => Self::Manual,
-            ScheduleForm::Every(form) => Self::Every(Period::from_str(&form.every)?),
+            ScheduleForm::Every(form) => {
+                let period = Period::from_str(&form.every)?;
+                if period.duration() < SHORTEST_PERIOD {
+                    return Err(ScheduleError::TooShort(period));
+                }
+                Self::Every(period)
+            }
             ScheduleForm::Cron(form) => Self::Cron(Box::new(Timetable::new(&form.cron, &form.timezone)?)),
         })
     }
@@ -181,6 +201,8 @@ impl From<Schedule> for ScheduleForm {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const NEVER: Timestamp = Timestamp::UNIX_EPOCH;
@@ -209,6 +231,41 @@ mod tests {
     }
 
     #[test]
+    fn a_schedule_that_was_changed_does_not_start_at_once_because_of_an_old_start() {
+        let monthly = schedule(r#"{"cron": "0 0 1 * *"}"#);
+        let (last, applied) = (Some(at("2026-01-20T02:00:00Z")), at("2026-03-15T00:00:00Z"));
+        assert_eq!(monthly.due(last, applied, at("2026-03-15T00:01:00Z")), None);
+        let next = at("2026-04-01T00:00:00Z");
+        assert_eq!(monthly.due(last, applied, next), Some(next));
+        assert_eq!(monthly.due(Some(next), applied, at("2026-04-01T00:01:00Z")), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_due_is_what_stepping_through_every_time_of_the_schedule_ends_at(
+            text in prop::sample::select(vec![
+                r#"{"cron": "*/20 * * * *"}"#,
+                r#"{"cron": "30 1,2 * * *", "timezone": "Europe/Berlin"}"#,
+                r#"{"cron": "*/40 2 * * *", "timezone": "America/New_York"}"#,
+                r#"{"cron": "15 0 * * 1", "timezone": "Australia/Lord_Howe"}"#,
+                r#"{"cron": "0 0 29 2 *"}"#,
+            ]),
+            // Over the two changes of the clocks of a year, and to milliseconds.
+            last in 0..31_536_000_000_i64,
+            passed in 0..2_000_000_000_i64,
+        ) {
+            let start = at("2027-06-15T00:00:00Z").as_millisecond() + last;
+            let last = Timestamp::from_millisecond(start).unwrap();
+            let now = Timestamp::from_millisecond(start + passed).unwrap();
+            let schedule = schedule(text);
+            let Schedule::Cron(timetable) = &schedule else { unreachable!() };
+            let following = |time: &Timestamp| timetable.next_after(*time).filter(|next| *next <= now);
+            let expected = std::iter::successors(following(&last), following).last();
+            prop_assert_eq!(schedule.due(Some(last), NEVER, now), expected);
+        }
+    }
+
+    #[test]
     fn a_period_starts_at_once_and_then_after_each_period() {
         let every = schedule(r#"{"every": "6h"}"#);
         let applied = at("2026-03-01T00:00:00Z");
@@ -231,6 +288,18 @@ mod tests {
             [r#""manual""#, r#"{"every":"6h"}"#, r#"{"cron":"0 2 * * 1-5","timezone":"Europe/Berlin"}"#]
         {
             assert_eq!(serde_json::to_string(&schedule(text)).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_period_under_a_minute_is_refused_and_the_error_says_why() {
+        let read = |every: &str| serde_json::from_value::<Schedule>(serde_json::json!({"every": every}));
+        let form = |every: &str| ScheduleForm::Every(EveryForm { every: every.to_owned() });
+        assert!(read("60s").is_ok() && read("1m").is_ok());
+        for short in ["1s", "59s"] {
+            assert!(read(short).is_err());
+            let error = Schedule::try_from(form(short)).unwrap_err().to_string();
+            assert!(error.contains(short) && error.contains("at least 1m"), "{error}");
         }
     }
 

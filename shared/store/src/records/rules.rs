@@ -153,4 +153,20 @@ impl Records {
         let items = self.all(Query::prefix(keys::listings(org, run), keys::LISTING)).await?;
         items.iter().map(decode).collect()
     }
+
+    /// Whether a listing of a run is queued or at work. One that cannot be read does not count: nobody waits for it.
+    pub async fn has_queued_listings(&self, org: &OrgName, run: &RunId) -> Result<bool, RecordError> {
+        let mut query = Query::prefix(keys::listings(org, run), keys::LISTING);
+        loop {
+            let page = self.table.query(query.clone()).await?;
+            let listings = page.items.iter().filter_map(|item| decode::<ListingProgress>(item).ok());
+            if listings.into_iter().any(|listing| listing.state == ListingState::Queued) {
+                return Ok(true);
+            }
+            match page.next {
+                Some(next) => query.after = Some(next),
+                None => return Ok(false),
+            }
+        }
+    }
 }

@@ -3,7 +3,8 @@
 //! The roll-up protocol: a writer writes its rows, then marks the shard (adds 1 to `dirty_seq`, also when the rows
 //! already had the wanted values), then acknowledges its message. A roll-up reads `dirty_seq` = s, then the rows, then
 //! writes totals with `computed_seq` = s, if nobody has written totals since it read them. Nothing is ever cleared:
-//! a shard is dirty while `dirty_seq` > `computed_seq`, or once its `next_change_at` has passed.
+//! a shard is dirty while `dirty_seq` > `computed_seq`, or once its `next_change_at` has passed, or when its totals are of
+//! another configuration than the one in force: who changes that has nothing to mark.
 
 use jiff::Timestamp;
 use tidewatch_core::names::{OrgName, StreamName};
@@ -23,20 +24,24 @@ pub struct ShardState {
     pub computed_seq: i64,
     /// How often totals were written.
     pub revision: i64,
+    /// The version of the configuration that the totals were computed under; 0 before the first.
+    pub config_version: i64,
     /// The totals.
     pub totals: Totals,
 }
 
 impl ShardState {
-    /// Whether the totals may not be those of the members any more.
-    pub fn is_dirty(&self, now: Timestamp) -> bool {
-        self.dirty_seq > self.computed_seq || self.totals.next_change_at.is_some_and(|change| change <= now)
+    /// Whether the totals may not be those of the members any more at `now`, under this version of the configuration.
+    pub fn is_dirty(&self, now: Timestamp, config_version: i64) -> bool {
+        self.dirty_seq > self.computed_seq
+            || self.config_version != config_version
+            || self.totals.next_change_at.is_some_and(|change| change <= now)
     }
 }
 
 impl Records {
-    /// Puts `member`, with the result of this `revision`, into the slot of its repository, unless that holds a newer one. This is the row of the protocol:
-    /// [`Records::mark_member`] must follow, whatever this one did.
+    /// Puts `member`, with the result of this `revision`, into the slot of its repository, unless that holds a newer one.
+    /// This is the row of the protocol: [`Records::mark_member`] must follow, whatever this one did.
     pub async fn put_member(
         &self,
         org: &OrgName,
@@ -62,18 +67,7 @@ impl Records {
         stream: &StreamName,
         member: &Member,
     ) -> Result<(), RecordError> {
-        self.mark_shard(org, stream, shard_of(&member.image.registry, &member.image.repository)).await
-    }
-
-    /// Marks every shard of a stream as dirty: what all of them depend on has changed.
-    pub async fn mark_stream(&self, org: &OrgName, stream: &StreamName) -> Result<(), RecordError> {
-        for shard in 0..SHARDS {
-            self.mark_shard(org, stream, shard).await?;
-        }
-        Ok(())
-    }
-
-    async fn mark_shard(&self, org: &OrgName, stream: &StreamName, shard: u16) -> Result<(), RecordError> {
+        let shard = shard_of(&member.image.registry, &member.image.repository);
         let mark = Update::default().set("v", ITEM_VERSION).add("dirty_seq", 1);
         self.table.update(&keys::shard_totals(org, stream, shard), mark, Condition::Always).await?;
         Ok(())
@@ -113,14 +107,15 @@ impl Records {
         items.iter().map(decode).collect()
     }
 
-    /// Writes the totals of a shard that were computed from its members after `read` was read. `false` when another
-    /// roll-up has written totals since.
+    /// Writes the totals of a shard that were computed after `read` was read, from its members, under this version of
+    /// the configuration. `false` when another roll-up has written totals since.
     pub async fn put_totals(
         &self,
         org: &OrgName,
         stream: &StreamName,
         shard: u16,
         read: &ShardState,
+        config_version: i64,
         totals: &Totals,
     ) -> Result<bool, RecordError> {
         let key = keys::shard_totals(org, stream, shard);
@@ -133,6 +128,7 @@ impl Records {
             .set("v", ITEM_VERSION)
             .set("data", data)
             .set("computed_seq", read.dirty_seq)
+            .set("config_version", config_version)
             .add("revision", 1);
         Ok(unless_condition_failed(self.table.update(&key, update, unchanged).await)?.is_some())
     }
@@ -146,6 +142,7 @@ fn read_shard(item: &Item) -> Result<ShardState, RecordError> {
         dirty_seq: number("dirty_seq"),
         computed_seq: number("computed_seq"),
         revision: number("revision"),
+        config_version: number("config_version"),
         totals,
     })
 }
