@@ -331,7 +331,7 @@ async fn work_that_was_postponed_between_sending_and_noting_keeps_its_time() {
         assert!(tasks.step(dispatching).is_none());
     }
     // A fast worker has it already, and puts it off by five minutes.
-    let pending = world.records.begin_attempt(&acme(), &web.image).await.unwrap().unwrap();
+    let pending = world.records.pending_work(&acme(), &web.image).await.unwrap().unwrap();
     world.records.postpone(&acme(), &pending, world.clock.now() + MINUTE * 5).await.unwrap();
     tasks.finish(dispatching).unwrap().unwrap();
 

@@ -1,10 +1,13 @@
-//! The advisory indexes as open files: fetched once per content hash into a folder, and kept open.
+//! The advisory indexes as open files: fetched once per content hash into a folder, and kept open. The folder is a cache:
+//! a file in it that cannot be opened is fetched again, and those of other hashes are removed.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use tempfile::NamedTempFile;
 use tidewatch_advisories::{Index, IndexSet, families_for};
 use tidewatch_core::Digest;
 use tidewatch_inventory::ImageInventory;
@@ -71,18 +74,43 @@ impl AdvisoryIndexes {
             return Ok(index);
         }
         let path = self.folder.join(format!("{family}-{}.redb", hash.hex()));
-        if !path.exists() {
-            let unusable = |reason| ScanError::IndexObject { family, hash: *hash, reason };
-            let file =
-                records.advisory_index(family, hash).await?.ok_or_else(|| unusable("it is not there"))?;
-            if Digest::of(&file) != *hash {
-                return Err(unusable("its content has another hash"));
-            }
+        let index = if let Some(Ok(index)) = path.exists().then(|| Index::open(&path)) {
+            index
+        } else {
+            // It is not there, or spoilt.
+            let file = self.fetch(records, family, hash).await?;
             keep(&self.folder, &path, &file).map_err(ScanError::IndexFolder)?;
-        }
-        let index = Arc::new(Index::open(&path)?);
+            Index::open(&path)?
+        };
+        let index = Arc::new(index);
+        self.remove_others(family, &path);
         self.lock().insert(family, (*hash, Arc::clone(&index)));
         Ok(index)
+    }
+
+    async fn fetch(
+        &self,
+        records: &Records,
+        family: &'static str,
+        hash: &Digest,
+    ) -> Result<Bytes, ScanError> {
+        let unusable = |reason| ScanError::IndexObject { family, hash: *hash, reason };
+        let file = records.advisory_index(family, hash).await?.ok_or_else(|| unusable("it is not there"))?;
+        if Digest::of(&file) != *hash {
+            return Err(unusable("its content has another hash"));
+        }
+        Ok(file)
+    }
+
+    /// Removes the files of other hashes of a family. What cannot be removed is tried again with the next index, and
+    /// who has one open keeps it.
+    fn remove_others(&self, family: &str, path: &Path) {
+        let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
+        for other in entries.flatten().map(|entry| entry.path()).filter(|other| other != path) {
+            if is_index_of(&other, family) {
+                let _ = std::fs::remove_file(other);
+            }
+        }
     }
 
     fn opened(&self, family: &str, hash: &Digest) -> Option<Arc<Index>> {
@@ -94,10 +122,20 @@ impl AdvisoryIndexes {
     }
 }
 
-/// Writes the file under another name first: what stands under its own name is whole.
+/// Whether the name of a file is that of an index of `family`.
+fn is_index_of(path: &Path, family: &str) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let hash = name.strip_prefix(family).and_then(|rest| rest.strip_prefix('-'));
+    hash.and_then(|rest| rest.strip_suffix(".redb"))
+        .is_some_and(|hash| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// Writes the file under another name first, of its own for each process: what stands under its own name is whole.
 fn keep(folder: &Path, path: &Path, file: &Bytes) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
-    let half = path.with_extension("part");
-    std::fs::write(&half, file)?;
-    std::fs::rename(half, path)
+    let mut half = NamedTempFile::new_in(folder)?;
+    half.write_all(file)?;
+    half.as_file().sync_all()?;
+    half.persist(path)?;
+    Ok(())
 }

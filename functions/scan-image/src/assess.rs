@@ -15,7 +15,7 @@ use tidewatch_core::severity::SeverityCounts;
 use tidewatch_inventory::{ImageInventory, READER_VERSION};
 use tidewatch_store::records::CurrentAdvisories;
 
-use crate::ScanError;
+use crate::{ScanError, text};
 
 /// What is known of an image after it was matched and judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,8 +49,10 @@ pub fn assess(
     let policies = config.policy_set().evaluate(ImageFacts { findings: &findings, state, now });
     let result = ImageResult {
         state,
-        reason,
-        distribution: distribution.as_ref().map(|distribution| name_of(distribution).to_owned()),
+        reason: reason.map(|reason| text::line(&reason, text::REASON)),
+        distribution: distribution
+            .as_ref()
+            .map(|distribution| text::line(name_of(distribution), text::DISTRIBUTION)),
         packages: packages.len() as u64,
         severities: findings.iter().map(|finding| finding.severity).collect::<SeverityCounts>(),
         policies: policies.iter().map(|(id, evaluation)| (id.clone(), evaluation.outcome)).collect(),

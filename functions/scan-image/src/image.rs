@@ -8,7 +8,7 @@ use tidewatch_core::manifest::{CONFIG_LIMIT, Classified, ImageConfig, classify, 
 use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::Registry;
 use tidewatch_core::work::Work;
-use tidewatch_store::records::ImageManifest;
+use tidewatch_store::records::{ImageManifest, RecordError};
 
 use crate::{ScanError, ScanImage};
 
@@ -24,7 +24,8 @@ impl ScanImage {
         Ok(self.registries.open(registry).await?)
     }
 
-    /// The manifest of the image. A digest never changes, so it is asked for once.
+    /// The manifest of the image. A digest never changes, so it is asked for once; and again when what was kept of it
+    /// cannot be read.
     pub(crate) async fn manifest(
         &self,
         org: &OrgName,
@@ -32,8 +33,10 @@ impl ScanImage {
         work: &Work,
     ) -> Result<ImageManifest, ScanError> {
         let image = &work.image;
-        if let Some(manifest) = self.records.image_manifest(org, &image.digest).await? {
-            return Ok(manifest);
+        match self.records.image_manifest(org, &image.digest).await {
+            Ok(Some(manifest)) => return Ok(manifest),
+            Ok(None) | Err(RecordError::Corrupt { .. }) => {}
+            Err(error) => return Err(error.into()),
         }
         let registry = self.registry(config, work).await?;
         let manifest = fetch_manifest(&*registry, work).await?;

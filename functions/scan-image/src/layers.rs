@@ -1,8 +1,9 @@
 //! The inventory of an image: its layers' inventories, each read once for all images of the organisation, merged.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
 use tidewatch_core::config::Config;
 use tidewatch_core::manifest::{LayerDescriptor, LayerKind};
 use tidewatch_core::names::OrgName;
@@ -26,23 +27,53 @@ impl ScanImage {
         work: &Work,
         manifest: &ImageManifest,
     ) -> Result<Option<ImageInventory>, ScanError> {
-        let readable = manifest.layers.iter().filter(|layer| layer.kind == LayerKind::Tar);
-        let readable: Vec<&Digest> = readable.map(|layer| &layer.digest).collect();
+        let readable: Vec<&LayerDescriptor> =
+            manifest.layers.iter().filter(|layer| layer.kind == LayerKind::Tar).collect();
         // An image may have a layer more than once: it must not wait for itself.
-        let distinct: BTreeSet<&Digest> = readable.iter().copied().collect();
-        let reads: Vec<_> = distinct.iter().map(|layer| self.layer(org, config, work, layer)).collect();
-        let read: Vec<Option<LayerInventory>> =
-            futures::stream::iter(reads).buffered(self.settings.layers_at_once).try_collect().await?;
-        let Some(read) = read.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
-        let mut read: BTreeMap<&Digest, LayerInventory> = distinct.into_iter().zip(read).collect();
+        let distinct: BTreeMap<&Digest, &LayerDescriptor> =
+            readable.iter().map(|layer| (&layer.digest, *layer)).collect();
+        let failed = AtomicBool::new(false);
+        let reads: Vec<_> =
+            distinct.values().map(|layer| self.layer_unless(&failed, org, config, work, layer)).collect();
+        // Those that are being read when another fails are read to their end, so that none keeps its lease.
+        let read: Vec<Result<_, ScanError>> =
+            futures::stream::iter(reads).buffered(self.settings.layers_at_once).collect().await;
+        let mut read: BTreeMap<&Digest, Option<LayerInventory>> =
+            distinct.into_keys().zip(read.into_iter().collect::<Result<Vec<_>, _>>()?).collect();
+        for (layer, read) in read.iter_mut().filter(|(_, read)| read.is_none()) {
+            // While the others were read, the message that says so may have found this attempt at work.
+            *read = self.finished(org, layer, work).await?;
+            if read.is_none() {
+                return Ok(None);
+            }
+        }
         let mut layers = Vec::with_capacity(readable.len());
         for (position, layer) in readable.iter().enumerate() {
-            let comes_again = readable[position + 1..].contains(layer);
-            layers.extend(if comes_again { read.get(layer).cloned() } else { read.remove(layer) });
+            let comes_again = readable[position + 1..].iter().any(|later| later.digest == layer.digest);
+            let inventory =
+                if comes_again { read.get(&layer.digest).cloned() } else { read.remove(&layer.digest) };
+            layers.extend(inventory.flatten());
         }
         let mut inventory = merge(&layers);
         inventory.problems.extend(manifest.layers.iter().filter_map(unreadable));
         Ok(Some(inventory))
+    }
+
+    /// The inventory of one layer, unless the reading of another one has failed: then it is not begun.
+    async fn layer_unless(
+        &self,
+        failed: &AtomicBool,
+        org: &OrgName,
+        config: &Config,
+        work: &Work,
+        layer: &LayerDescriptor,
+    ) -> Result<Option<LayerInventory>, ScanError> {
+        if failed.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let read = self.layer(org, config, work, layer).await;
+        failed.fetch_or(read.is_err(), Ordering::Relaxed);
+        read
     }
 
     /// The inventory of one layer: as it was stored, or read now under a lease; `None` when another has the lease.
@@ -51,20 +82,21 @@ impl ScanImage {
         org: &OrgName,
         config: &Config,
         work: &Work,
-        layer: &Digest,
+        layer: &LayerDescriptor,
     ) -> Result<Option<LayerInventory>, ScanError> {
-        if let Some(inventory) = self.stored_layer(org, layer).await? {
+        let digest = &layer.digest;
+        if let Some(inventory) = self.stored_layer(org, digest).await? {
             return Ok(Some(inventory));
         }
         let now = self.clock.now();
         let owner = self.ids.next();
-        match self.records.lease_layer(org, layer, &owner, now, self.after(self.settings.lease)).await? {
+        match self.records.lease_layer(org, digest, &owner, now, self.after(self.settings.lease)).await? {
             LeaseOutcome::Granted(lease) => {
-                let read = self.read_leased(org, config, work, &lease).await;
+                let read = self.read_leased(org, config, work, layer, &lease).await;
                 self.records.release_lease(&lease).await?;
                 read.map(Some)
             }
-            LeaseOutcome::Held => self.wait(org, layer, work, now).await,
+            LeaseOutcome::Held => self.wait(org, digest, work, now).await,
         }
     }
 
@@ -79,6 +111,7 @@ impl ScanImage {
         org: &OrgName,
         config: &Config,
         work: &Work,
+        layer: &LayerDescriptor,
         lease: &Lease,
     ) -> Result<LayerInventory, ScanError> {
         // It may have been finished between the first look and the lease.
@@ -87,8 +120,8 @@ impl ScanImage {
         }
         let registry = self.registry(config, work).await?;
         let inventory = tokio::select! {
-            read = pull_layer(&*registry, &work.image.repository, lease.layer()) => read?,
-            lost = self.keep(lease) => return Err(lost),
+            read = pull_layer(&*registry, &work.image.repository, layer) => read?,
+            ended = self.keep(lease) => return Err(ended),
         };
         let content = serde_json::to_vec(&inventory).map_err(|error| RecordError::Corrupt {
             place: lease.layer().to_string(),
@@ -99,10 +132,15 @@ impl ScanImage {
         Ok(inventory)
     }
 
-    /// Renews the lease for ever; ends only when it is lost.
+    /// Renews the lease; ends only when it is lost, or the layer has had all its time.
     async fn keep(&self, lease: &Lease) -> ScanError {
+        let limit = self.settings.layer_time;
+        let end = self.after(limit);
         loop {
             self.sleeper.sleep(self.settings.renewal).await;
+            if self.clock.now() >= end {
+                return ScanError::SlowLayer { layer: *lease.layer(), limit };
+            }
             match self.records.renew_lease(lease, self.after(self.settings.lease)).await {
                 Ok(true) => {}
                 Ok(false) => {
@@ -123,6 +161,16 @@ impl ScanImage {
         now: Timestamp,
     ) -> Result<Option<LayerInventory>, ScanError> {
         self.records.wait_for_layer(org, layer, work, now).await?;
+        self.finished(org, layer, work).await
+    }
+
+    /// The inventory of a layer that `work` waits for, when it is there by now.
+    async fn finished(
+        &self,
+        org: &OrgName,
+        layer: &Digest,
+        work: &Work,
+    ) -> Result<Option<LayerInventory>, ScanError> {
         let finished = self.stored_layer(org, layer).await?;
         if finished.is_some() {
             self.records.stop_waiting(org, layer, &work.image).await?;

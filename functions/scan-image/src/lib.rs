@@ -2,34 +2,38 @@
 //! them, matches and judges the packages, and records the result.
 //!
 //! An attempt is counted before it begins, so that a worker that is killed counts too; after five the image is failed
-//! and cools down. Waiting for a layer that another worker reads, or for a registry that throttles, is no attempt.
+//! and cools down. Waiting for a layer that another worker reads is no attempt, and neither is one that fails by our own
+//! stores or by a registry that cannot be reached, throttles, or refuses us: that is deferred, with growing pauses. An
+//! image has one attempt at a time.
 
 mod advisories;
 mod assess;
+mod error;
 mod image;
 mod layers;
 mod pull;
 mod record;
+mod text;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use tidewatch_advisories::IndexError;
 use tidewatch_core::names::OrgName;
-use tidewatch_core::ports::queue::QueueError;
+use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::ports::registry::RegistryError;
 use tidewatch_core::ports::{Clock, Ids, QueueSender, Registries, Sleeper};
 use tidewatch_core::work::{ScanMessage, Work};
 use tidewatch_core::{Retry, Retryable};
-use tidewatch_inventory::LayerError;
-use tidewatch_runtime::messages::describe;
+use tidewatch_runtime::messages::{describe, send};
 use tidewatch_runtime::{HandlerError, MessageHandler};
-use tidewatch_store::records::{ImagePlace, PendingWork, RecordError, Records};
+use tidewatch_store::records::{ImagePlace, PendingWork, Records};
 
 pub use advisories::AdvisoryIndexes;
 pub use assess::{Assessment, assess};
+pub use error::ScanError;
 pub use pull::pull_layer;
 
 /// How often an image is tried before it is failed.
@@ -41,19 +45,24 @@ const COOL_DOWN: Duration = Duration::from_secs(24 * 3600);
 /// The longest cool-down.
 const LONGEST_COOL_DOWN: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// The longest pause of an image that is deferred, unless a registry that throttles asks for a longer one.
+const LONGEST_DEFERRAL: Duration = Duration::from_secs(15 * 60);
+
 /// What can be set of how images are scanned.
 #[derive(Clone, Copy, Debug)]
 pub struct ScanSettings {
-    /// How long a layer is leased before the lease must have been renewed.
+    /// How long a layer is leased, and an attempt, before the lease must have been renewed.
     pub lease: Duration,
     /// How often a lease is renewed.
     pub renewal: Duration,
-    /// The pause before a failed image is tried again; doubles with each attempt.
+    /// The pause before an image that failed or was deferred is tried again; doubles with each attempt, or deferral.
     pub retry_pause: Duration,
     /// When an image that waits for another worker's layer is looked at again, if nobody says that it is done.
     pub waiting: Duration,
     /// How many layers of one image are read at the same time.
     pub layers_at_once: usize,
+    /// How long the reading of one layer may take; looked at with each renewal.
+    pub layer_time: Duration,
 }
 
 impl Default for ScanSettings {
@@ -64,85 +73,8 @@ impl Default for ScanSettings {
             retry_pause: Duration::from_secs(30),
             waiting: Duration::from_secs(90),
             layers_at_once: 3,
+            layer_time: Duration::from_secs(600),
         }
-    }
-}
-
-/// An image could not be scanned.
-#[derive(Debug, thiserror::Error)]
-pub enum ScanError {
-    /// The registry did not give something of it.
-    #[error(transparent)]
-    Registry(#[from] RegistryError),
-    /// A layer did not arrive as its digest says.
-    #[error(transparent)]
-    Layer(#[from] LayerError),
-    /// Its manifest is not that of an image.
-    #[error("failed to read manifest {digest}: {reason}")]
-    Manifest {
-        /// The manifest.
-        digest: tidewatch_core::Digest,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The registry is not in the configuration any more.
-    #[error("registry {0} is not in the configuration any more")]
-    UnknownRegistry(tidewatch_core::names::RegistryId),
-    /// The advisories could not be read.
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    /// An index that is in force is not there, or is not what its hash says.
-    #[error("failed to use the advisory index {family} {hash}: {reason}")]
-    IndexObject {
-        /// The family.
-        family: &'static str,
-        /// Its content hash.
-        hash: tidewatch_core::Digest,
-        /// What is wrong.
-        reason: &'static str,
-    },
-    /// The temporary folder for advisory indexes could not be used.
-    #[error("failed to keep an advisory index in the temporary folder")]
-    IndexFolder(#[source] std::io::Error),
-    /// A worker thread ended before its work.
-    #[error("failed to finish {0} on a worker thread")]
-    Thread(&'static str),
-    /// A record could not be read or written.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    /// A message could not be sent.
-    #[error(transparent)]
-    Queue(#[from] QueueError),
-}
-
-impl Retryable for ScanError {
-    fn retry(&self) -> Retry {
-        match self {
-            Self::Registry(error) => error.retry(),
-            Self::Layer(error) => error.retry(),
-            Self::Index(error) => error.retry(),
-            Self::Record(error) => error.retry(),
-            Self::Queue(error) => error.retry(),
-            Self::Manifest { .. } | Self::UnknownRegistry(_) => Retry::Never,
-            Self::IndexObject { .. } | Self::IndexFolder(_) | Self::Thread(_) => Retry::Again,
-        }
-    }
-}
-
-impl ScanError {
-    /// Whether it says something about the image, not about our own stores or the registry's patience: only then the
-    /// attempt counts. A record that cannot be read is no better the next time, and a thread that ended may have met
-    /// something in the image that it cannot take.
-    const fn is_of_the_image(&self) -> bool {
-        !matches!(
-            self,
-            Self::Record(RecordError::Table(_) | RecordError::Objects(_) | RecordError::Changed { .. })
-                | Self::Queue(_)
-                | Self::Index(_)
-                | Self::IndexObject { .. }
-                | Self::IndexFolder(_)
-                | Self::Registry(RegistryError::Throttled { .. })
-        )
     }
 }
 
@@ -194,9 +126,10 @@ impl ScanImage {
     }
 
     async fn attempt(&self, message: &ScanMessage) -> Result<(), ScanError> {
-        let org = &message.org;
-        // No work row: another delivery of this message has finished it.
-        let Some(pending) = self.records.begin_attempt(org, &message.work.image).await? else {
+        let (org, image, owner) = (&message.org, &message.work.image, self.ids.next());
+        let (now, until) = (self.clock.now(), self.after(self.settings.lease));
+        // Nothing to do: another delivery of this message has finished the work, or is at it.
+        let Some(pending) = self.records.lease_attempt(org, image, &owner, now, until).await? else {
             return Ok(());
         };
         if pending.attempts > MOST_ATTEMPTS {
@@ -204,25 +137,52 @@ impl ScanImage {
                 .give_up(org, &pending, "every attempt ended without a word: out of memory or time")
                 .await;
         }
-        match self.scan(org, &pending.work).await {
-            Ok(Progress::Recorded) => Ok(self.records.complete(org, &pending.work).await?),
-            Ok(Progress::Waiting) => self.defer(org, &pending, self.settings.waiting).await,
-            Err(error) if !error.is_of_the_image() => {
-                // When not even that can be written, the message is delivered again.
-                self.defer(org, &pending, self.pause_after(&error)).await?;
-                tracing::warn!(
-                    org.name = %org, image = %pending.work.image, error = describe(&error), "scan deferred"
-                );
-                Ok(())
+        let outcome = tokio::select! {
+            outcome = self.scan(org, &pending.work) => outcome,
+            never = self.keep_attempt(org, &pending) => match never {},
+        };
+        match outcome {
+            Ok(Progress::Recorded) => self.complete(org, &pending).await,
+            Ok(Progress::Waiting) => {
+                let due_at = self.after(self.settings.waiting);
+                Ok(self.records.defer_attempt(org, &pending, due_at, None).await?)
             }
+            Err(error) if !error.is_of_the_image() => self.defer(org, &pending, &error).await,
             Err(error) => self.note_failure(org, &pending, &error).await,
         }
     }
 
-    /// Not now, and no fault of the image.
-    async fn defer(&self, org: &OrgName, pending: &PendingWork, pause: Duration) -> Result<(), ScanError> {
-        self.records.forget_attempt(org, &pending.work.image).await?;
-        Ok(self.records.postpone(org, pending, self.after(pause)).await?)
+    /// Renews the lease of an attempt for ever. That it is lost is no reason to stop: whatever the attempt stores is
+    /// guarded by itself.
+    async fn keep_attempt(&self, org: &OrgName, pending: &PendingWork) -> Infallible {
+        loop {
+            self.sleeper.sleep(self.settings.renewal).await;
+            let until = self.after(self.settings.lease);
+            // One that fails is tried again with the next.
+            if let Ok(false) = self.records.renew_attempt(org, pending, until).await {
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Removes the work, or sends what has come in the meantime: its message may have found this attempt at work.
+    async fn complete(&self, org: &OrgName, pending: &PendingWork) -> Result<(), ScanError> {
+        let Some(work) = self.records.complete(org, &pending.work).await? else { return Ok(()) };
+        self.records.end_attempt(org, pending).await?;
+        let message = ScanMessage { org: org.clone(), work };
+        Ok(send(&*self.queue, QueueName::Scans, &[message], Duration::ZERO).await?)
+    }
+
+    /// Not now, and no fault of the image. When not even that can be written, the message is delivered again.
+    async fn defer(&self, org: &OrgName, pending: &PendingWork, error: &ScanError) -> Result<(), ScanError> {
+        let pause = self.deferral(error, pending.deferrals);
+        let reason = text::line(&describe(error), text::REASON);
+        self.records.defer_attempt(org, pending, self.after(pause), Some(&reason)).await?;
+        tracing::warn!(
+            org.name = %org, image = %pending.work.image, scan.deferrals = pending.deferrals + 1,
+            pause.seconds = pause.as_secs(), error = reason, "scan deferred"
+        );
+        Ok(())
     }
 
     async fn note_failure(
@@ -240,7 +200,8 @@ impl ScanImage {
         if again {
             let pause =
                 self.settings.retry_pause.saturating_mul(1 << pending.attempts.saturating_sub(1).min(16));
-            return Ok(self.records.postpone(org, pending, self.after(pause)).await?);
+            self.records.postpone(org, pending, self.after(pause)).await?;
+            return Ok(self.records.end_attempt(org, pending).await?);
         }
         self.give_up(org, pending, &text).await
     }
@@ -249,7 +210,8 @@ impl ScanImage {
     async fn give_up(&self, org: &OrgName, pending: &PendingWork, reason: &str) -> Result<(), ScanError> {
         self.record_failed(org, &pending.work, reason).await?;
         let pause = COOL_DOWN.saturating_mul(1 << pending.cooldowns.min(8)).min(LONGEST_COOL_DOWN);
-        Ok(self.records.cool_down(org, pending, self.after(pause)).await?)
+        self.records.cool_down(org, pending, self.after(pause)).await?;
+        Ok(self.records.end_attempt(org, pending).await?)
     }
 
     async fn scan(&self, org: &OrgName, work: &Work) -> Result<Progress, ScanError> {
@@ -272,18 +234,26 @@ impl ScanImage {
             return Ok(Progress::Waiting);
         };
         let indexes = self.advisories.open(&self.records, &inventory, &advisories).await?;
-        let assessment = assess(inventory, indexes, &advisories, config, self.clock.now())?;
+        let now = self.clock.now();
+        // Reading the indexes blocks, and the versions of many packages take a while to compare.
+        let assessed = tokio::task::spawn_blocking(move || {
+            assess(inventory, indexes, &advisories, &applied.config, now)
+        });
+        let assessment = assessed.await.map_err(|_| ScanError::Thread("assessing an image"))??;
         self.record(org, work, &manifest, assessment, stored.map_or(0, |stored| stored.revision)).await?;
         Ok(Progress::Recorded)
     }
 
-    /// How long to wait before work that was deferred: as long as a registry that throttles asks for, up to a day.
-    fn pause_after(&self, error: &ScanError) -> Duration {
+    /// How long to wait before work that was deferred so often before: as long as a registry that throttles asks for, up
+    /// to a day; else twice as long each time.
+    fn deferral(&self, error: &ScanError, deferrals: u32) -> Duration {
+        let growing = self.settings.retry_pause.saturating_mul(1 << deferrals.min(16)).min(LONGEST_DEFERRAL);
         match error {
-            ScanError::Registry(RegistryError::Throttled { retry_after, .. }) => {
-                retry_after.unwrap_or(Duration::from_secs(60)).min(COOL_DOWN)
+            ScanError::Registry(RegistryError::Throttled { retry_after: Some(pause), .. }) => {
+                (*pause).min(COOL_DOWN)
             }
-            _ => self.settings.retry_pause,
+            ScanError::Registry(RegistryError::Throttled { .. }) => growing.max(Duration::from_secs(60)),
+            _ => growing,
         }
     }
 

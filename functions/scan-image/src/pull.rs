@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use futures::StreamExt as _;
-use tidewatch_core::Digest;
+use tidewatch_core::manifest::LayerDescriptor;
 use tidewatch_core::names::RepositoryName;
 use tidewatch_core::ports::Registry;
 use tidewatch_inventory::{LayerInventory, LayerReader, Limits};
@@ -14,25 +14,33 @@ use crate::ScanError;
 /// How many chunks of the network may wait to be read.
 const CHUNKS_AHEAD: usize = 8;
 
-/// Pulls the layer `digest` from `repository` and reads it to its end; the digest is checked.
+/// The most bytes that are read of a layer whose manifest does not say how large it is: more than any registry takes.
+const LARGEST_LAYER: u64 = 64 << 30;
+
+/// Pulls `layer` from `repository` and reads it to its end. The digest is checked, and it stops when more comes than the
+/// manifest says.
 pub async fn pull_layer(
     registry: &dyn Registry,
     repository: &RepositoryName,
-    digest: &Digest,
+    layer: &LayerDescriptor,
 ) -> Result<LayerInventory, ScanError> {
-    let mut blob = registry.blob(repository, digest).await?;
+    let limit = if layer.size == 0 { LARGEST_LAYER } else { layer.size };
+    let layer = layer.digest;
+    let mut blob = registry.blob(repository, &layer).await?;
     let (sender, mut chunks) = mpsc::channel::<Bytes>(CHUNKS_AHEAD);
-    let digest = *digest;
     let reading = tokio::task::spawn_blocking(move || {
-        let mut reader = LayerReader::new(digest, Limits::default());
+        let mut reader = LayerReader::new(layer, Limits::default());
         while let Some(chunk) = chunks.blocking_recv() {
             reader.push(&chunk);
         }
         reader.finish()
     });
+    let mut left = limit;
+    // What breaks off or does not end leaves the layer half read; its reader's word about the digest is not asked for.
     while let Some(chunk) = blob.next().await {
-        // A stream that breaks off leaves the layer half read; its reader's word about the digest is not asked for.
-        if sender.send(chunk?).await.is_err() {
+        let chunk = chunk?;
+        left = left.checked_sub(chunk.len() as u64).ok_or(ScanError::OversizedLayer { layer, limit })?;
+        if sender.send(chunk).await.is_err() {
             return Err(ScanError::Thread("reading a layer"));
         }
     }

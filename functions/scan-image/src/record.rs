@@ -10,7 +10,7 @@ use tidewatch_core::work::Work;
 use tidewatch_inventory::READER_VERSION;
 use tidewatch_store::records::{ImageManifest, StoredResult};
 
-use crate::{Assessment, ScanError, ScanImage};
+use crate::{Assessment, ScanError, ScanImage, text};
 
 impl ScanImage {
     /// Stores the rows, then the result that was computed from `revision`, then the members.
@@ -82,7 +82,7 @@ impl ScanImage {
         let config = self.records.config(org).await?;
         let result = ImageResult {
             state: ResultState::Failed,
-            reason: Some(reason.to_owned()),
+            reason: Some(text::line(reason, text::REASON)),
             distribution: None,
             packages: 0,
             severities: SeverityCounts::default(),

@@ -40,8 +40,6 @@ pub struct Build {
     pub families: Vec<BuiltFamily>,
     /// Records of other ecosystems, read for their scores alone, that could not be read.
     pub problems: Vec<Problem>,
-    /// Number of vulnerability ids that have a CVSS score.
-    pub scored: usize,
 }
 
 /// An index file that was built.
@@ -146,7 +144,7 @@ pub fn build(
     }
     drafts.sort_by_key(|draft| draft.family.id);
     let families = drafts.into_iter().map(|draft| draft.finish(&scores, &options.output));
-    Ok(Build { families: families.collect::<Result<_, _>>()?, problems, scored: scores.len() })
+    Ok(Build { families: families.collect::<Result<_, _>>()?, problems })
 }
 
 fn for_each_record(

@@ -12,20 +12,43 @@ use tidewatch_core::{Severity, Timestamp};
 use crate::ecosystem::{Family, families_for};
 use crate::evaluate::{Judgement, judge};
 use crate::index::{Advisory, Index, IndexError, IndexSet};
+use crate::matching::memo::Memo;
 use crate::matching::union::Union;
 use crate::order::Compare;
 use crate::record::is_cve;
 use crate::severity::Rating;
 
+mod memo;
+#[cfg(test)]
+mod tests;
 mod union;
+
+/// Limits on what matching one image may ask of the process. The defaults leave room for every image met in practice.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// The most findings and problems of an image, together.
+    results: usize,
+    /// The most bytes of what all findings say about their packages.
+    result_bytes: usize,
+    /// The most times that an advisory is evaluated for a version.
+    evaluations: usize,
+    /// The most subjects and vulnerabilities that are remembered.
+    memo: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { results: 200_000, result_bytes: 64 << 20, evaluations: 10_000_000, memo: 50_000 }
+    }
+}
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matches {
     /// One finding for each installed package and vulnerability, sorted by package, version, vulnerability and purl.
     pub findings: Vec<Finding>,
-    /// What could not be told, sorted and each once: versions that cannot be ordered, and packages for which there are
-    /// no advisories while others have them.
+    /// What could not be told, sorted and each once: versions that cannot be ordered, packages for which there are no
+    /// advisories while others have them, and packages beyond the limits.
     pub problems: Vec<Problem>,
     /// Whether there were advisories to look at.
     pub coverage: Coverage,
@@ -52,23 +75,44 @@ pub enum Coverage {
 ///
 /// Of several advisories about one vulnerability, all that affect the package are named; the fixed version is the
 /// lowest of those that are greater than the installed one, the rating the one with the best basis, the time of
-/// publication the earliest. An advisory that cannot be evaluated is a problem, not a finding. Fails only when an index
-/// cannot be read.
+/// publication the earliest. An advisory that cannot be evaluated is a problem, not a finding. After 200,000 findings,
+/// 64 MiB of them, or 10,000,000 advisories that were evaluated, the rest of the packages is not matched, which is a
+/// problem. Fails only when an index cannot be read.
 pub fn match_packages(
     indexes: &IndexSet,
     distribution: Option<&Distribution>,
     packages: &[Package],
 ) -> Result<Matches, IndexError> {
-    let mut matcher = Matcher { indexes, distribution, known: HashMap::new(), problems: BTreeSet::new() };
+    match_within(Limits::default(), indexes, distribution, packages)
+}
+
+fn match_within(
+    limits: Limits,
+    indexes: &IndexSet,
+    distribution: Option<&Distribution>,
+    packages: &[Package],
+) -> Result<Matches, IndexError> {
+    let mut matcher = Matcher::new(limits, indexes, distribution);
     let mut findings = Vec::new();
+    let mut result_bytes = 0;
     let mut covered = false;
     let mut uncovered = BTreeSet::new();
-    for package in packages {
+    for (number, package) in packages.iter().enumerate() {
         match matcher.place(package) {
             Place::Covered(family, index, ecosystem) => {
                 covered = true;
                 let vulnerabilities = matcher.vulnerabilities(family, index, &ecosystem, package)?;
-                findings.extend(vulnerabilities.iter().map(|found| found.finding(package, distribution)));
+                let purl = package.purl(distribution);
+                result_bytes +=
+                    vulnerabilities.len() * (purl.len() + package.name.len() + package.version.len());
+                if let Some(limit) = matcher.limit(findings.len() + vulnerabilities.len(), result_bytes) {
+                    let reason =
+                        format!("was not matched, nor were {} more: {limit}", packages.len() - number - 1);
+                    let subject = format!("{} {}", package.name, package.version);
+                    matcher.problems.insert(Problem::new(subject, reason));
+                    break;
+                }
+                findings.extend(vulnerabilities.iter().map(|found| found.finding(package, &purl)));
             }
             Place::Missing => {}
             Place::Uncovered(reason) => {
@@ -119,18 +163,35 @@ enum Place<'a> {
     Uncovered(String),
 }
 
-/// Ecosystem, name and version by which advisories know a package.
-type Subject = (String, String, String);
-
 struct Matcher<'a> {
     indexes: &'a IndexSet,
     distribution: Option<&'a Distribution>,
-    // Many installed packages come from one source package: each is evaluated once.
-    known: HashMap<Subject, Rc<[Found]>>,
+    limits: Limits,
+    memo: Memo,
+    evaluations: usize,
     problems: BTreeSet<Problem>,
 }
 
 impl<'a> Matcher<'a> {
+    fn new(limits: Limits, indexes: &'a IndexSet, distribution: Option<&'a Distribution>) -> Self {
+        let memo = Memo::new(limits.memo);
+        Self { indexes, distribution, limits, memo, evaluations: 0, problems: BTreeSet::new() }
+    }
+
+    /// The limit, in words, that an image with so many findings, of so many bytes, is over.
+    fn limit(&self, findings: usize, bytes: usize) -> Option<String> {
+        let Limits { results, result_bytes, evaluations, .. } = self.limits;
+        if self.evaluations > evaluations {
+            Some(format!("its packages need more than {evaluations} evaluations of advisories"))
+        } else if findings + self.problems.len() > results {
+            Some(format!("the image has more than {results} findings and problems"))
+        } else if bytes > result_bytes {
+            Some(format!("the findings of the image have more than {result_bytes} bytes"))
+        } else {
+            None
+        }
+    }
+
     fn place(&self, package: &Package) -> Place<'a> {
         let uncovered = || {
             Place::Uncovered(no_advisories(
@@ -165,13 +226,14 @@ impl<'a> Matcher<'a> {
     ) -> Result<Rc<[Found]>, IndexError> {
         let (name, version) = (family.subject)(package);
         let subject = (ecosystem.to_owned(), name.to_owned(), version.to_owned());
-        if let Some(known) = self.known.get(&subject) {
-            return Ok(Rc::clone(known));
+        if let Some(known) = self.memo.get(&subject) {
+            return Ok(known);
         }
         let mut affecting = Vec::new();
         // An ecosystem without its release is about all releases.
         for ecosystem in [ecosystem, family.ecosystem] {
             for advisory in index.query(ecosystem, name)? {
+                self.evaluations += 1;
                 match judge(version, &advisory.versions, &advisory.ranges, family.compare) {
                     Judgement::Affected { fixed } => affecting.push((advisory, fixed)),
                     Judgement::NotAffected => {}
@@ -186,7 +248,7 @@ impl<'a> Matcher<'a> {
             }
         }
         let found: Rc<[Found]> = merge(&affecting, family.compare).into();
-        self.known.insert(subject, Rc::clone(&found));
+        self.memo.insert(subject, Rc::clone(&found));
         Ok(found)
     }
 }
@@ -241,7 +303,7 @@ impl Found {
         cve.or_else(|| self.advisories.first()).cloned().unwrap_or_default()
     }
 
-    fn finding(&self, package: &Package, distribution: Option<&Distribution>) -> Finding {
+    fn finding(&self, package: &Package, purl: &str) -> Finding {
         let vulnerability = self.vulnerability();
         Finding {
             aliases: self.ids.iter().filter(|id| **id != vulnerability).cloned().collect(),
@@ -250,7 +312,7 @@ impl Found {
             package_type: package.package_type,
             package: package.name.clone(),
             version: package.version.clone(),
-            purl: package.purl(distribution),
+            purl: purl.to_owned(),
             severity: self.severity(),
             fixed_version: self.fixed_version.clone(),
             published_at: self.published_at,

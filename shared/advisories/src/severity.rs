@@ -200,16 +200,6 @@ impl ScoreTable {
         let best = ids.iter().filter_map(|id| self.scores.get(id)).min()?;
         Some(Rating { basis: Basis::AliasCvss(best.0), severity: best.1 })
     }
-
-    /// The number of ids that have a score.
-    pub fn len(&self) -> usize {
-        self.scores.len()
-    }
-
-    /// Whether no id has a score.
-    pub fn is_empty(&self) -> bool {
-        self.scores.is_empty()
-    }
 }
 
 #[cfg(test)]

@@ -18,9 +18,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tidewatch_advisories::evaluate::{Judgement, judge};
 use tidewatch_advisories::order::{Compare, apk, dpkg};
-use tidewatch_advisories::{Build, BuildOptions, Coverage, Index, IndexSet, build, match_packages};
+use tidewatch_advisories::{
+    Build, BuildOptions, Coverage, FAMILIES, Index, IndexSet, build, changed_packages, match_packages,
+};
 use tidewatch_core::Severity;
 use tidewatch_core::package::{Distribution, Package, PackageType};
+use tidewatch_testkit::advisory::write_archive;
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
 
@@ -48,6 +51,15 @@ fn compile(source: &Path) -> (TempDir, Build) {
 
 fn indexes(build: &Build) -> IndexSet {
     build.families.iter().map(|family| Index::open(&family.path).unwrap()).collect()
+}
+
+/// Every package that the index has advisories about: all that it knows and one without advisories does not.
+fn packages(index: &Index) -> Vec<(String, String)> {
+    let folder = TempDir::new().unwrap();
+    let family = FAMILIES.iter().find(|family| family.id == index.info().family).unwrap();
+    write_archive(folder.path(), family.ecosystem, &[]);
+    let (_folder, empty) = compile(folder.path());
+    changed_packages(&Index::open(&empty.families[0].path).unwrap(), index).unwrap()
 }
 
 /// The distribution whose packages OSV files under `ecosystem`.
@@ -107,7 +119,7 @@ fn cves_of_distributions_get_the_scores_of_other_ecosystems() {
     for (family, at_least) in [("debian", 670), ("alpine", 38)] {
         let index = indexes.get(family).unwrap();
         let (mut all, mut rated) = (BTreeSet::new(), BTreeSet::new());
-        for (ecosystem, name) in index.packages().unwrap() {
+        for (ecosystem, name) in packages(index) {
             let advisories = index.query(&ecosystem, &name).unwrap();
             for vulnerability in advisories.into_iter().flat_map(|advisory| advisory.vulnerabilities) {
                 if vulnerability.rating.severity != Severity::Unspecified {
@@ -133,7 +145,7 @@ struct Answer {
 /// Ids of all advisories in the indexes.
 fn indexed(indexes: &IndexSet) -> BTreeSet<String> {
     let of = |index: &Index| -> Vec<String> {
-        let packages = index.packages().unwrap().into_iter();
+        let packages = packages(index).into_iter();
         packages
             .flat_map(|(ecosystem, name)| index.query(&ecosystem, &name).unwrap())
             .map(|advisory| advisory.id)
@@ -251,7 +263,7 @@ fn a_large_image_is_matched_in_a_moment() {
     let indexes = indexes(build);
     let opened = started.elapsed();
     let names: BTreeSet<_> =
-        indexes.get("debian").unwrap().packages().unwrap().into_iter().map(|(_, name)| name).collect();
+        packages(indexes.get("debian").unwrap()).into_iter().map(|(_, name)| name).collect();
     let packages: Vec<_> = names.iter().map(|name| package(PackageType::Deb, name, "0.1-1")).collect();
     let distribution =
         Distribution { id: "debian".to_owned(), version_id: Some("8".to_owned()), ..Distribution::default() };

@@ -9,7 +9,7 @@ use tidewatch_core::problem::Problem;
 
 /// Version of the readers and of the merge. It is raised whenever the same layer would give another inventory: results
 /// of older readers stay valid, and are known to be older.
-pub const READER_VERSION: u32 = 1;
+pub const READER_VERSION: u32 = 2;
 
 /// What one layer holds at the paths that matter, and what it hides of the layers below: all that an exact merge needs.
 /// A stored format, in JSON.

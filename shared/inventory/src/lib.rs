@@ -19,5 +19,5 @@ mod readers;
 
 pub use inventory::{Entry, FileContent, ImageInventory, LayerInventory, READER_VERSION};
 pub use layer::{LayerError, LayerReader};
-pub use limits::Limits;
+pub use limits::{IMAGE_PACKAGES, Limits};
 pub use merge::merge;

@@ -1,5 +1,11 @@
-//! Limits on what one layer may ask of the process that reads it. A layer over a limit is read up to there, and the
-//! rest becomes a problem of its inventory.
+//! Limits on what one layer, and what one image, may ask of the process that reads it. What is over a limit is read up
+//! to there, and the rest becomes a problem of the inventory.
+
+/// The most packages of one image, each counted once for each file that names it. More of them are a problem.
+pub const IMAGE_PACKAGES: usize = 100_000;
+
+/// The most bytes of paths that are looked up to follow the links of one image; counted as [`Limits::resolved_bytes`].
+pub(crate) const IMAGE_RESOLVED_BYTES: u64 = 1 << 30;
 
 /// Limits of one layer. The defaults leave room for every layer met in practice, and keep a hostile one from taking
 /// the process with it.
@@ -17,11 +23,16 @@ pub struct Limits {
     pub expansion_floor_bytes: u64,
     /// The most bytes of one file that are given to its reader; a reader may set less.
     pub file_bytes: usize,
-    /// The most bytes of all files together that are given to readers, with the paths of all `kept_entries`; a hard link
-    /// counts as its file.
+    /// The most bytes of all files together that are given to readers, with the paths of all `kept_entries` and what is
+    /// wrong with the files; a hard link counts as its file.
     pub kept_bytes: usize,
     /// The most symbolic links, and entries at paths that matter.
     pub kept_entries: usize,
+    /// The most packages of all files together; those of a hard link count again.
+    pub packages: usize,
+    /// The most bytes of paths that are looked up to find where the entries of the layer really are: every directory on
+    /// the way counts with its whole path, and every link with its target.
+    pub resolved_bytes: u64,
 }
 
 impl Default for Limits {
@@ -35,6 +46,8 @@ impl Default for Limits {
             file_bytes: 32 << 20,
             kept_bytes: 128 << 20,
             kept_entries: 500_000,
+            packages: 50_000,
+            resolved_bytes: 8 << 30,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! Specification: <https://github.com/opencontainers/image-spec/blob/main/layer.md#applying-changesets>; where a layer
 //! has a directory and a lower one has a link or a file, the directory hides it, as in overlayfs.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidewatch_core::Digest;
@@ -11,30 +12,32 @@ use tidewatch_core::package::{Distribution, Location, Package};
 use tidewatch_core::problem::Problem;
 
 use crate::inventory::{Entry, FileContent, ImageInventory, LayerInventory};
-use crate::paths::{PathPattern, Resolution, Step, remove_below, resolve};
+use crate::limits::{IMAGE_PACKAGES, IMAGE_RESOLVED_BYTES};
+use crate::paths::{Budget, PathPattern, Resolution, Step, remove_below, resolve};
 use crate::readers::{READERS, Reader, concerns, reader_for};
 
-/// The inventory of the image whose layers are `layers`, the base first.
+/// The inventory of the image whose layers are `layers`, the base first. It has at most [`IMAGE_PACKAGES`] packages; that
+/// there are more is one of its problems.
 pub fn merge<'a>(layers: impl IntoIterator<Item = &'a LayerInventory>) -> ImageInventory {
-    let mut tree = ImageTree::default();
+    let mut tree = ImageTree::new();
     let mut problems = BTreeSet::new();
     for layer in layers {
         problems.extend(layer.problems.iter().cloned());
         tree.mount(layer);
     }
+    // Before other links may have spent the budget.
+    let distribution = tree.distribution().cloned();
     problems.extend(tree.file_problems());
     problems.extend(tree.link_problems());
-    ImageInventory {
-        distribution: tree.distribution().cloned(),
-        packages: tree.packages(),
-        problems: problems.into_iter().collect(),
-    }
+    problems.extend(tree.package_problem());
+    ImageInventory { distribution, packages: tree.packages(), problems: problems.into_iter().collect() }
 }
 
 /// What a container sees at the paths that matter.
-#[derive(Default)]
 struct ImageTree<'a> {
     nodes: BTreeMap<&'a str, Node<'a>>,
+    /// What following links may still cost.
+    budget: Cell<Budget>,
 }
 
 /// What stands at a path, and the layer that put it there.
@@ -44,6 +47,10 @@ struct Node<'a> {
 }
 
 impl<'a> ImageTree<'a> {
+    const fn new() -> Self {
+        Self { nodes: BTreeMap::new(), budget: Cell::new(Budget::new(IMAGE_RESOLVED_BYTES)) }
+    }
+
     /// Puts a layer on top. The entries come in the order of their paths: directories before what is in them.
     fn mount(&mut self, layer: &'a LayerInventory) {
         for (path, entry) in &layer.entries {
@@ -74,13 +81,16 @@ impl<'a> ImageTree<'a> {
 
     /// Where `path` leads. What stands at a path that concerns no reader is not known.
     fn resolve(&self, path: &str) -> Resolution {
-        resolve(path, |candidate| match self.entry(candidate) {
+        let mut budget = self.budget.get();
+        let resolution = resolve(path, &mut budget, |candidate| match self.entry(candidate) {
             Some(Entry::Directory { .. }) => Step::Enter,
             Some(Entry::Symlink { target }) => Step::Link(target),
             Some(_) => Step::Missing,
             None if concerns(candidate) => Step::Missing,
             None => Step::Unknown,
-        })
+        });
+        self.budget.set(budget);
+        resolution
     }
 
     /// The distribution that the first readable file names.
@@ -97,13 +107,18 @@ impl<'a> ImageTree<'a> {
             })
     }
 
-    /// Every package once, with all its locations.
+    /// What the files that are visible say is installed.
+    fn installed(&self) -> impl Iterator<Item = (&'a str, Digest, &'a Package)> {
+        self.files().flat_map(|(path, layer, content)| {
+            content.packages.iter().map(move |package| (path, layer, package))
+        })
+    }
+
+    /// Every package once, with all its locations, up to the limit.
     fn packages(&self) -> Vec<Package> {
         let mut packages: BTreeMap<&Package, BTreeSet<Location>> = BTreeMap::new();
-        for (path, layer, content) in self.files() {
-            for package in &content.packages {
-                packages.entry(package).or_default().insert(Location { layer, path: path.to_owned() });
-            }
+        for (path, layer, package) in self.installed().take(IMAGE_PACKAGES) {
+            packages.entry(package).or_default().insert(Location { layer, path: path.to_owned() });
         }
         packages
             .into_iter()
@@ -112,6 +127,16 @@ impl<'a> ImageTree<'a> {
                 ..package.clone()
             })
             .collect()
+    }
+
+    /// That there are more packages than the limit.
+    fn package_problem(&self) -> Option<Problem> {
+        let (path, _, package) = self.installed().nth(IMAGE_PACKAGES)?;
+        let reason = format!(
+            "left out {} and what comes after it: the image has more than {IMAGE_PACKAGES} packages",
+            package.name
+        );
+        Some(Problem::new(path, reason))
     }
 
     /// Problems of the files that are visible.
@@ -137,6 +162,7 @@ impl<'a> ImageTree<'a> {
                     Resolution::Path(real) if real == path => return None,
                     Resolution::Path(real) if is_directory => self.directory_problem(reader, &real)?,
                     Resolution::Path(real) => self.file_problem(reader, &real)?,
+                    Resolution::TooFar => "leads through more links than are followed".to_owned(),
                     Resolution::Unknown(at) => format!("leads to {at}, which is not read"),
                     Resolution::Missing | Resolution::Loop => return None,
                 };
@@ -162,5 +188,28 @@ impl<'a> ImageTree<'a> {
             .any(|pattern| matches!(pattern, PathPattern::FilesIn { directory, .. } if *directory == real));
         let exists = matches!(self.entry(real)?, Entry::Directory { .. });
         (exists && !is_read).then(|| format!("leads to {real}, whose files are not read"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::READER_VERSION;
+
+    #[test]
+    fn links_that_lead_further_than_an_image_may_ask_for_are_a_problem() {
+        let link = "var/lib/dpkg/status.d/x";
+        let directory = |path: &str| (path.to_owned(), Entry::Directory { opaque: false });
+        let mut entries: BTreeMap<_, _> =
+            ["var", "var/lib", "var/lib/dpkg", "var/lib/dpkg/status.d"].map(directory).into();
+        entries.insert(link.to_owned(), Entry::Symlink { target: "../status.d/".repeat(300) });
+        let layer = Digest::of(b"");
+        let inventory = LayerInventory { reader_version: READER_VERSION, layer, entries, problems: vec![] };
+        let mut tree = ImageTree::new();
+        tree.mount(&inventory);
+        assert!(tree.link_problems().next().is_none());
+        tree.budget.set(Budget::new(5000));
+        let problems: Vec<Problem> = tree.link_problems().collect();
+        assert_eq!(problems, [Problem::new(link, "leads through more links than are followed")]);
     }
 }

@@ -1,5 +1,6 @@
-//! Paths inside an image: cleaned, relative to its root, without a leading slash; the root itself is empty. Bytes that
-//! are no UTF-8 are written `\xNN`, so that different paths stay different.
+//! Paths inside an image: cleaned, relative to its root, without a leading slash; the root itself is empty. Also how any
+//! bytes of an image become text: what is no UTF-8, or would steer a terminal, is written `\xNN`, so that different
+//! paths stay different.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -9,6 +10,9 @@ use std::ops::Bound;
 /// How many symbolic links one path may lead through, as in Linux:
 /// <https://man7.org/linux/man-pages/man7/path_resolution.7.html>.
 const MAX_LINKS: usize = 40;
+
+/// The most bytes that one path may cost to resolve; a path of 4,096 bytes without links costs at most half of them.
+const MAX_RESOLVED_BYTES: u64 = 16 << 20;
 
 /// What a reader reads, as a set of paths.
 #[derive(Clone, Copy, Debug)]
@@ -78,17 +82,38 @@ pub(crate) fn split(path: &str) -> (&str, &str) {
     path.rsplit_once('/').unwrap_or(("", path))
 }
 
-/// Bytes as text: what is no UTF-8 is escaped.
+/// Bytes as text, `\xNN` for each byte of what is no UTF-8 and of control characters. Everything that comes out of an
+/// image becomes text here, because it ends in terminals and logs.
 pub(crate) fn text(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        for byte in chunk.invalid() {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "\\x{byte:02x}");
+        for character in chunk.valid().chars() {
+            if is_control(character) {
+                escape(&mut text, character.encode_utf8(&mut [0; 4]).as_bytes());
+            } else {
+                text.push(character);
+            }
         }
+        escape(&mut text, chunk.invalid());
     }
     text
+}
+
+/// Whether a terminal takes the character for a command, or for one to write lines in another order than they have.
+/// The latter: <https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters>.
+fn is_control(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
+}
+
+fn escape(text: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\\x{byte:02x}");
+    }
 }
 
 /// A path of an archive, cleaned of `.`, `..`, and of slashes too many. `..` does not lead out of the root.
@@ -132,10 +157,49 @@ pub(crate) enum Resolution {
     Unknown(String),
     /// Through too many links.
     Loop,
+    /// Further than a path, or all paths together, may cost.
+    TooFar,
 }
 
-/// Follows the symbolic links in `path`, a cleaned one, also in its last part; `step` says what stands at a path.
-pub(crate) fn resolve<'a>(path: &str, step: impl Fn(&str) -> Step<'a>) -> Resolution {
+/// What resolving paths may still cost, in bytes of the paths that are looked up. Without it a hostile layer makes every
+/// entry cost the length of its path times that of all its links.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget {
+    bytes: u64,
+}
+
+impl Budget {
+    pub(crate) const fn new(bytes: u64) -> Self {
+        Self { bytes }
+    }
+
+    /// Whether there is nothing left.
+    pub(crate) const fn is_spent(self) -> bool {
+        self.bytes == 0
+    }
+
+    /// Takes `bytes`; says whether there were as many. Else nothing is left.
+    fn spend(&mut self, bytes: usize) -> bool {
+        let left = u64::try_from(bytes).ok().and_then(|bytes| self.bytes.checked_sub(bytes));
+        self.bytes = left.unwrap_or(0);
+        left.is_some()
+    }
+}
+
+/// Follows the symbolic links in `path`, a cleaned one, also in its last part; `step` says what stands at a path. What it
+/// costs is taken from `budget`.
+pub(crate) fn resolve<'a>(path: &str, budget: &mut Budget, step: impl Fn(&str) -> Step<'a>) -> Resolution {
+    let mut own = Budget::new(MAX_RESOLVED_BYTES.min(budget.bytes));
+    let before = own.bytes;
+    let resolution = follow(path, &mut own, step);
+    budget.bytes -= before - own.bytes;
+    resolution
+}
+
+fn follow<'a>(path: &str, budget: &mut Budget, step: impl Fn(&str) -> Step<'a>) -> Resolution {
+    if !budget.spend(path.len()) {
+        return Resolution::TooFar;
+    }
     let mut parts: Vec<&str> = path.rsplit('/').collect();
     let mut resolved = String::new();
     let mut links = 0;
@@ -148,21 +212,29 @@ pub(crate) fn resolve<'a>(path: &str, step: impl Fn(&str) -> Step<'a>) -> Resolu
             }
             _ => {}
         }
-        let candidate = join(&resolved, part);
-        match step(&candidate) {
-            Step::Enter => resolved = candidate,
+        let directory = resolved.len();
+        if directory > 0 {
+            resolved.push('/');
+        }
+        resolved.push_str(part);
+        if !budget.spend(resolved.len()) {
+            return Resolution::TooFar;
+        }
+        match step(&resolved) {
+            Step::Enter => {}
             // The last part of a path may be missing, or be a file.
-            Step::Missing if parts.is_empty() => resolved = candidate,
+            Step::Missing if parts.is_empty() => {}
             Step::Missing => return Resolution::Missing,
-            Step::Unknown => return Resolution::Unknown(candidate),
+            Step::Unknown => return Resolution::Unknown(resolved),
             Step::Link(target) => {
                 links += 1;
                 if links > MAX_LINKS {
                     return Resolution::Loop;
                 }
-                if target.starts_with('/') {
-                    resolved.clear();
+                if !budget.spend(target.len()) {
+                    return Resolution::TooFar;
                 }
+                resolved.truncate(if target.starts_with('/') { 0 } else { directory });
                 parts.extend(target.rsplit('/'));
             }
         }
@@ -175,7 +247,7 @@ mod tests {
     use super::*;
 
     fn resolve_in(links: &[(&'static str, &'static str)], path: &str) -> Resolution {
-        resolve(path, |candidate| {
+        resolve(path, &mut Budget::new(u64::MAX), |candidate| {
             links
                 .iter()
                 .find(|(link, _)| *link == candidate)
@@ -199,6 +271,34 @@ mod tests {
     fn bytes_that_are_no_utf8_stay_different() {
         assert_eq!(text(b"a\xffb"), "a\\xffb");
         assert_ne!(text(b"\xfe"), text(b"\xff"));
+    }
+
+    #[test]
+    fn what_steers_a_terminal_is_escaped_and_other_text_stays() {
+        assert_eq!(text(b"\x1b[2J\r\n\x7f"), "\\x1b[2J\\x0d\\x0a\\x7f");
+        assert_eq!(text("a\u{9b}b\u{202e}c".as_bytes()), "a\\xc2\\x9bb\\xe2\\x80\\xaec");
+        assert_eq!(text("größer/日本 1".as_bytes()), "größer/日本 1");
+    }
+
+    #[test]
+    fn the_longest_path_can_be_resolved_and_one_that_grows_with_every_link_cannot() {
+        let path = "x/".repeat(2047) + "x";
+        assert_eq!(resolve_in(&[], &path), Resolution::Path(path.clone()));
+        let target = "x/".repeat(2047) + "l";
+        let grow = |candidate: &str| if candidate.ends_with('l') { Step::Link(&target) } else { Step::Enter };
+        assert_eq!(resolve("l", &mut Budget::new(u64::MAX), grow), Resolution::TooFar);
+    }
+
+    #[test]
+    fn paths_share_a_budget_that_links_without_an_effect_spend_as_well() {
+        let target = "./".repeat(2000);
+        let mut budget = Budget::new(6000);
+        let mut resolve = || {
+            let step = |candidate: &str| if candidate == "l" { Step::Link(&target) } else { Step::Enter };
+            (super::resolve("l", &mut budget, step), budget.is_spent())
+        };
+        assert_eq!(resolve(), (Resolution::Path(String::new()), false));
+        assert_eq!(resolve(), (Resolution::TooFar, true));
     }
 
     #[test]

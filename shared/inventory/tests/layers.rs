@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use common::{apk, apk_names, dpkg, read, read_with};
 use tidewatch_core::{Digest, Retry, Retryable};
-use tidewatch_inventory::{Entry, LayerError, LayerInventory, LayerReader, Limits};
+use tidewatch_inventory::{Entry, LayerError, LayerInventory, LayerReader, Limits, merge};
 use tidewatch_testkit::layer::{Compression, Layer, LayerBuilder};
 
 const INSTALLED: &str = "lib/apk/db/installed";
@@ -184,6 +184,40 @@ fn every_limit_of_the_layer_ends_the_reading_with_a_problem() {
     assert_eq!(read(&layer).problems.len(), 0);
     let long = LayerBuilder::new().file(&"x/".repeat(40), "").symlink("lib", &"y".repeat(80)).build();
     assert_eq!(read_with(&long, Limits { path_bytes: 50, ..default }).problems.len(), 2);
+}
+
+#[test]
+fn packages_over_the_limit_of_a_layer_are_a_problem_of_the_files_that_hold_them() {
+    let status = |number| format!("var/lib/dpkg/status.d/{number}");
+    let layer = LayerBuilder::new()
+        .file(&status(0), dpkg(&["a", "b"]))
+        .hardlink(&status(1), &status(0))
+        .file(&status(2), dpkg(&["c", "d"]))
+        .hardlink(&status(3), &status(0))
+        .file(&status(4), dpkg(&["e"]))
+        .build();
+    let inventory = read_with(&layer, Limits { packages: 5, ..Limits::default() });
+    let counts = [0, 1, 2, 3, 4].map(|number| {
+        let content = file(&inventory, &status(number));
+        (content.packages.len(), content.problems.len())
+    });
+    assert_eq!(counts, [(2, 0), (2, 0), (1, 1), (0, 1), (0, 1)]);
+    assert_eq!(merge([&inventory]).problems.len(), 3);
+}
+
+#[test]
+fn links_that_make_every_entry_cost_much_end_the_reading_with_a_problem() {
+    let mut builder = LayerBuilder::new().symlink("l", &"x/../".repeat(800)).file(INSTALLED, apk(&["musl"]));
+    for number in 0..300 {
+        builder = builder.file(&format!("l/{number}"), "");
+    }
+    let layer = builder.build();
+    assert!(read(&layer).problems.is_empty());
+    let inventory = read_with(&layer, Limits { resolved_bytes: 400_000, ..Limits::default() });
+    let reasons: Vec<_> = inventory.problems.iter().map(|problem| problem.reason.as_str()).collect();
+    let limit = "stopped reading the layer: it has more than 400000 bytes of paths on the way to its entries";
+    assert_eq!(reasons.last(), Some(&limit));
+    assert_eq!(apk_names(file(&inventory, INSTALLED)), ["musl"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod common;
 use common::{apk, dpkg, read};
 use tidewatch_core::Digest;
 use tidewatch_core::package::Location;
-use tidewatch_inventory::{ImageInventory, LayerInventory, merge};
+use tidewatch_inventory::{IMAGE_PACKAGES, ImageInventory, LayerInventory, merge};
 use tidewatch_testkit::layer::{Compression, LayerBuilder};
 
 const STATUS: &str = "var/lib/dpkg/status";
@@ -163,6 +163,22 @@ fn problems_of_hidden_files_do_not_count_and_those_of_layers_do() {
     let broken =
         LayerInventory { problems: vec![tidewatch_core::problem::Problem::new("x", "cut")], ..empty() };
     assert_eq!(merge([&broken, &broken]).problems.len(), 1);
+}
+
+#[test]
+fn packages_over_the_limit_of_an_image_are_a_problem() {
+    let number = IMAGE_PACKAGES / 3;
+    let layers = [0, 1, 2].map(|layer| {
+        let names: Vec<String> = (0..number).map(|package| format!("{layer}-{package}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        read(&LayerBuilder::new().file(&format!("var/lib/dpkg/status.d/{layer}"), dpkg(&names)).build())
+    });
+    let within = merge(&layers);
+    assert_eq!((within.packages.len(), within.problems.len()), (3 * number, 0));
+    let more = read(&LayerBuilder::new().file(STATUS, dpkg(&["x", "y"])).build());
+    let over = merge(layers.iter().chain([&more]));
+    assert_eq!((over.packages.len(), over.problems.len()), (IMAGE_PACKAGES, 1));
+    assert!(over.problems[0].reason.contains("more than 100000 packages"), "{:?}", over.problems);
 }
 
 fn empty() -> LayerInventory {

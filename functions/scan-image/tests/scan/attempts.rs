@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tidewatch_core::ports::Clock as _;
 use tidewatch_core::result::ResultState;
 use tidewatch_core::work::Work;
 use tidewatch_runtime::MessageHandler as _;
@@ -77,6 +78,7 @@ async fn a_worker_that_was_killed_while_the_registry_hung_leaves_work_that_the_n
     assert!(scan.await.unwrap_err().is_cancelled());
     assert_eq!(world.pending(&work).await.map(|pending| pending.attempts), Some(1));
 
+    world.clock.advance(OVER_A_LEASE);
     world.deliver(&work).await.unwrap();
     assert_eq!((world.result(&work).await.state, world.due_rows().await), (ResultState::Scanned, 0));
     assert_eq!(world.registry.blob_pulls(&layer.digest), 1);
@@ -142,6 +144,7 @@ async fn a_failure_never_replaces_a_known_result() {
         world.table_outages.fail_after(1);
         world.deliver(&work).await.unwrap_err();
         world.table_outages.recover();
+        world.clock.advance(OVER_A_LEASE);
     }
     assert_eq!(world.pending(&work).await.map(|pending| pending.attempts), Some(5));
     world.deliver(&work).await.unwrap();
@@ -162,7 +165,7 @@ async fn a_throttled_image_waits_as_long_as_the_registry_says_and_that_is_no_att
     }
     world.registry.inject(Fault::Throttle { requests: 1, retry_after: None });
     world.deliver(&work).await.unwrap();
-    assert_eq!(world.due_in(&work).await, 60);
+    assert_eq!(world.due_in(&work).await, 15 * 60, "without a word from it, the pauses grow");
 
     world.deliver(&work).await.unwrap();
     assert_eq!(world.result(&work).await.state, ResultState::Scanned);
@@ -177,4 +180,72 @@ async fn a_registry_that_asks_for_years_is_asked_again_after_a_day() {
     world.registry.inject(Fault::Throttle { requests: 1, retry_after });
     world.deliver(&work).await.unwrap();
     assert_eq!(world.due_in(&work).await, 24 * HOUR);
+}
+
+#[tokio::test]
+async fn a_second_delivery_while_an_image_is_scanned_does_nothing_and_counts_nothing() {
+    let world = World::new().await;
+    let (work, layer) = queued(&world).await;
+    let (worker, gate) = world.gated_worker(Behind::Blob(layer.digest));
+    let request = message(&work);
+    let scan = tokio::spawn(async move { worker.handle(request).await });
+    gate.arrival().await;
+    for _ in 0..7 {
+        world.deliver(&work).await.unwrap();
+    }
+    assert_eq!(world.pending(&work).await.map(|pending| pending.attempts), Some(1));
+    assert_eq!(world.due_in(&work).await, 60, "it is looked at again when the attempt may have been killed");
+
+    // Renewed in time, the attempt stays the only one.
+    for _ in 0..6 {
+        world.clock.advance(Duration::from_secs(20));
+        world.sleeper.wake_until_asleep().await;
+        world.sleeper.settle().await;
+    }
+    world.deliver(&work).await.unwrap();
+    assert_eq!(world.pending(&work).await.map(|pending| pending.attempts), Some(1));
+
+    gate.open();
+    scan.await.unwrap().unwrap();
+    assert_eq!((world.result(&work).await.state, world.due_rows().await), (ResultState::Scanned, 0));
+    assert_eq!(world.registry.blob_pulls(&layer.digest), 1);
+}
+
+#[tokio::test]
+async fn work_that_is_seen_anew_while_it_is_scanned_is_sent_when_that_is_done() {
+    let world = World::new().await;
+    let (work, layer) = queued(&world).await;
+    let (worker, gate) = world.gated_worker(Behind::Blob(layer.digest));
+    let request = message(&work);
+    let scan = tokio::spawn(async move { worker.handle(request).await });
+    gate.arrival().await;
+    let moved =
+        Work { tag: "moved".parse().unwrap(), seen_at: work.seen_at + Duration::from_secs(9), ..work };
+    world.enqueue(&moved).await;
+    world.deliver(&moved).await.unwrap();
+    gate.open();
+    scan.await.unwrap().unwrap();
+
+    assert_eq!(world.deliver_sent().await, 1);
+    assert_eq!((world.members().await[0].tag.as_str(), world.due_rows().await), ("moved", 0));
+}
+
+#[tokio::test]
+async fn a_layer_that_takes_too_long_is_given_up_and_counts() {
+    let world = World::new().await;
+    let (work, layer) = queued(&world).await;
+    let (worker, gate) = world.gated_worker(Behind::Blob(layer.digest));
+    let request = message(&work);
+    let scan = tokio::spawn(async move { worker.handle(request).await });
+    gate.arrival().await;
+    while !scan.is_finished() {
+        world.clock.advance(Duration::from_secs(20));
+        world.sleeper.wake();
+        world.sleeper.settle().await;
+    }
+    scan.await.unwrap().unwrap();
+    let elapsed = world.clock.now().duration_since(crate::world::START.parse().unwrap());
+    assert!((600..=640).contains(&elapsed.as_secs()), "{elapsed}");
+    let pending = world.pending(&work).await.unwrap();
+    assert_eq!((pending.attempts, pending.deferrals, world.due_in(&work).await), (1, 0, 30));
 }

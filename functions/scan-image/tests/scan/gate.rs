@@ -124,6 +124,13 @@ impl DeepSleeper {
         slept.changed().await.unwrap();
     }
 
+    /// Lets everybody who was woken do what there is to do without a registry.
+    pub(crate) async fn settle(&self) {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Wakes everybody who sleeps.
     pub(crate) fn wake(&self) {
         self.woken.send_modify(|woken| *woken += 1);

@@ -53,8 +53,17 @@ pub(crate) fn image(layers: &[&Layer]) -> BuiltImage {
 
 /// The image, with another media type for the layer at `position`.
 pub(crate) fn with_layer_type(image: &BuiltImage, position: usize, media_type: &str) -> BuiltImage {
+    with_layer(image, position, "mediaType", media_type.into())
+}
+
+/// The image, with another size for the layer at `position`.
+pub(crate) fn with_layer_size(image: &BuiltImage, position: usize, size: u64) -> BuiltImage {
+    with_layer(image, position, "size", size.into())
+}
+
+fn with_layer(image: &BuiltImage, position: usize, field: &str, value: Value) -> BuiltImage {
     let mut manifest: Value = serde_json::from_slice(&image.manifest().bytes).unwrap();
-    manifest["layers"][position]["mediaType"] = media_type.into();
+    manifest["layers"][position][field] = value;
     let bytes = Bytes::from(manifest.to_string());
     let digest = Digest::of(&bytes);
     let manifest = Manifest { media_type: image.manifest().media_type.clone(), bytes };

@@ -11,7 +11,7 @@ use tidewatch_testkit::layer::Layer;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::gate::Behind;
-use crate::images::{debian, file, image};
+use crate::images::{debian, file, image, with_layer_size};
 use crate::world::{OVER_A_LEASE, World, message};
 
 /// Queues an image on `base` and a layer of its own for each of `count` repositories.
@@ -182,4 +182,52 @@ async fn a_lease_is_given_back_when_the_layer_could_not_be_read() {
     world.registry.clear_faults();
     world.deliver(&sharers[1].0).await.unwrap();
     assert_eq!(world.result(&sharers[1].0).await.state, ResultState::Scanned);
+}
+
+#[tokio::test]
+async fn a_layer_of_which_more_comes_than_its_manifest_says_fails_and_is_not_read_on() {
+    let world = World::new().await;
+    let base = debian(&[("openssl", "1")]);
+    let work = world.push_work("team/web", &with_layer_size(&image(&[&base]), 0, 10));
+    world.scan(&work).await;
+    let pending = world.pending(&work).await.unwrap();
+    assert_eq!((pending.attempts, pending.deferrals), (1, 0));
+    for _ in 0..4 {
+        world.deliver(&work).await.unwrap();
+    }
+    let result = world.result(&work).await;
+    assert_eq!(result.state, ResultState::Failed);
+    assert!(result.reason.unwrap().contains("more than 10 bytes came"));
+}
+
+#[tokio::test]
+async fn a_layer_whose_size_is_given_as_none_is_read() {
+    let world = World::new().await;
+    let work = world.push_work("team/web", &with_layer_size(&image(&[&debian(&[("openssl", "1")])]), 0, 0));
+    world.scan(&work).await;
+    assert_eq!(world.result(&work).await.state, ResultState::Scanned);
+}
+
+#[tokio::test]
+async fn when_one_layer_fails_the_others_that_are_being_read_are_finished_and_keep_no_lease() {
+    let world = World::new().await;
+    let (slow, poison) = (debian(&[("openssl", "1")]), file("poison"));
+    let work = world.push_work("team/web", &image(&[&slow, &poison]));
+    world.enqueue(&work).await;
+    world.registry.inject(tidewatch_testkit::registry::Fault::CorruptBlob { digest: poison.digest });
+    let (worker, gate) = world.gated_worker(Behind::Blob(slow.digest));
+    let scan = start(worker, &work);
+    gate.arrival().await;
+    while world.registry.blob_pulls(&poison.digest) == 0 {
+        tokio::task::yield_now().await;
+    }
+    gate.open();
+    scan.await.unwrap().unwrap();
+    assert_eq!(world.pending(&work).await.map(|pending| pending.attempts), Some(1));
+
+    world.registry.clear_faults();
+    let other = world.push_work("team/other", &image(&[&slow]));
+    world.scan(&other).await;
+    assert_eq!(world.result(&other).await.state, ResultState::Scanned);
+    assert_eq!(world.registry.blob_pulls(&slow.digest), 1, "it was finished and kept");
 }

@@ -5,13 +5,16 @@ use std::time::Duration;
 use serde_json::json;
 use tidewatch_core::Severity;
 use tidewatch_core::policy::Outcome;
+use tidewatch_core::ports::Sleeper as _;
 use tidewatch_core::result::ResultState;
+use tidewatch_core::work::Work;
 use tidewatch_runtime::MessageHandler as _;
+use tidewatch_runtime::system::SystemSleeper;
 
 use tidewatch_testkit::interleave::Interleaving;
 
 use crate::gate::Behind;
-use crate::images::{advisories, debian, file, image};
+use crate::images::{advisories, debian, distribution, file, image};
 use crate::world::{World, message};
 
 #[tokio::test]
@@ -206,6 +209,12 @@ async fn a_result_that_was_computed_from_an_older_one_is_refused() {
     assert_eq!((world.stored(&early).await, world.members().await.len()), (before, 2));
 }
 
+/// One step of a worker, after a moment for threads that it waits for: a step without that would be one for nothing.
+async fn step<T>(interleaving: &mut Interleaving<'_, T>, task: usize) -> Option<T> {
+    SystemSleeper.sleep(Duration::from_millis(2)).await;
+    interleaving.step(task)
+}
+
 #[tokio::test]
 async fn a_worker_that_is_overtaken_at_any_point_leaves_the_newest_result() {
     for steps in 1.. {
@@ -218,14 +227,22 @@ async fn a_worker_that_is_overtaken_at_any_point_leaves_the_newest_result() {
         let worker = world.pausing_worker();
         let mut overtaken = Interleaving::new();
         let task = overtaken.start(worker.handle(message(&slow)));
-        let finished = (0..steps).any(|_| overtaken.step(task).is_some());
+        let mut finished = false;
+        for _ in 0..steps {
+            finished = finished || step(&mut overtaken, task).await.is_some();
+        }
         // The other judges it by the same advisories, and then by newer ones.
         world.scan(&fast).await;
         world.publish(&advisories()[1..]).await;
         world.scan(&fast).await;
         let newest = world.stored(&fast).await;
         if !finished {
-            overtaken.finish(task).unwrap().unwrap();
+            let outcome = loop {
+                if let Some(outcome) = step(&mut overtaken, task).await {
+                    break outcome;
+                }
+            };
+            outcome.unwrap();
         }
 
         assert_eq!(world.stored(&fast).await, newest, "overtaken after {steps} steps");
@@ -240,4 +257,29 @@ async fn a_worker_that_is_overtaken_at_any_point_leaves_the_newest_result() {
             return;
         }
     }
+}
+
+#[tokio::test]
+async fn an_image_behind_two_tags_is_a_member_when_one_of_them_is_counted_in_either_order() {
+    for counted_first in [true, false] {
+        let world = World::new().await;
+        let first = world.push_work("team/web", &image(&[&debian(&[("openssl", "1")])]));
+        for counted in [counted_first, !counted_first] {
+            world.scan(&Work { counted, ..first.clone() }).await;
+        }
+        let members = world.members().await;
+        assert_eq!((members.len(), members[0].severities.total()), (1, 1), "{counted_first}");
+    }
+}
+
+#[tokio::test]
+async fn texts_of_an_image_are_one_short_line_in_its_result() {
+    let world = World::new().await;
+    let name = format!("fedora\u{1b}[31m{}", "x".repeat(900));
+    let work = world.push_work("team/web", &image(&[&distribution(&name, "1", &[("a", "1")])]));
+    world.scan(&work).await;
+    let result = world.result(&work).await;
+    let (name, reason) = (result.distribution.unwrap(), result.reason.unwrap());
+    assert_eq!((name.chars().count(), reason.chars().count()), (200, 500));
+    assert!(!name.contains(char::is_control) && !reason.contains(char::is_control), "{name:?}: {reason:?}");
 }

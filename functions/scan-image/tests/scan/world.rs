@@ -7,11 +7,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidewatch_advisories::{BuildOptions, build};
+use tidewatch_core::Digest;
 use tidewatch_core::config::Config;
 use tidewatch_core::image::Image;
 use tidewatch_core::names::{OrgName, RegistryId, StreamName};
 use tidewatch_core::ports::queue::QueueName;
-use tidewatch_core::ports::{Clock as _, Registries};
+use tidewatch_core::ports::{Clock as _, Objects as _, Registries};
 use tidewatch_core::result::{ImageResult, Report};
 use tidewatch_core::stream::{Member, SHARDS, shard_of};
 use tidewatch_core::work::{Priority, RunId, ScanMessage, Work};
@@ -43,6 +44,7 @@ pub(crate) struct World {
     /// Outages of what the workers see of the table and of objects; `records` has none.
     pub(crate) table_outages: Arc<Outages>,
     pub(crate) object_outages: Arc<Outages>,
+    pub(crate) objects: Arc<ObjectStorage>,
     pub(crate) queue: Arc<RecordingQueue>,
     pub(crate) clock: Arc<SettableClock>,
     /// In which workers sleep between renewals of their leases.
@@ -77,10 +79,15 @@ impl World {
         };
         let world = Self {
             records: Records::new(table, Arc::clone(&objects) as _, Arc::clone(&instant) as _),
-            pausing: Records::new(Arc::new(pausing_table), objects, Arc::clone(&instant) as _),
+            pausing: Records::new(
+                Arc::new(pausing_table),
+                Arc::clone(&objects) as _,
+                Arc::clone(&instant) as _,
+            ),
             failing: Records::new(Arc::new(failing_table), Arc::new(failing_objects), instant),
             table_outages,
             object_outages,
+            objects,
             queue: Arc::new(RecordingQueue::new()),
             clock,
             sleeper: Arc::new(DeepSleeper::new()),
@@ -95,9 +102,18 @@ impl World {
 
     /// Puts a configuration with these policies in force.
     pub(crate) async fn apply(&self, policies: &Value) {
+        self.configure("reg", policies).await;
+    }
+
+    /// Puts a configuration in force in which the registry has another id.
+    pub(crate) async fn configure_registry(&self, id: &str) {
+        self.configure(id, &json!([])).await;
+    }
+
+    async fn configure(&self, registry: &str, policies: &Value) {
         let config: Config = serde_json::from_value(json!({
             "org": "acme",
-            "registries": [self.registry.config("reg")],
+            "registries": [self.registry.config(registry)],
             "policies": policies,
         }))
         .unwrap();
@@ -125,6 +141,32 @@ impl World {
                 built_at: self.clock.now(),
             };
             self.records.publish_advisories([(built.family.to_owned(), family)]).await.unwrap();
+        }
+    }
+
+    /// Puts these bytes in force as the index for Debian.
+    pub(crate) async fn put_index(&self, bytes: &'static [u8]) {
+        let hash = Digest::of(bytes);
+        self.records.put_advisory_index("debian", &hash, bytes.into()).await.unwrap();
+        let family = AdvisoryFamily {
+            hash,
+            size: bytes.len() as u64,
+            records: 0,
+            advisories: 0,
+            withdrawn: 0,
+            problems: 0,
+            newest_modified: None,
+            built_at: self.clock.now(),
+        };
+        self.records.publish_advisories([("debian".to_owned(), family)]).await.unwrap();
+    }
+
+    /// Replaces every object under `prefix` by noise.
+    pub(crate) async fn spoil_objects(&self, prefix: &str) {
+        let keys = self.objects.list(prefix).await.unwrap();
+        assert!(!keys.is_empty(), "there are objects under {prefix}");
+        for key in keys {
+            self.objects.put(&key, "noise".into()).await.unwrap();
         }
     }
 

@@ -131,7 +131,7 @@ async fn inventory(target: &Target, digest: Digest, bar: &Progress) -> Result<Im
         bar.say(DecimalBytes(layer.size).to_string());
         match layer.kind {
             LayerKind::Tar => {
-                let pulled = pull_layer(registry, &target.repository, &layer.digest).await;
+                let pulled = pull_layer(registry, &target.repository, layer).await;
                 read.push(pulled.map_err(|error| match error {
                     ScanError::Registry(error) => Failure::new(error),
                     error => Failure::new(error),

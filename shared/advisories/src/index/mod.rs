@@ -186,7 +186,7 @@ impl Index {
     }
 
     /// Every package that has advisories, as (ecosystem, name), sorted.
-    pub fn packages(&self) -> Result<Vec<(String, String)>, IndexError> {
+    fn packages(&self) -> Result<Vec<(String, String)>, IndexError> {
         let error = |error| self.read_error("the list of packages".to_owned(), error);
         let entries = self.packages.iter().map_err(error)?;
         let owned = |(ecosystem, name): (&str, &str)| (ecosystem.to_owned(), name.to_owned());
@@ -221,7 +221,8 @@ fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8], family: &str, key: &str) -> R
 }
 
 /// The packages about which `old` and `new` say something different, as (ecosystem, package name), sorted: those that a
-/// change of the index can have made vulnerable or safe, or have rated anew.
+/// change of the index can have made vulnerable or safe, or have rated anew. It is there for matching scanned images
+/// again when advisories come into force, which is not built yet: only images with one of these packages need that.
 pub fn changed_packages(old: &Index, new: &Index) -> Result<Vec<(String, String)>, IndexError> {
     let (before, after) = (old.packages()?, new.packages()?);
     let keys: BTreeSet<_> = before.into_iter().chain(after).collect();

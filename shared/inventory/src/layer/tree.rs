@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::archive::{ArchiveEntry, EntryKind, EntrySink};
 use crate::inventory::{Entry, FileContent};
 use crate::limits::Limits;
-use crate::paths::{Resolution, Step, clean, join, remove_below, resolve, split, text};
+use crate::paths::{Budget, Resolution, Step, clean, join, remove_below, resolve, split, text};
 use crate::readers::{InputFile, Problems, Reader, concerns, reader_for};
 
 /// Begins the name of a whiteout.
@@ -25,6 +25,8 @@ pub(super) struct LayerTree {
     open: Option<OpenFile>,
     entries: u64,
     kept_bytes: usize,
+    packages: usize,
+    budget: Budget,
     problems: Problems,
 }
 
@@ -56,6 +58,8 @@ impl LayerTree {
             open: None,
             entries: 0,
             kept_bytes: 0,
+            packages: 0,
+            budget: Budget::new(limits.resolved_bytes),
             problems: Problems::default(),
         }
     }
@@ -70,6 +74,9 @@ impl LayerTree {
         }
         if self.kept_bytes > self.limits.kept_bytes {
             return Err(format!("{} bytes in files that are read", self.limits.kept_bytes));
+        }
+        if self.budget.is_spent() {
+            return Err(format!("{} bytes of paths on the way to its entries", self.limits.resolved_bytes));
         }
         Ok(())
     }
@@ -95,15 +102,18 @@ impl LayerTree {
         self.nodes.get(path)?.entry.as_ref()
     }
 
-    /// Where `path` really is, by the links of this layer; `None` when they lead in a circle.
-    fn real(&self, path: &str) -> Option<String> {
-        let resolution = resolve(path, |candidate| match self.entry_at(candidate) {
-            Some(Entry::Symlink { target }) => Step::Link(target),
-            _ => Step::Enter,
+    /// Where `path` really is, by the links of this layer; `None` when they lead in a circle or too far.
+    fn real(&mut self, path: &str) -> Option<String> {
+        let nodes = &self.nodes;
+        let resolution = resolve(path, &mut self.budget, |candidate| {
+            match nodes.get(candidate).and_then(|node| node.entry.as_ref()) {
+                Some(Entry::Symlink { target }) => Step::Link(target),
+                _ => Step::Enter,
+            }
         });
         match resolution {
             Resolution::Path(path) => Some(path),
-            Resolution::Missing | Resolution::Unknown(_) | Resolution::Loop => None,
+            Resolution::Missing | Resolution::Unknown(_) | Resolution::Loop | Resolution::TooFar => None,
         }
     }
 
@@ -132,7 +142,11 @@ impl LayerTree {
             self.nodes.remove(&path);
             return;
         }
-        self.kept_bytes = self.kept_bytes.saturating_add(path.len()).saturating_add(bytes);
+        let problems: usize = match &entry {
+            Entry::File(content) => content.problems.iter().map(String::len).sum(),
+            _ => 0,
+        };
+        self.kept_bytes = self.kept_bytes.saturating_add(path.len() + problems).saturating_add(bytes);
         let node = self.nodes.entry(path).or_default();
         (node.entry, node.bytes) = (Some(entry), bytes);
     }
@@ -178,12 +192,19 @@ impl LayerTree {
     fn hard_link(&mut self, path: String, target: &[u8]) {
         let target = clean(&text(target));
         let (directory, name) = split(&target);
-        let node = self.real(directory).and_then(|directory| self.nodes.get(&join(&directory, name)));
+        let real = self.real(directory);
+        let node = real.and_then(|directory| self.nodes.get(&join(&directory, name)));
         let (found, bytes) = node.map_or((None, 0), |node| (node.entry.as_ref(), node.bytes));
         let (entry, bytes) = match (found, reader_for(&path)) {
             (Some(entry @ Entry::Symlink { .. }), _) => (entry.clone(), bytes),
             (Some(Entry::File(content)), Some(reader)) if content.reader == reader.id => {
-                (Entry::File(content.clone()), bytes)
+                if content.packages.len() > self.room_for_packages() {
+                    let reason =
+                        format!("is a hard link to {target}, whose packages are over the limit of the layer");
+                    (Entry::File(unread(reader, reason)), 0)
+                } else {
+                    (Entry::File(content.clone()), bytes)
+                }
             }
             (_, None) => (Entry::Other, 0),
             (_, Some(reader)) => {
@@ -191,7 +212,15 @@ impl LayerTree {
                 (Entry::File(unread(reader, reason)), 0)
             }
         };
+        if let Entry::File(content) = &entry {
+            self.packages += content.packages.len();
+        }
         self.put(path, entry, bytes);
+    }
+
+    /// How many more packages the layer may have.
+    const fn room_for_packages(&self) -> usize {
+        self.limits.packages.saturating_sub(self.packages)
     }
 
     fn place(&mut self, path: String, kind: EntryKind, size: u64) -> bool {
@@ -231,7 +260,7 @@ impl EntrySink for LayerTree {
             return false;
         }
         let Some(directory) = self.real(directory) else {
-            self.problems.add(|| format!("holds {path}, whose links lead in a circle"));
+            self.problems.add(|| format!("holds {path}, whose links lead in a circle or too far"));
             return false;
         };
         self.enter(&directory);
@@ -256,7 +285,9 @@ impl EntrySink for LayerTree {
             return;
         }
         let is_whole = u64::try_from(bytes.len()) == Ok(size);
-        let reading = (reader.read)(&InputFile { path: &path, bytes: &bytes, complete: is_whole });
+        let packages = self.room_for_packages();
+        let reading = (reader.read)(&InputFile { path: &path, bytes: &bytes, complete: is_whole, packages });
+        self.packages += reading.packages.len();
         let mut problems = reading.problems.into_reasons();
         if !complete {
             problems.push(format!("is cut off after {} of {size} bytes", bytes.len()));

@@ -6,8 +6,8 @@
 
 use tidewatch_core::package::{Package, PackageType, SourcePackage};
 
-use super::stanza::{field, stanzas, text};
-use super::{InputFile, Problems, Reader, Reading, excerpt};
+use super::stanza::{field, stanzas};
+use super::{InputFile, Problems, Reader, Reading, TooLong, excerpt, short_text};
 use crate::paths::PathPattern;
 
 const STATUS: &str = "var/lib/dpkg/status";
@@ -45,28 +45,31 @@ enum State {
 fn read(file: &InputFile<'_>) -> Reading {
     let mut reading = Reading::default();
     for lines in stanzas(file.bytes, file.complete) {
-        let fields = Fields::of(&lines);
-        reading.packages.extend(fields.package(file.path == STATUS, &mut reading.problems));
+        let Some(fields) = reading.problems.ok_or_add(Fields::of(&lines)) else { continue };
+        let package = fields.package(file.path == STATUS, &mut reading.problems);
+        if package.is_some_and(|package| !reading.add(package, file)) {
+            break;
+        }
     }
     reading
 }
 
 impl Fields {
-    fn of(lines: &[&[u8]]) -> Self {
+    fn of(lines: &[&[u8]]) -> Result<Self, TooLong> {
         let mut fields = Self::default();
         // Lines that begin with a blank go on with the field before them; none of those that matter has any.
         for line in lines.iter().filter(|line| !line.starts_with(b" ") && !line.starts_with(b"\t")) {
             let Some((name, value)) = field(line) else { continue };
             match name.to_ascii_lowercase().as_slice() {
-                b"package" => fields.package = text(value),
-                b"status" => fields.status = Some(text(value)),
-                b"version" => fields.version = text(value),
-                b"architecture" => fields.architecture = text(value),
-                b"source" => fields.source = text(value),
+                b"package" => fields.package = short_text("package name", value)?,
+                b"status" => fields.status = Some(short_text("status", value)?),
+                b"version" => fields.version = short_text("version", value)?,
+                b"architecture" => fields.architecture = short_text("architecture", value)?,
+                b"source" => fields.source = short_text("source package", value)?,
                 _ => {}
             }
         }
-        fields
+        Ok(fields)
     }
 
     /// The package, when it is installed. Files of `status.d` need no state: what is listed there is installed.
@@ -133,9 +136,10 @@ fn source(field: &str, version: &str) -> Option<SourcePackage> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::readers::file;
 
     fn read_text(path: &str, text: &str) -> Reading {
-        read(&InputFile { path, bytes: text.as_bytes(), complete: true })
+        read(&file(path, text.as_bytes()))
     }
 
     fn stanza(name: &str, status: &str) -> String {
@@ -194,6 +198,33 @@ mod tests {
         let reading = read_text(STATUS, &text);
         assert_eq!(reading.packages.len(), 1);
         insta::assert_json_snapshot!(reading.problems.into_reasons());
+    }
+
+    #[test]
+    fn a_value_that_is_too_long_is_a_problem_and_the_other_packages_count() {
+        for long in ["x".repeat(1025), "\x1b".repeat(300)] {
+            let texts = [stanza(&long, "install ok installed"), stanza("a", "install ok installed")];
+            let reading = read_text(STATUS, &texts.concat());
+            assert_eq!(reading.packages.len(), 1);
+            assert_eq!(reading.problems.into_reasons(), ["holds a package name of more than 1024 bytes"]);
+        }
+    }
+
+    #[test]
+    fn what_steers_a_terminal_does_not_come_out_of_a_database() {
+        let reading = read_text(STATUS, &stanza("a\x1b]0;b\x07", "install ok installed"));
+        assert_eq!(reading.packages[0].name, "a\\x1b]0;b\\x07");
+    }
+
+    #[test]
+    fn packages_beyond_those_that_may_be_given_are_a_problem() {
+        let text = ["a", "b", "c"].map(|name| stanza(name, "install ok installed")).concat();
+        let reading = read(&InputFile { packages: 2, ..file(STATUS, text.as_bytes()) });
+        assert_eq!(reading.packages.len(), 2);
+        assert_eq!(
+            reading.problems.into_reasons(),
+            ["has more packages than its layer may have: the first 2 were read"]
+        );
     }
 
     #[test]

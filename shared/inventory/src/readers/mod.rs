@@ -10,13 +10,16 @@ mod stanza;
 
 use tidewatch_core::package::{Distribution, Package};
 
-use crate::paths::PathPattern;
+use crate::paths::{self, PathPattern};
 
 /// Every reader.
 pub(crate) static READERS: &[Reader] = &[apk::READER, dpkg::READER, os_release::READER];
 
 /// The most problems that one file reports one by one.
 const PROBLEMS: usize = 20;
+
+/// The most bytes of a name, a version, or whatever else one value is. Longer ones are no such thing.
+const TEXT_BYTES: usize = 1024;
 
 /// A reader of one kind of file.
 #[derive(Debug)]
@@ -40,6 +43,8 @@ pub(crate) struct InputFile<'a> {
     pub(crate) bytes: &'a [u8],
     /// Whether the bytes are all of the file: else its end is cut off, maybe in the middle of a record.
     pub(crate) complete: bool,
+    /// The most packages to give.
+    pub(crate) packages: usize,
 }
 
 /// What a file says.
@@ -53,6 +58,22 @@ pub(crate) struct Reading {
     pub(crate) problems: Problems,
 }
 
+impl Reading {
+    /// Adds a package. When `file` has given as many as it may, that is a problem, and the answer `false`: it is not to be
+    /// read on.
+    fn add(&mut self, package: Package, file: &InputFile<'_>) -> bool {
+        let has_room = self.packages.len() < file.packages;
+        if has_room {
+            self.packages.push(package);
+        } else {
+            let read = file.packages;
+            self.problems
+                .add(|| format!("has more packages than its layer may have: the first {read} were read"));
+        }
+        has_room
+    }
+}
+
 /// Problems of one file: the first ones in words, the rest by number, so that a file of garbage stays small.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Problems {
@@ -64,6 +85,11 @@ impl Problems {
     /// Adds a problem, a lower-case fragment.
     pub(crate) fn add(&mut self, reason: impl FnOnce() -> String) {
         if self.reasons.len() < PROBLEMS { self.reasons.push(reason()) } else { self.more += 1 }
+    }
+
+    /// What `result` holds; an error is added.
+    fn ok_or_add<T>(&mut self, result: Result<T, TooLong>) -> Option<T> {
+        result.map_err(|error| self.add(|| error.to_string())).ok()
     }
 
     /// The reasons, and how many more there were.
@@ -85,9 +111,27 @@ pub(crate) fn concerns(path: &str) -> bool {
     READERS.iter().flat_map(|reader| reader.paths).any(|pattern| pattern.concerns(path))
 }
 
+/// A value that is too long for what it is.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("holds a {0} of more than {TEXT_BYTES} bytes")]
+struct TooLong(&'static str);
+
+/// The value of the field `name` as text; an error when it is longer than [`TEXT_BYTES`].
+fn short_text(name: &'static str, value: &[u8]) -> Result<String, TooLong> {
+    // What is escaped becomes longer.
+    let text = (value.len() <= TEXT_BYTES).then(|| paths::text(value));
+    text.filter(|text| text.len() <= TEXT_BYTES).ok_or(TooLong(name))
+}
+
 /// At most the first 80 characters of what an image says, for a problem.
 fn excerpt(text: &str) -> String {
     text.chars().take(80).collect()
+}
+
+/// A whole file without a limit of its packages.
+#[cfg(test)]
+const fn file<'a>(path: &'a str, bytes: &'a [u8]) -> InputFile<'a> {
+    InputFile { path, bytes, complete: true, packages: usize::MAX }
 }
 
 #[cfg(test)]
@@ -120,7 +164,9 @@ mod tests {
         ) {
             for reader in READERS {
                 for pattern in reader.paths {
-                    let reading = (reader.read)(&InputFile { path: pattern.place(), bytes: &bytes, complete });
+                    let file = InputFile { path: pattern.place(), bytes: &bytes, complete, packages: 5 };
+                    let reading = (reader.read)(&file);
+                    prop_assert!(reading.packages.len() <= 5);
                     prop_assert!(reading.problems.into_reasons().len() <= PROBLEMS + 1);
                 }
             }
@@ -130,7 +176,7 @@ mod tests {
         fn no_text_of_fields_makes_a_reader_panic(text in "([A-Za-z]{1,8}:? ?[a-z0-9.() ]{0,12}\n{1,2}){0,30}") {
             for reader in READERS {
                 for pattern in reader.paths {
-                    let file = InputFile { path: pattern.place(), bytes: text.as_bytes(), complete: true };
+                    let file = file(pattern.place(), text.as_bytes());
                     let reading = (reader.read)(&file);
                     for package in reading.packages {
                         prop_assert!(!package.name.is_empty() && !package.version.is_empty());

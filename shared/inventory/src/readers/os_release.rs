@@ -5,11 +5,14 @@
 
 use tidewatch_core::package::Distribution;
 
-use super::{InputFile, Reader, Reading, excerpt};
+use super::{InputFile, Problems, Reader, Reading, TEXT_BYTES, TooLong, excerpt, short_text};
 use crate::paths::{self, PathPattern};
 
 const ALPINE_RELEASE: &str = "etc/alpine-release";
 const DEBIAN_VERSION: &str = "etc/debian_version";
+
+/// The most characters of a `PRETTY_NAME` that are kept.
+const PRETTY_NAME_CHARACTERS: usize = 200;
 
 pub(super) const READER: Reader = Reader {
     id: "os-release",
@@ -24,60 +27,81 @@ pub(super) const READER: Reader = Reader {
 };
 
 fn read(file: &InputFile<'_>) -> Reading {
-    let text = paths::text(file.bytes);
+    let mut reading = Reading::default();
     let distribution = match file.path {
-        ALPINE_RELEASE => release("alpine", &text),
-        DEBIAN_VERSION => release("debian", &text),
-        _ => os_release(&text),
+        ALPINE_RELEASE => release("alpine", file.bytes),
+        DEBIAN_VERSION => release("debian", file.bytes),
+        _ => os_release(file.bytes),
     };
-    let mut reading = Reading { distribution, ..Reading::default() };
-    if reading.distribution.is_none() && file.path.ends_with("os-release") && !text.trim().is_empty() {
-        reading.problems.add(|| format!("names no distribution: it begins {:?}", excerpt(&text)));
+    reading.distribution = reading.problems.ok_or_add(distribution).flatten();
+    let text = file.bytes.trim_ascii();
+    let is_silent = reading.distribution.is_none() && reading.problems == Problems::default();
+    if is_silent && file.path.ends_with("os-release") && !text.is_empty() {
+        let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let first = excerpt(&paths::text(first));
+        reading.problems.add(|| format!("names no distribution: it begins {first:?}"));
     }
     reading
 }
 
 /// A file that holds nothing but a version. `bookworm/sid` is none: it stands in testing, and in Ubuntu.
-fn release(id: &str, text: &str) -> Option<Distribution> {
-    let version = text.trim();
-    let is_version = version.starts_with(|first: char| first.is_ascii_digit())
-        && version.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-    is_version.then(|| Distribution {
+fn release(id: &str, bytes: &[u8]) -> Result<Option<Distribution>, TooLong> {
+    let version = bytes.trim_ascii();
+    let is_version = version.first().is_some_and(u8::is_ascii_digit)
+        && version.iter().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte));
+    if !is_version {
+        return Ok(None);
+    }
+    Ok(Some(Distribution {
         id: id.to_owned(),
-        version_id: Some(version.to_owned()),
+        version_id: Some(short_text("version", version)?),
         pretty_name: String::new(),
-    })
+    }))
 }
 
 /// The distribution of an os-release file; `None` when it has no `ID`.
-fn os_release(text: &str) -> Option<Distribution> {
+fn os_release(bytes: &[u8]) -> Result<Option<Distribution>, TooLong> {
     let mut distribution = Distribution::default();
-    for line in text.lines() {
-        let Some((key, value)) = line.trim().split_once('=') else { continue };
-        let value = || unquote(value.trim());
-        match key.trim_end() {
-            "ID" => distribution.id = value().to_ascii_lowercase(),
-            "VERSION_ID" => distribution.version_id = Some(value()).filter(|version| !version.is_empty()),
-            "PRETTY_NAME" => distribution.pretty_name = value(),
+    for (key, value) in bytes.split(|byte| *byte == b'\n').filter_map(assignment) {
+        match key {
+            b"ID" => distribution.id = short_text("ID", &unquote(value))?.to_ascii_lowercase(),
+            b"VERSION_ID" => {
+                let version = short_text("VERSION_ID", &unquote(value))?;
+                distribution.version_id = Some(version).filter(|version| !version.is_empty());
+            }
+            b"PRETTY_NAME" => distribution.pretty_name = pretty_name(&unquote(value)),
             _ => {}
         }
     }
-    (!distribution.id.is_empty()).then_some(distribution)
+    Ok(Some(distribution).filter(|distribution| !distribution.id.is_empty()))
+}
+
+/// Key and value of a line `KEY=VALUE`.
+fn assignment(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let equals = line.iter().position(|byte| *byte == b'=')?;
+    let (key, value) = line.split_at_checked(equals)?;
+    Some((key.trim_ascii(), value.get(1..)?.trim_ascii()))
+}
+
+/// A name for people, who need no more than its beginning.
+fn pretty_name(value: &[u8]) -> String {
+    let value = value.get(..TEXT_BYTES).unwrap_or(value);
+    paths::text(value).chars().take(PRETTY_NAME_CHARACTERS).collect()
 }
 
 /// A value without the quotes of the shell, and without the backslashes that they need.
-fn unquote(value: &str) -> String {
-    let quote = value.chars().next().filter(|first| matches!(first, '"' | '\''));
-    let inner = quote.and_then(|quote| value.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(value);
-    if quote == Some('\'') {
-        return inner.to_owned();
+fn unquote(value: &[u8]) -> Vec<u8> {
+    let quote = value.first().copied().filter(|first| matches!(first, b'"' | b'\''));
+    let inner = quote.and_then(|quote| value.strip_prefix(&[quote])?.strip_suffix(&[quote])).unwrap_or(value);
+    if quote == Some(b'\'') {
+        return inner.to_vec();
     }
-    let mut unquoted = String::with_capacity(inner.len());
-    let mut characters = inner.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            '\\' => unquoted.extend(characters.next()),
-            character => unquoted.push(character),
+    let mut unquoted = Vec::with_capacity(inner.len());
+    let mut bytes = inner.iter().copied();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' => unquoted.extend(bytes.next()),
+            byte => unquoted.push(byte),
         }
     }
     unquoted
@@ -86,9 +110,10 @@ fn unquote(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::readers::file;
 
     fn read_text(path: &str, text: &str) -> Option<Distribution> {
-        read(&InputFile { path, bytes: text.as_bytes(), complete: true }).distribution
+        read(&file(path, text.as_bytes())).distribution
     }
 
     #[test]
@@ -113,8 +138,26 @@ mod tests {
 
     #[test]
     fn an_os_release_without_an_id_is_a_problem() {
-        let reading = read(&InputFile { path: "etc/os-release", bytes: b"NAME=x\n", complete: true });
+        let reading = read(&file("etc/os-release", b"NAME=x\n"));
         assert_eq!(reading.distribution, None);
-        assert_eq!(reading.problems.into_reasons().len(), 1);
+        assert_eq!(reading.problems.into_reasons(), ["names no distribution: it begins \"NAME=x\""]);
+    }
+
+    #[test]
+    fn a_value_that_is_too_long_is_a_problem_and_a_name_for_people_is_cut() {
+        for key in ["ID", "VERSION_ID"] {
+            let text = format!("ID=debian\n{key}={}\n", "1".repeat(1025));
+            let reading = read(&file("etc/os-release", text.as_bytes()));
+            assert_eq!(reading.distribution, None);
+            assert_eq!(reading.problems.into_reasons(), [format!("holds a {key} of more than 1024 bytes")]);
+        }
+        let text = format!("ID=debian\nPRETTY_NAME=\"{}\"\n", "é".repeat(5000));
+        assert_eq!(read_text("etc/os-release", &text).unwrap().pretty_name, "é".repeat(200));
+    }
+
+    #[test]
+    fn what_steers_a_terminal_does_not_come_out_of_a_name() {
+        let name = read_text("etc/os-release", "ID=debian\nPRETTY_NAME=\"a\x1b[2Jb\"\n").unwrap().pretty_name;
+        assert_eq!(name, "a\\x1b[2Jb");
     }
 }

@@ -27,11 +27,6 @@ pub(super) fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((name, value.get(1..)?.trim_ascii()))
 }
 
-/// A value as text. Names and versions are ASCII; what is not is kept recognisable.
-pub(super) fn text(value: &[u8]) -> String {
-    crate::paths::text(value)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -34,6 +34,14 @@ pub struct ImagePlace {
     pub counted: bool,
 }
 
+impl ImagePlace {
+    /// The place as it was seen last, counted if either is.
+    fn merged(&self, other: &Self) -> Self {
+        let last = if self.seen_at > other.seen_at { self } else { other };
+        Self { counted: self.counted || other.counted, ..last.clone() }
+    }
+}
+
 /// A result as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredResult {
@@ -63,17 +71,27 @@ impl Records {
         self.put_object(&keys::object::image_manifest(org, digest), manifest).await
     }
 
-    /// Records where an image is, unless it was seen there later: whoever stores a result finds by this every slot
-    /// that the result is for.
+    /// Records where an image is: whoever stores a result finds by this every slot that the result is for. Where it was
+    /// seen there later already, that stays. A place that is counted stays so: one digest can stand behind several
+    /// tags, and which of them is scanned first must not matter.
     pub async fn put_place(&self, org: &OrgName, place: &ImagePlace) -> Result<(), RecordError> {
-        let not_newer = Condition::Any(vec![
-            Condition::Absent("seen_at".to_owned()),
-            Condition::LessOrEqual("seen_at".to_owned(), millis(place.seen_at).into()),
-        ]);
-        let item =
-            encode(keys::image_place(org, &place.image), place)?.with("seen_at", millis(place.seen_at));
-        unless_condition_failed(self.table.put(item, not_newer).await)?;
-        Ok(())
+        let key = keys::image_place(org, &place.image);
+        loop {
+            let item = self.table.get(&key).await?;
+            let unchanged = match item.as_ref().and_then(|item| item.text("data")) {
+                None => Condition::ItemAbsent,
+                Some(data) => Condition::Equal("data".to_owned(), data.into()),
+            };
+            let stored: Option<ImagePlace> = item.as_ref().map(decode).transpose()?;
+            let merged = stored.as_ref().map_or_else(|| place.clone(), |stored| stored.merged(place));
+            if stored.as_ref() == Some(&merged) {
+                return Ok(());
+            }
+            let item = encode(key.clone(), &merged)?.with("seen_at", millis(merged.seen_at));
+            if unless_condition_failed(self.table.put(item, unchanged).await)?.is_some() {
+                return Ok(());
+            }
+        }
     }
 
     /// Every repository that is known to hold an image.

@@ -3,6 +3,8 @@
 //! Each image with work has two items that are only written together: the work itself beside the image's result, and
 //! a due row that finds it by registry, priority and time.
 
+mod attempts;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tidewatch_core::image::Image;
@@ -32,10 +34,20 @@ pub struct PendingWork {
     pub attempts: u32,
     /// Cool-downs after five failed attempts.
     pub cooldowns: u32,
+    /// Deferrals since the last attempt that counted, or since it was queued.
+    pub deferrals: u32,
+    /// Why it was deferred the last time, when that was since the last attempt that counted.
+    pub deferred_because: Option<String>,
+    /// The work as it is written in the row.
+    stored: String,
     /// The due row.
     due: Key,
     /// Whether the due row is where dispatching has put it, in case the message is lost.
     dispatched: bool,
+    /// Who has the attempt lease, or had it last.
+    attempt_owner: String,
+    /// Until when an attempt is at work; in the past when none is.
+    attempt_until: Timestamp,
 }
 
 /// What became of work to be queued.
@@ -55,7 +67,8 @@ struct Due {
 
 impl Records {
     /// Queues `work` for `due_at`, unless the image has work already. Work for the same image that was seen at its tag
-    /// earlier is replaced, and keeps its attempts.
+    /// earlier is replaced, and keeps its attempts. Work that is counted stays so, whatever comes before or after it:
+    /// one digest can stand behind several tags.
     pub async fn enqueue(
         &self,
         org: &OrgName,
@@ -73,11 +86,14 @@ impl Records {
                 return Ok(Enqueued::New);
             }
             let Some(pending) = self.pending_work(org, &work.image).await? else { continue };
-            if pending.work.seen_at >= work.seen_at {
+            let counted = pending.work.counted || work.counted;
+            if pending.work.seen_at < work.seen_at {
+                let work = Work { counted, ..work.clone() };
+                if self.replace(org, &pending, &work, due_at).await? {
+                    return Ok(Enqueued::New);
+                }
+            } else if pending.work.counted == counted || self.count_in(org, &pending).await? {
                 return Ok(Enqueued::Known);
-            }
-            if self.replace(org, &pending, work, due_at).await? {
-                return Ok(Enqueued::New);
             }
         }
     }
@@ -167,7 +183,7 @@ impl Records {
         Ok(count.min(most))
     }
 
-    /// Makes the work due at `due_at` instead. When somebody has replaced or postponed it since it was read, that
+    /// Makes the work due at `due_at` instead, after an attempt that counts: deferrals are counted anew. When somebody has replaced or postponed it since it was read, that
     /// stands; that it was dispatched does not, because whoever postpones it knows what became of the message.
     pub async fn postpone(
         &self,
@@ -175,7 +191,8 @@ impl Records {
         pending: &PendingWork,
         due_at: Timestamp,
     ) -> Result<(), RecordError> {
-        self.put_off(org, pending, due_at, Update::default()).await
+        let update = Update::default().set("deferrals", 0).remove("deferred_because");
+        self.put_off(org, pending, due_at, update).await
     }
 
     /// Makes dispatched work due again at `due_at`, in case it gets lost. When somebody has made it due at another time
@@ -202,11 +219,16 @@ impl Records {
         pending: &PendingWork,
         due_at: Timestamp,
     ) -> Result<(), RecordError> {
-        let update = Update::default().set("attempts", 0).add("cooldowns", 1);
+        let update = Update::default()
+            .set("attempts", 0)
+            .add("cooldowns", 1)
+            .set("deferrals", 0)
+            .remove("deferred_because");
         self.put_off(org, pending, due_at, update).await
     }
 
-    /// A message can be handled before its dispatch is noted, so that the due row moves once more under its worker.
+    /// A message can be handled before its dispatch is noted, so that the due row moves once more under its worker; and
+    /// the work can turn out to be counted.
     async fn put_off(
         &self,
         org: &OrgName,
@@ -218,7 +240,10 @@ impl Records {
         let mut pending = pending.clone();
         while !self.move_due(org, &pending, &pending.work, due_at, update.clone()).await? {
             match self.pending_work(org, &pending.work.image).await? {
-                Some(moved) if moved.dispatched && moved.work.seen_at == pending.work.seen_at => {
+                Some(moved)
+                    if moved.work.seen_at == pending.work.seen_at
+                        && (moved.dispatched || moved.due == pending.due) =>
+                {
                     pending = moved;
                 }
                 _ => break,
@@ -237,6 +262,14 @@ impl Records {
         self.move_due(org, pending, work, due_at, Update::default().set("dispatched", 0)).await
     }
 
+    /// Makes work counted that was not. `false` when somebody else has changed it in the meantime.
+    async fn count_in(&self, org: &OrgName, pending: &PendingWork) -> Result<bool, RecordError> {
+        let work = Work { counted: true, ..pending.work.clone() };
+        let due_at = keys::due_time(&pending.due)
+            .ok_or_else(|| corrupt(pending.due.sort.clone(), "its key has no time"))?;
+        self.move_due(org, pending, &work, due_at, Update::default()).await
+    }
+
     /// Writes the work and moves its due row. `false` when somebody else has moved that in the meantime: then nothing
     /// is written, and it is due by their word.
     async fn move_due(
@@ -250,7 +283,7 @@ impl Records {
         let due = keys::due(org, work, due_at);
         let item = work_item(org, work, &due)?;
         let update = item.attributes.into_iter().fold(update, |update, (name, value)| match name.as_str() {
-            "attempts" | "cooldowns" | "dispatched" => update,
+            "attempts" | "cooldowns" | "deferrals" | "dispatched" => update,
             name => update.set(name, value),
         });
         let mut writes = vec![
@@ -263,33 +296,13 @@ impl Records {
         Ok(unless_condition_failed(self.transact(writes).await)?.is_some())
     }
 
-    /// Counts an attempt, before it begins, so that one that is killed counts too. Gives the work with the new count;
-    /// `None` when there is nothing to do any more.
-    pub async fn begin_attempt(
-        &self,
-        org: &OrgName,
-        image: &Image,
-    ) -> Result<Option<PendingWork>, RecordError> {
-        let attempt = Update::default().add("attempts", 1);
-        let updated = self.table.update(&keys::work(org, image), attempt, Condition::ItemPresent).await;
-        unless_condition_failed(updated)?.map(|item| read_work(&item)).transpose()
-    }
-
-    /// Takes an attempt back that turned out to be none: something was not there yet, and nothing failed.
-    pub async fn forget_attempt(&self, org: &OrgName, image: &Image) -> Result<(), RecordError> {
-        let back = Update::default().add("attempts", -1);
-        unless_condition_failed(
-            self.table.update(&keys::work(org, image), back, Condition::ItemPresent).await,
-        )?;
-        Ok(())
-    }
-
-    /// Removes work that is done, unless newer work for the image has come in the meantime.
-    pub async fn complete(&self, org: &OrgName, done: &Work) -> Result<(), RecordError> {
+    /// Removes work that is done, unless newer work for the image has come in the meantime, or it was found to be
+    /// counted after all: then gives what is still to be done.
+    pub async fn complete(&self, org: &OrgName, done: &Work) -> Result<Option<Work>, RecordError> {
         loop {
-            let Some(pending) = self.pending_work(org, &done.image).await? else { return Ok(()) };
-            if pending.work.seen_at > done.seen_at {
-                return Ok(());
+            let Some(pending) = self.pending_work(org, &done.image).await? else { return Ok(None) };
+            if pending.work.seen_at > done.seen_at || (pending.work.counted && !done.counted) {
+                return Ok(Some(pending.work));
             }
             let writes = vec![
                 Write::Delete(keys::work(org, &done.image), pending.unmoved()),
@@ -297,7 +310,7 @@ impl Records {
             ];
             match self.transact(writes).await {
                 Err(TableError::ConditionFailed { .. }) => {}
-                outcome => return Ok(outcome?),
+                outcome => return Ok(outcome.map(|()| None)?),
             }
         }
     }
@@ -308,7 +321,7 @@ impl PendingWork {
     fn unmoved(&self) -> Condition {
         Condition::All(vec![
             Condition::Equal("due_sort".to_owned(), self.due.sort.clone().into()),
-            Condition::Equal("seen_at".to_owned(), millis(self.work.seen_at).into()),
+            Condition::Equal("data".to_owned(), self.stored.clone().into()),
         ])
     }
 }
@@ -320,6 +333,7 @@ fn work_item(org: &OrgName, work: &Work, due: &Key) -> Result<Item, RecordError>
         .with("seen_at", millis(work.seen_at))
         .with("attempts", 0)
         .with("cooldowns", 0)
+        .with("deferrals", 0)
         .with("dispatched", 0))
 }
 
@@ -332,11 +346,17 @@ fn read_work(item: &Item) -> Result<PendingWork, RecordError> {
     let due = item.text("due_partition").zip(item.text("due_sort"));
     let (partition, sort) = due.ok_or_else(|| corrupt(place(), "it has no due row"))?;
     let count = |name| u32::try_from(item.number(name).unwrap_or(0).max(0)).unwrap_or(u32::MAX);
+    let until = Timestamp::from_millisecond(item.number("attempt_until").unwrap_or(0));
     Ok(PendingWork {
         work: decode(item)?,
         attempts: count("attempts"),
         cooldowns: count("cooldowns"),
+        deferrals: count("deferrals"),
+        deferred_because: item.text("deferred_because").map(str::to_owned),
+        stored: item.text("data").unwrap_or_default().to_owned(),
         due: Key::new(partition, sort),
         dispatched: item.number("dispatched") == Some(1),
+        attempt_owner: item.text("attempt_owner").unwrap_or_default().to_owned(),
+        attempt_until: until.map_err(|error| corrupt(place(), error))?,
     })
 }

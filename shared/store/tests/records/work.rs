@@ -21,6 +21,11 @@ on_every_table!(
     due_work_is_of_one_registry,
     attempts_are_counted_before_they_begin_and_taken_back,
     there_is_no_attempt_without_work,
+    one_attempt_is_at_work_at_a_time_and_the_others_count_nothing,
+    an_attempt_whose_lease_has_run_out_counts_and_loses_its_say,
+    deferrals_are_counted_with_their_reason_until_an_attempt_counts,
+    work_that_is_counted_by_one_of_its_tags_is_counted_in_either_order,
+    completing_work_leaves_what_turned_out_to_be_counted,
     postponed_work_keeps_its_attempts_and_is_due_once,
     of_two_that_postpone_the_same_work_the_first_one_decides,
     work_that_cools_down_counts_its_attempts_anew,
@@ -40,7 +45,7 @@ async fn work_is_queued_once(world: World) {
 async fn work_seen_later_replaces_what_is_queued_and_keeps_its_attempts(world: World) {
     let first = work("1");
     world.enqueue(&first, 100).await;
-    world.records.begin_attempt(&acme(), &first.image).await.unwrap();
+    world.attempt(&first, "owner", 0, 60).await.unwrap();
     let later = Work { tag: "moved".parse().unwrap(), ..seen(&first, 1) };
     assert_eq!(world.enqueue(&later, 5).await, Enqueued::New);
     assert_eq!(world.due(5, 10).await, ["moved"]);
@@ -93,23 +98,94 @@ async fn attempts_are_counted_before_they_begin_and_taken_back(world: World) {
     let work = work("1");
     world.enqueue(&work, 0).await;
     for attempts in 1..=3 {
-        let begun = world.records.begin_attempt(&acme(), &work.image).await.unwrap().unwrap();
-        assert_eq!((begun.attempts, begun.work), (attempts, work.clone()));
+        let begun = world.attempt(&work, "owner", 0, 0).await.unwrap();
+        assert_eq!((begun.attempts, &begun.work), (attempts, &work));
     }
-    world.records.forget_attempt(&acme(), &work.image).await.unwrap();
+    let begun = world.attempt(&work, "last", 0, 60).await.unwrap();
+    world.records.defer_attempt(&acme(), &begun, at(7), None).await.unwrap();
+    assert_eq!(world.attempts(&work).await, (3, 0));
+}
+
+async fn one_attempt_is_at_work_at_a_time_and_the_others_count_nothing(world: World) {
+    let work = work("1");
+    world.enqueue(&work, 0).await;
+    let begun = world.attempt(&work, "first", 0, 60).await.unwrap();
+    assert_eq!(world.attempt(&work, "second", 30, 90).await, None);
+    assert_eq!(world.attempts(&work).await, (1, 0));
+    assert_eq!(world.due(59, 10).await, [""; 0], "it is due when the lease has run out");
+    assert_eq!(world.due(60, 10).await, ["1"]);
+    assert!(world.records.renew_attempt(&acme(), &begun, at(90)).await.unwrap());
+    assert_eq!(world.attempt(&work, "second", 89, 150).await, None);
+
+    world.records.end_attempt(&acme(), &begun).await.unwrap();
+    assert_eq!(world.attempt(&work, "second", 89, 150).await.map(|begun| begun.attempts), Some(2));
+}
+
+async fn an_attempt_whose_lease_has_run_out_counts_and_loses_its_say(world: World) {
+    let work = work("1");
+    world.enqueue(&work, 0).await;
+    let lost = world.attempt(&work, "first", 0, 60).await.unwrap();
+    assert_eq!(world.attempt(&work, "second", 60, 120).await.map(|begun| begun.attempts), Some(2));
+    assert!(!world.records.renew_attempt(&acme(), &lost, at(500)).await.unwrap());
+    world.records.defer_attempt(&acme(), &lost, at(7), Some("too late")).await.unwrap();
+    world.records.end_attempt(&acme(), &lost).await.unwrap();
     assert_eq!(world.attempts(&work).await, (2, 0));
+    assert_eq!(world.attempt(&work, "third", 119, 180).await, None, "the second is still at work");
+}
+
+async fn deferrals_are_counted_with_their_reason_until_an_attempt_counts(world: World) {
+    let work = work("1");
+    world.enqueue(&work, 0).await;
+    for deferrals in 1..=3 {
+        let begun = world.attempt(&work, "owner", 0, 60).await.unwrap();
+        world.records.defer_attempt(&acme(), &begun, at(7), Some("the registry is gone")).await.unwrap();
+        let pending = world.records.pending_work(&acme(), &work.image).await.unwrap().unwrap();
+        assert_eq!((pending.attempts, pending.deferrals), (0, deferrals));
+        assert_eq!(pending.deferred_because.as_deref(), Some("the registry is gone"));
+    }
+    let begun = world.attempt(&work, "owner", 0, 60).await.unwrap();
+    world.records.postpone(&acme(), &begun, at(30)).await.unwrap();
+    let pending = world.records.pending_work(&acme(), &work.image).await.unwrap().unwrap();
+    assert_eq!((pending.attempts, pending.deferrals, pending.deferred_because), (1, 0, None));
+}
+
+async fn work_that_is_counted_by_one_of_its_tags_is_counted_in_either_order(world: World) {
+    for (name, first, second) in [("1", true, false), ("2", false, true)] {
+        for (round, seen_later) in [(0, 0), (1, 9)] {
+            let name = format!("{name}-{round}");
+            let counted = |counted, seen_at| Work { counted, ..seen(&work(&name), seen_at) };
+            world.enqueue(&counted(first, 0), 5).await;
+            world.enqueue(&counted(second, seen_later), 5).await;
+            let pending =
+                world.records.pending_work(&acme(), &image(&name)).await.unwrap().expect("there is work");
+            assert_eq!(pending.work, counted(true, seen_later), "{name}");
+        }
+    }
+    assert_eq!(world.due(5, 10).await.len(), 4, "each has one due row");
+}
+
+async fn completing_work_leaves_what_turned_out_to_be_counted(world: World) {
+    let done = Work { counted: false, ..work("1") };
+    world.enqueue(&done, 0).await;
+    assert_eq!(world.enqueue(&work("1"), 0).await, Enqueued::Known);
+    assert_eq!(world.records.complete(&acme(), &done).await.unwrap(), Some(work("1")));
+    assert_eq!(world.records.complete(&acme(), &work("1")).await.unwrap(), None);
+    assert_eq!(world.due(10, 10).await, [""; 0]);
 }
 
 async fn there_is_no_attempt_without_work(world: World) {
-    assert_eq!(world.records.begin_attempt(&acme(), &image("1")).await.unwrap(), None);
-    world.records.forget_attempt(&acme(), &image("1")).await.unwrap();
+    assert_eq!(world.attempt(&work("1"), "owner", 0, 60).await, None);
+    world.enqueue(&work("1"), 0).await;
+    let begun = world.attempt(&work("1"), "owner", 0, 60).await.unwrap();
+    world.records.complete(&acme(), &work("1")).await.unwrap();
+    world.records.defer_attempt(&acme(), &begun, at(7), Some("gone")).await.unwrap();
     assert_eq!(world.records.pending_work(&acme(), &image("1")).await.unwrap(), None);
 }
 
 async fn postponed_work_keeps_its_attempts_and_is_due_once(world: World) {
     let work = work("1");
     world.enqueue(&work, 0).await;
-    let begun = world.records.begin_attempt(&acme(), &work.image).await.unwrap().unwrap();
+    let begun = world.attempt(&work, "owner", 0, 0).await.unwrap();
     world.records.postpone(&acme(), &begun, at(30)).await.unwrap();
     assert_eq!(world.due(29, 10).await, [""; 0]);
     assert_eq!(world.due(30, 10).await, ["1"]);
@@ -130,7 +206,7 @@ async fn work_that_cools_down_counts_its_attempts_anew(world: World) {
     let work = work("1");
     world.enqueue(&work, 0).await;
     for cooldowns in 1..=2 {
-        let begun = world.records.begin_attempt(&acme(), &work.image).await.unwrap().unwrap();
+        let begun = world.attempt(&work, "owner", 0, 0).await.unwrap();
         world.records.cool_down(&acme(), &begun, at(1000)).await.unwrap();
         assert_eq!(world.attempts(&work).await, (0, cooldowns));
     }
@@ -197,7 +273,10 @@ async fn newer_work_stands_whatever_happens_to_the_older_while_it_is_queued() {
             assert_eq!(world.due(10_000, 10).await, ["1"]);
         }
     }
-    check(|records| async move { records.complete(&acme(), &work("1")).await.unwrap() }).await;
+    check(|records| async move {
+        records.complete(&acme(), &work("1")).await.unwrap();
+    })
+    .await;
     check(|records| async move {
         let due = records.due_work(&acme(), &hub(), at(0), 1).await.unwrap();
         for due in due {

@@ -13,7 +13,7 @@ use tidewatch_core::stream::Member;
 use tidewatch_core::token::{Scope, Token, TokenRecord};
 use tidewatch_core::work::{Priority, RunId, Work};
 use tidewatch_core::{Digest, Retry, Retryable as _, Timestamp};
-use tidewatch_store::records::{Enqueued, Lease, LeaseOutcome, RecordError, Snapshot};
+use tidewatch_store::records::{Enqueued, Lease, LeaseOutcome, PendingWork, RecordError, Snapshot};
 use tidewatch_store::{EmbeddedDynamoDb, MemoryTable, ObjectStorage, Records};
 use tidewatch_testkit::contract::table::ConflictingTable;
 use tidewatch_testkit::ports::{InstantSleeper, SeededRandomness};
@@ -59,6 +59,17 @@ impl World {
     pub(crate) async fn due(&self, now: i64, most: usize) -> Vec<String> {
         let due = self.records.due_work(&acme(), &hub(), at(now), most).await.unwrap();
         due.into_iter().map(|due| due.work.tag.to_string()).collect()
+    }
+
+    /// Asks for an attempt of `owner` at `now`, with a lease until `until`.
+    pub(crate) async fn attempt(
+        &self,
+        work: &Work,
+        owner: &str,
+        now: i64,
+        until: i64,
+    ) -> Option<PendingWork> {
+        self.records.lease_attempt(&acme(), &work.image, owner, at(now), at(until)).await.unwrap()
     }
 
     pub(crate) async fn attempts(&self, work: &Work) -> (u32, u32) {
