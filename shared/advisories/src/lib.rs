@@ -1,6 +1,6 @@
 //! OSV advisories: records, version ordering, the compiled index, matching and severity.
 //!
-//! [`build`] compiles a folder of OSV archives into one read-only [`Index`] for each [`Family`] of ecosystems;
+//! [`build()`] compiles a folder of OSV archives into one read-only [`Index`] for each [`Family`] of ecosystems;
 //! [`match_packages`] finds the vulnerabilities of installed packages in them. Everything is synchronous. A new
 //! ecosystem is one file in `ecosystem/` and its line in [`FAMILIES`], and an order in `order/` where none fits.
 
