@@ -38,7 +38,7 @@ async fn a_file_that_is_open_is_refused_until_its_last_table_is_dropped() {
     let table = EmbeddedDynamoDb::open(folder.path()).await.unwrap().table(TABLE).await.unwrap();
     let error = EmbeddedDynamoDb::open(folder.path()).await.unwrap_err();
     assert!(matches!(error, EmbeddedError::Running { .. }), "{error:?}");
-    assert!(error.to_string().contains("running instance"), "{error}");
+    assert!(error.to_string().contains("another process"), "{error}");
     drop(table);
     EmbeddedDynamoDb::open(folder.path()).await.unwrap();
 }
