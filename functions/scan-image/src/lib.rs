@@ -215,12 +215,13 @@ impl ScanImage {
     }
 
     async fn scan(&self, org: &OrgName, work: &Work) -> Result<Progress, ScanError> {
-        // First of all, so that what is in force is never older than the result that it is compared with.
+        // First the place, so that whoever stores a newer result from now on writes this slot too; then the result, so
+        // that what is in force is never older than the result that it is compared with.
+        self.records.put_place(org, &place(work)).await?;
         let stored = self.records.result(org, &work.image.digest, &work.image.platform).await?;
         let Some(applied) = self.records.config(org).await? else { return Ok(Progress::Recorded) };
         let config = &applied.config;
         let advisories = self.records.current_advisories().await?;
-        self.records.put_place(org, &place(work)).await?;
         if let Some(stored) = &stored {
             let current =
                 stored.result.is_current(|family| advisories.hash(family), config.judging_fingerprint());

@@ -7,6 +7,7 @@ use tidewatch_core::Severity;
 use tidewatch_core::policy::Outcome;
 use tidewatch_core::ports::Sleeper as _;
 use tidewatch_core::result::ResultState;
+use tidewatch_core::stream::Member;
 use tidewatch_core::work::Work;
 use tidewatch_runtime::MessageHandler as _;
 use tidewatch_runtime::system::SystemSleeper;
@@ -253,6 +254,48 @@ async fn a_worker_that_is_overtaken_at_any_point_leaves_the_newest_result() {
         let severities = newest.unwrap().result.severities;
         let members = world.members().await;
         assert!(members.len() == 2 && members.iter().all(|member| member.severities == severities));
+        if finished {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_repository_that_gets_an_image_while_it_is_judged_anew_has_the_newest_numbers() {
+    for steps in 1.. {
+        let world = World::new().await;
+        let image = image(&[&debian(&[("openssl", "1"), ("zlib", "1")])]);
+        let (slow, fast) = (world.push_work("team/slow", &image), world.push_work("team/fast", &image));
+        world.publish(&advisories()[..1]).await;
+        world.scan(&fast).await;
+        world.enqueue(&slow).await;
+        let worker = world.pausing_worker();
+        let mut overtaken = Interleaving::new();
+        let task = overtaken.start(worker.handle(message(&slow)));
+        let mut outcome = None;
+        for _ in 0..steps {
+            if outcome.is_none() {
+                outcome = step(&mut overtaken, task).await;
+            }
+        }
+        let finished = outcome.is_some();
+        world.publish(&advisories()[1..]).await;
+        world.scan(&fast).await;
+        while outcome.is_none() {
+            outcome = step(&mut overtaken, task).await;
+        }
+        outcome.unwrap().unwrap();
+        if world.pending(&slow).await.is_some() {
+            world.deliver(&slow).await.unwrap();
+        }
+
+        let newest = world.result(&fast).await.severities;
+        let members = world.members().await;
+        let is_newest = |member: &Member| member.severities == newest;
+        assert!(
+            members.len() == 2 && members.iter().all(is_newest),
+            "overtaken after {steps} steps: {members:#?}"
+        );
         if finished {
             return;
         }
