@@ -27,6 +27,29 @@ async fn nobody_at(url: &str) -> TcpSocket {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_cannot_be_pulled_waits_with_the_reason_and_is_scanned_once_it_can() {
+    let registry = TestRegistry::start().await.unwrap();
+    push(&registry, "team/web", "1", &debian_image(&[OLD_OPENSSL]));
+    let digest = package_layer(&[OLD_OPENSSL]).digest;
+    registry.inject(Fault::CutBlob { digest, after: 20, times: 10_000 });
+    let installation = Installation::configured(&Configuration::of(&registry));
+    let local = installation.up();
+    let token = installation.token(ORG);
+    installation.must(&["rules", "run", "everything"]);
+    eventually("the image does not say what it waits for", async || {
+        let images = installation.images();
+        let waits = |image: &serde_json::Value| {
+            let reason = image["reason"].as_str().unwrap_or_default();
+            image["state"] == "pending" && reason.contains("failed to reach registry local")
+        };
+        if images.iter().any(waits) { Ok(()) } else { Err(format!("{images:#?}")) }
+    })
+    .await;
+    registry.clear_faults();
+    settle(&local, ORG, &token, &numbers(&[&[OLD_OPENSSL]])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unreachable_registry_is_reported_and_loses_nothing() {
     let (lost, well) = (TestRegistry::start().await.unwrap(), TestRegistry::start().await.unwrap());
     push(&lost, "team/lost", "1", &debian_image(&[OLD_OPENSSL]));

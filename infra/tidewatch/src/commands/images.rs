@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use tidewatch_core::Severity;
+use tidewatch_core::image::Image;
 use tidewatch_core::names::{OrgName, PolicyId, RegistryId, RepositoryName};
 use tidewatch_core::policy::Outcome;
 use tidewatch_core::ports::Clock as _;
@@ -97,16 +98,32 @@ async fn collect(
         }
         for image in &tag.images {
             let stored = records.result(org, &image.digest, &image.platform).await?;
-            document.images.push(row(
-                registry,
-                repository,
-                &tag,
-                image,
-                stored.as_ref().map(|stored| &stored.result),
-            ));
+            let known = stored.as_ref().map(|stored| &stored.result);
+            let mut row = row(registry, repository, &tag, image, known);
+            if known.is_none() {
+                row.reason = waits_for(records, org, registry, repository, image).await?;
+            }
+            document.images.push(row);
         }
     }
     Ok(())
+}
+
+/// Why an image that has no result yet was put off.
+async fn waits_for(
+    records: &Records,
+    org: &OrgName,
+    registry: &RegistryId,
+    repository: &RepositoryName,
+    image: &TaggedImage,
+) -> Result<Option<String>, Failure> {
+    let image = Image {
+        registry: registry.clone(),
+        repository: repository.clone(),
+        digest: image.digest,
+        platform: image.platform.clone(),
+    };
+    Ok(records.pending_work(org, &image).await?.and_then(|pending| pending.deferred_because))
 }
 
 fn row(
