@@ -1,6 +1,7 @@
 //! The SQL of the local queue. Every function is one transaction that takes the write lock at its beginning, so that
 //! what it read is still so when it writes, also with other processes at work.
 
+use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ impl std::fmt::Display for Receipt {
 /// Why a file was not opened.
 #[derive(Debug)]
 pub(super) enum OpenError {
+    /// The lock file beside it could not be made or locked.
+    Lock(std::io::Error),
     /// SQLite failed.
     Sqlite(rusqlite::Error),
     /// The format has this version, which is newer.
@@ -57,8 +60,12 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
-/// Opens the file and makes its tables where they are missing.
+/// Opens the file and makes its tables where they are missing. One process at a time does so: SQLite gives up at once
+/// where two give a new file its write-ahead log, however long it may wait. The lock is beside the file, because closing
+/// another handle of the file itself would drop SQLite's own locks.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
+    let lock = File::create(path.with_extension("lock")).map_err(OpenError::Lock)?;
+    lock.lock().map_err(OpenError::Lock)?;
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;

@@ -50,6 +50,7 @@ impl LocalQueue {
         let path = || path.to_owned();
         match opened.map_err(|error| LocalQueueError::Interrupted { path: path(), source: error })? {
             Ok(connection) => Ok(Self { connection: Arc::new(Mutex::new(connection)), clock }),
+            Err(database::OpenError::Lock(source)) => Err(LocalQueueError::Lock { path: path(), source }),
             Err(database::OpenError::Sqlite(source)) => {
                 Err(LocalQueueError::Unusable { path: path(), source })
             }
@@ -158,6 +159,14 @@ fn later(now: i64, duration: Duration) -> i64 {
 /// The file of the queues could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalQueueError {
+    /// The lock file beside the file cannot be made or locked.
+    #[error("failed to lock the queues in {path:?}")]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// SQLite cannot open or prepare the file.
     #[error("failed to open the queues in {path:?}")]
     Unusable {
@@ -189,7 +198,7 @@ impl Retryable for LocalQueueError {
         match self {
             Self::Unusable { source, .. } if database::is_busy(source) => Retry::Again,
             Self::Interrupted { .. } => Retry::Again,
-            Self::Unusable { .. } | Self::Newer { .. } => Retry::Never,
+            Self::Lock { .. } | Self::Unusable { .. } | Self::Newer { .. } => Retry::Never,
         }
     }
 }
