@@ -55,7 +55,7 @@ impl ScanImage {
             layers.extend(inventory.flatten());
         }
         let mut inventory = merge(&layers);
-        inventory.problems.extend(manifest.layers.iter().filter_map(unreadable));
+        inventory.problems.extend(manifest.layers.iter().filter_map(unreadable_layer));
         Ok(Some(inventory))
     }
 
@@ -192,7 +192,7 @@ impl ScanImage {
 }
 
 /// A layer that is not read, as a problem of the image.
-fn unreadable(layer: &LayerDescriptor) -> Option<Problem> {
+pub fn unreadable_layer(layer: &LayerDescriptor) -> Option<Problem> {
     match layer.kind {
         LayerKind::Tar => None,
         LayerKind::Foreign => {

@@ -34,6 +34,7 @@ use tidewatch_store::records::{ImagePlace, PendingWork, Records};
 pub use advisories::AdvisoryIndexes;
 pub use assess::{Assessment, assess};
 pub use error::ScanError;
+pub use layers::unreadable_layer;
 pub use pull::pull_layer;
 
 /// How often an image is tried before it is failed.

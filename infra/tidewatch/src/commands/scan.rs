@@ -11,7 +11,7 @@ use tidewatch_core::Digest;
 use tidewatch_core::config::Config;
 use tidewatch_core::finding::Finding;
 use tidewatch_core::image::{ManifestReference, Platform};
-use tidewatch_core::manifest::{Classified, LayerKind, classify};
+use tidewatch_core::manifest::{Classified, classify};
 use tidewatch_core::names::OrgName;
 use tidewatch_core::policy::Outcome;
 use tidewatch_core::ports::{Clock as _, Registry};
@@ -21,7 +21,7 @@ use tidewatch_core::severity::{Severity, SeverityCounts};
 use tidewatch_inventory::{ImageInventory, merge};
 use tidewatch_resolve_images::find_images;
 use tidewatch_runtime::system::SystemClock;
-use tidewatch_scan_image::{AdvisoryIndexes, Assessment, ScanError, assess, pull_layer};
+use tidewatch_scan_image::{AdvisoryIndexes, Assessment, ScanError, assess, pull_layer, unreadable_layer};
 use tidewatch_store::records::CurrentAdvisories;
 
 use super::{Context, advisories};
@@ -129,19 +129,15 @@ async fn inventory(target: &Target, digest: Digest, bar: &Progress) -> Result<Im
     for (done, layer) in layers.iter().enumerate() {
         bar.set(done as u64, layers.len() as u64);
         bar.say(DecimalBytes(layer.size).to_string());
-        match layer.kind {
-            LayerKind::Tar => {
-                let pulled = pull_layer(registry, &target.repository, layer).await;
-                read.push(pulled.map_err(|error| match error {
-                    ScanError::Registry(error) => Failure::new(error),
-                    error => Failure::new(error),
-                })?);
-            }
-            LayerKind::Foreign | LayerKind::Unknown => {
-                let reason = format!("a layer of type {:?} is not read", layer.media_type);
-                problems.push(Problem::new(layer.digest.to_string(), reason));
-            }
+        if let Some(problem) = unreadable_layer(layer) {
+            problems.push(problem);
+            continue;
         }
+        let pulled = pull_layer(registry, &target.repository, layer).await;
+        read.push(pulled.map_err(|error| match error {
+            ScanError::Registry(error) => Failure::new(error),
+            error => Failure::new(error),
+        })?);
     }
     let mut inventory = merge(&read);
     inventory.problems.extend(problems);
