@@ -161,7 +161,7 @@ fn numbers(scan: &Value) -> Numbers {
 async fn real_images_from_a_real_registry_with_real_advisories() {
     let corpus = match Corpus::find() {
         Ok(corpus) => corpus,
-        Err(reason) => return eprintln!("SKIPPED: {reason}"),
+        Err(reason) => return tidewatch_testkit::skip::skipped(reason),
     };
     let server = corpus.serve();
     let installation = Installation::new();

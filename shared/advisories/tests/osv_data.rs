@@ -36,7 +36,7 @@ fn built() -> Option<&'static (TempDir, Build)> {
 fn present(name: &str) -> Option<PathBuf> {
     let path = Path::new(DATA).join(name);
     if !path.exists() {
-        eprintln!("skipped: {} is not there", path.display());
+        tidewatch_testkit::skip::skipped(format_args!("{} is not there", path.display()));
         return None;
     }
     Some(path)

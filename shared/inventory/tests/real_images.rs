@@ -20,7 +20,7 @@ use tidewatch_testkit::layer::LayerBuilder;
 fn data(name: &str) -> Option<PathBuf> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(name);
     if !path.exists() {
-        eprintln!("skipped: {} is not there", path.display());
+        tidewatch_testkit::skip::skipped(format_args!("{} is not there", path.display()));
         return None;
     }
     Some(path)

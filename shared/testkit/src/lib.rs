@@ -12,3 +12,4 @@ pub mod interleave;
 pub mod layer;
 pub mod ports;
 pub mod registry;
+pub mod skip;

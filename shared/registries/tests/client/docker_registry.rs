@@ -49,7 +49,7 @@ impl DockerRegistry {
         let process = match started {
             Ok(process) => process,
             Err(error) => {
-                eprintln!("skipped: docker-registry is not installed ({error})");
+                tidewatch_testkit::skip::skipped(format_args!("docker-registry is not installed ({error})"));
                 return None;
             }
         };
