@@ -147,7 +147,7 @@ fn work(content: &str, priority: Priority) -> Work {
         seen_at: "2026-02-28T00:00:00Z".parse().unwrap(),
         counted: true,
         priority,
-        run: RunId { rule: "nightly".parse().unwrap(), run: "1".to_owned() },
+        run: Some(RunId { rule: "nightly".parse().unwrap(), run: "1".to_owned() }),
     }
 }
 

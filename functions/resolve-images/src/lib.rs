@@ -19,7 +19,7 @@ use tidewatch_core::ports::{Clock, QueueSender, Registries};
 use tidewatch_core::work::ListingMessage;
 use tidewatch_core::{Retry, Retryable};
 use tidewatch_runtime::messages::{describe, send};
-use tidewatch_runtime::{HandlerError, MessageHandler};
+use tidewatch_runtime::{Deadline, HandlerError, MessageHandler};
 use tidewatch_store::records::{ListingProgress, ListingState, RecordError, Records};
 
 pub use images::{Found, find_images};
@@ -176,7 +176,7 @@ impl ResolveImages {
 impl MessageHandler for ResolveImages {
     type Message = ListingMessage;
 
-    async fn handle(&self, message: ListingMessage) -> Result<(), HandlerError> {
+    async fn handle(&self, message: ListingMessage, _deadline: Deadline) -> Result<(), HandlerError> {
         self.resolve(&message).await.map_err(HandlerError::new)
     }
 }

@@ -203,7 +203,7 @@ impl Listing<'_> {
             seen_at: record.seen_at,
             counted: image.counted,
             priority,
-            run: self.message.run.clone(),
+            run: Some(self.message.run.clone()),
         };
         Ok(records.enqueue(org, &work, self.resolver.clock.now()).await? == Enqueued::New)
     }

@@ -28,7 +28,7 @@ use tidewatch_core::ports::{Clock, Ids, QueueSender, Registries, Sleeper};
 use tidewatch_core::work::{ScanMessage, Work};
 use tidewatch_core::{Retry, Retryable};
 use tidewatch_runtime::messages::{describe, send};
-use tidewatch_runtime::{HandlerError, MessageHandler};
+use tidewatch_runtime::{Deadline, HandlerError, MessageHandler};
 use tidewatch_store::records::{ImagePlace, PendingWork, Records};
 
 pub use advisories::AdvisoryIndexes;
@@ -274,7 +274,7 @@ fn place(work: &Work) -> ImagePlace {
 impl MessageHandler for ScanImage {
     type Message = ScanMessage;
 
-    async fn handle(&self, message: ScanMessage) -> Result<(), HandlerError> {
+    async fn handle(&self, message: ScanMessage, _deadline: Deadline) -> Result<(), HandlerError> {
         self.attempt(&message).await.map_err(HandlerError::new)
     }
 }

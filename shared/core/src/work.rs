@@ -45,10 +45,70 @@ pub struct ScanMessage {
     pub work: Work,
 }
 
+/// A message of the queue `hints`: a registry says that a tag was pushed. It is a hint only: what the tag points to is
+/// asked of the registry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HintMessage {
+    /// The organisation.
+    pub org: OrgName,
+    /// The registry that the hook is for.
+    pub registry: RegistryId,
+    /// The repository.
+    pub repository: RepositoryName,
+    /// The tag.
+    pub tag: Tag,
+    /// When we heard of it.
+    pub received_at: Timestamp,
+    /// How often resolving it has failed before.
+    #[serde(default)]
+    pub failures: u32,
+}
+
+/// A message of the queue `rematches`: match and judge images again, from what is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RematchMessage {
+    /// The organisation.
+    pub org: OrgName,
+    /// What to match again; without it, everything of the organisation: one message per repository is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<RematchRepository>,
+}
+
+/// One repository whose images are to be matched again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RematchRepository {
+    /// Its registry.
+    pub registry: RegistryId,
+    /// The repository.
+    pub repository: RepositoryName,
+    /// The tag after which to go on; from the first one without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Tag>,
+}
+
+/// A message of the queue `rollups`: roll up the streams of an organisation now.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RollUpMessage {
+    /// The organisation.
+    pub org: OrgName,
+}
+
+/// A message of the queue `advisories`: fetch and compile the advisories of an ecosystem, if they have changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdvisoriesMessage {
+    /// The ecosystem, by its name at OSV without a release: `Debian`.
+    pub ecosystem: String,
+    /// How often it has failed before.
+    #[serde(default)]
+    pub failures: u32,
+}
+
 /// How soon work is dispatched, before other work that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Priority {
+    /// Pushed just now, as a webhook says: sent at once, whatever the schedule.
+    Pushed,
     /// Never scanned before.
     New,
     /// Scanned before, and something that the result depends on has changed.
@@ -57,11 +117,12 @@ pub enum Priority {
 
 impl Priority {
     /// Every priority, in the order of dispatch.
-    pub const ALL: [Self; 2] = [Self::New, Self::Stale];
+    pub const ALL: [Self; 3] = [Self::Pushed, Self::New, Self::Stale];
 
-    /// The digit by which rows sort. 0 is kept for pushed images.
+    /// The digit by which rows sort.
     pub const fn digit(self) -> u8 {
         match self {
+            Self::Pushed => 0,
             Self::New => 1,
             Self::Stale => 2,
         }
@@ -81,6 +142,7 @@ pub struct Work {
     pub counted: bool,
     /// How soon.
     pub priority: Priority,
-    /// The run that found it.
-    pub run: RunId,
+    /// The run that found it; none when it was pushed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
 }

@@ -8,4 +8,4 @@ pub mod logs;
 pub mod messages;
 pub mod system;
 
-pub use messages::{HandlerError, MessageHandler};
+pub use messages::{Deadline, HandlerError, MessageHandler};

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use tidewatch_core::ports::QueueSender;
 use tidewatch_core::ports::queue::{Delivery, QueueError, QueueName};
@@ -34,14 +35,36 @@ impl Retryable for HandlerError {
     }
 }
 
+/// When a handler must have ended: a function that is still at work then is killed. Local mode has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline(Option<Timestamp>);
+
+impl Deadline {
+    /// No end.
+    pub const NONE: Self = Self(None);
+
+    /// It must have ended at `end`.
+    pub const fn at(end: Timestamp) -> Self {
+        Self(Some(end))
+    }
+
+    /// How long there is still to work at `now`, when `margin` is kept to tidy up: zero when that has begun, without an
+    /// end [`Duration::MAX`].
+    pub fn remaining(self, now: Timestamp, margin: Duration) -> Duration {
+        let Some(end) = self.0 else { return Duration::MAX };
+        Duration::try_from(end.duration_since(now)).unwrap_or_default().saturating_sub(margin)
+    }
+}
+
 /// Handles the messages of one queue. Handling the same message twice must do no harm.
 #[async_trait]
 pub trait MessageHandler: Send + Sync {
     /// What the messages say.
     type Message: DeserializeOwned + Send;
 
-    /// Handles one message. When it returns without an error, all that the message asked for is recorded.
-    async fn handle(&self, message: Self::Message) -> Result<(), HandlerError>;
+    /// Handles one message, before `deadline`. When it returns without an error, all that the message asked for is
+    /// recorded, or stands in a row or another message.
+    async fn handle(&self, message: Self::Message, deadline: Deadline) -> Result<(), HandlerError>;
 }
 
 /// What became of a message.
@@ -54,7 +77,12 @@ pub enum Handled {
 }
 
 /// Hands one delivered message to `handler`, and logs a failure: the one place where that is done.
-pub async fn handle<H: MessageHandler>(handler: &H, queue: QueueName, delivery: &Delivery) -> Handled {
+pub async fn handle<H: MessageHandler>(
+    handler: &H,
+    queue: QueueName,
+    delivery: &Delivery,
+    deadline: Deadline,
+) -> Handled {
     let message = match serde_json::from_str::<H::Message>(&delivery.body) {
         Ok(message) => message,
         Err(error) => {
@@ -65,7 +93,7 @@ pub async fn handle<H: MessageHandler>(handler: &H, queue: QueueName, delivery: 
             return Handled::Again;
         }
     };
-    match handler.handle(message).await {
+    match handler.handle(message, deadline).await {
         Ok(()) => Handled::Done,
         Err(error) => {
             let again = error.retry() == Retry::Again;

@@ -17,7 +17,7 @@ use tidewatch_core::work::{ListingMessage, RunId, Work};
 use tidewatch_core::{Digest, Timestamp};
 use tidewatch_registries::{ConfiguredRegistries, LocalSecrets, Ports};
 use tidewatch_resolve_images::ResolveImages;
-use tidewatch_runtime::{HandlerError, MessageHandler as _};
+use tidewatch_runtime::{Deadline, HandlerError, MessageHandler as _};
 use tidewatch_store::records::{AdvisoryFamily, DueWork, ListingProgress, TagRecord};
 use tidewatch_store::{MemoryTable, ObjectStorage, Records};
 use tidewatch_testkit::failing::{FailingTable, Outages};
@@ -120,7 +120,7 @@ impl World {
     }
 
     pub(crate) async fn deliver(&self, message: ListingMessage) -> Result<(), HandlerError> {
-        self.resolver.handle(message).await
+        self.resolver.handle(message, Deadline::NONE).await
     }
 
     /// Lists the tags of a repository.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tidewatch_core::ports::Clock as _;
 use tidewatch_core::result::ResultState;
 use tidewatch_core::work::Work;
-use tidewatch_runtime::MessageHandler as _;
+use tidewatch_runtime::{Deadline, MessageHandler as _};
 use tidewatch_testkit::layer::Layer;
 use tidewatch_testkit::registry::Fault;
 
@@ -26,7 +26,7 @@ async fn queued(world: &World) -> (Work, Layer) {
 async fn kill_in_the_middle(world: &World, work: &Work, layer: &Layer) {
     let (worker, gate) = world.gated_worker(Behind::Blob(layer.digest));
     let message = message(work);
-    let scan = tokio::spawn(async move { worker.handle(message).await });
+    let scan = tokio::spawn(async move { worker.handle(message, Deadline::NONE).await });
     gate.arrival().await;
     scan.abort();
     assert!(scan.await.unwrap_err().is_cancelled());
@@ -70,7 +70,7 @@ async fn a_worker_that_was_killed_while_the_registry_hung_leaves_work_that_the_n
     let (work, layer) = queued(&world).await;
     let (worker, request) = (world.worker(), message(&work));
     world.registry.inject(Fault::Hang { requests: 1 });
-    let scan = tokio::spawn(async move { worker.handle(request).await });
+    let scan = tokio::spawn(async move { worker.handle(request, Deadline::NONE).await });
     while world.registry.requests().is_empty() {
         tokio::task::yield_now().await;
     }
@@ -188,7 +188,7 @@ async fn a_second_delivery_while_an_image_is_scanned_does_nothing_and_counts_not
     let (work, layer) = queued(&world).await;
     let (worker, gate) = world.gated_worker(Behind::Blob(layer.digest));
     let request = message(&work);
-    let scan = tokio::spawn(async move { worker.handle(request).await });
+    let scan = tokio::spawn(async move { worker.handle(request, Deadline::NONE).await });
     gate.arrival().await;
     for _ in 0..7 {
         world.deliver(&work).await.unwrap();
@@ -217,7 +217,7 @@ async fn work_that_is_seen_anew_while_it_is_scanned_is_sent_when_that_is_done() 
     let (work, layer) = queued(&world).await;
     let (worker, gate) = world.gated_worker(Behind::Blob(layer.digest));
     let request = message(&work);
-    let scan = tokio::spawn(async move { worker.handle(request).await });
+    let scan = tokio::spawn(async move { worker.handle(request, Deadline::NONE).await });
     gate.arrival().await;
     let moved =
         Work { tag: "moved".parse().unwrap(), seen_at: work.seen_at + Duration::from_secs(9), ..work };
@@ -236,7 +236,7 @@ async fn a_layer_that_takes_too_long_is_given_up_and_counts() {
     let (work, layer) = queued(&world).await;
     let (worker, gate) = world.gated_worker(Behind::Blob(layer.digest));
     let request = message(&work);
-    let scan = tokio::spawn(async move { worker.handle(request).await });
+    let scan = tokio::spawn(async move { worker.handle(request, Deadline::NONE).await });
     gate.arrival().await;
     while !scan.is_finished() {
         world.clock.advance(Duration::from_secs(20));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tidewatch_core::result::ResultState;
 use tidewatch_core::work::Work;
-use tidewatch_runtime::{HandlerError, MessageHandler as _};
+use tidewatch_runtime::{Deadline, HandlerError, MessageHandler as _};
 use tidewatch_scan_image::ScanImage;
 use tidewatch_testkit::layer::Layer;
 use tokio::task::{JoinHandle, JoinSet};
@@ -28,7 +28,7 @@ async fn queue_sharers(world: &World, base: &Layer, count: usize) -> Vec<(Work, 
 
 fn start(worker: ScanImage, work: &Work) -> JoinHandle<Result<(), HandlerError>> {
     let message = message(work);
-    tokio::spawn(async move { worker.handle(message).await })
+    tokio::spawn(async move { worker.handle(message, Deadline::NONE).await })
 }
 
 /// Checks that the work is tried again soon, and that this was no attempt.
@@ -78,7 +78,7 @@ async fn a_layer_shared_by_many_images_is_pulled_once_by_all_workers_together() 
     let mut workers = JoinSet::new();
     for (work, _) in &sharers {
         let (worker, message) = (world.worker(), message(work));
-        workers.spawn(async move { worker.handle(message).await });
+        workers.spawn(async move { worker.handle(message, Deadline::NONE).await });
     }
     while let Some(outcome) = workers.join_next().await {
         outcome.unwrap().unwrap();

@@ -9,8 +9,8 @@ use tidewatch_core::ports::Sleeper as _;
 use tidewatch_core::result::ResultState;
 use tidewatch_core::stream::Member;
 use tidewatch_core::work::Work;
-use tidewatch_runtime::MessageHandler as _;
 use tidewatch_runtime::system::SystemSleeper;
+use tidewatch_runtime::{Deadline, MessageHandler as _};
 
 use tidewatch_testkit::interleave::Interleaving;
 
@@ -193,7 +193,7 @@ async fn a_result_that_was_computed_from_an_older_one_is_refused() {
     world.enqueue(&late).await;
     let (worker, gate) = world.gated_worker(Behind::Manifests);
     let request = message(&late);
-    let scan = tokio::spawn(async move { worker.handle(request).await });
+    let scan = tokio::spawn(async move { worker.handle(request, Deadline::NONE).await });
     gate.arrival().await;
     // The late one has seen no result; meanwhile there comes one, and then another.
     world.scan(&early).await;
@@ -227,7 +227,7 @@ async fn a_worker_that_is_overtaken_at_any_point_leaves_the_newest_result() {
         world.enqueue(&slow).await;
         let worker = world.pausing_worker();
         let mut overtaken = Interleaving::new();
-        let task = overtaken.start(worker.handle(message(&slow)));
+        let task = overtaken.start(worker.handle(message(&slow), Deadline::NONE));
         let mut finished = false;
         for _ in 0..steps {
             finished = finished || step(&mut overtaken, task).await.is_some();
@@ -271,7 +271,7 @@ async fn a_repository_that_gets_an_image_while_it_is_judged_anew_has_the_newest_
         world.enqueue(&slow).await;
         let worker = world.pausing_worker();
         let mut overtaken = Interleaving::new();
-        let task = overtaken.start(worker.handle(message(&slow)));
+        let task = overtaken.start(worker.handle(message(&slow), Deadline::NONE));
         let mut outcome = None;
         for _ in 0..steps {
             if outcome.is_none() {

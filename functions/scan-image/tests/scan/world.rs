@@ -17,7 +17,7 @@ use tidewatch_core::result::{ImageResult, Report};
 use tidewatch_core::stream::{Member, SHARDS, shard_of};
 use tidewatch_core::work::{Priority, RunId, ScanMessage, Work};
 use tidewatch_registries::{ConfiguredRegistries, LocalSecrets, Ports};
-use tidewatch_runtime::{HandlerError, MessageHandler as _};
+use tidewatch_runtime::{Deadline, HandlerError, MessageHandler as _};
 use tidewatch_scan_image::{AdvisoryIndexes, ScanImage, ScanPorts, ScanSettings};
 use tidewatch_store::records::{AdvisoryFamily, PendingWork, StoredResult};
 use tidewatch_store::{MemoryTable, ObjectStorage, Records};
@@ -234,7 +234,7 @@ impl World {
             seen_at: self.clock.now(),
             counted: true,
             priority: Priority::New,
-            run: RunId { rule: "nightly".parse().unwrap(), run: "1".to_owned() },
+            run: Some(RunId { rule: "nightly".parse().unwrap(), run: "1".to_owned() }),
         }
     }
 
@@ -250,7 +250,7 @@ impl World {
 
     /// Delivers the message about the work, once, to a new worker.
     pub(crate) async fn deliver(&self, work: &Work) -> Result<(), HandlerError> {
-        self.worker().handle(message(work)).await
+        self.worker().handle(message(work), Deadline::NONE).await
     }
 
     /// Delivers every message that workers have sent since this was called last. Gives their number.
@@ -258,7 +258,7 @@ impl World {
         let messages: Vec<ScanMessage> = self.queue.messages(QueueName::Scans);
         self.queue.clear();
         for message in &messages {
-            self.worker().handle(message.clone()).await.unwrap();
+            self.worker().handle(message.clone(), Deadline::NONE).await.unwrap();
         }
         messages.len()
     }

@@ -8,9 +8,9 @@ use tidewatch_core::ports::{QueueReceiver, Sleeper};
 use tidewatch_registries::{ConfiguredRegistries, LocalSecrets, Ports};
 use tidewatch_resolve_images::ResolveImages;
 use tidewatch_roll_up_streams::RollUpStreams;
-use tidewatch_runtime::MessageHandler;
 use tidewatch_runtime::messages::{Handled, describe, handle, pause};
 use tidewatch_runtime::system::{SystemClock, SystemIds, SystemRandomness, SystemSleeper};
+use tidewatch_runtime::{Deadline, MessageHandler};
 use tidewatch_scan_image::{AdvisoryIndexes, ScanImage, ScanPorts, ScanSettings};
 use tidewatch_store::{EmbeddedDynamoDb, LocalQueue};
 use tokio::sync::{Semaphore, watch};
@@ -178,7 +178,7 @@ async fn consume<H>(
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
             let (queue, handler) = (queue.clone(), handler.clone());
             at_work.spawn(async move {
-                let settled = match handle(&handler, name, &delivery).await {
+                let settled = match handle(&handler, name, &delivery, Deadline::NONE).await {
                     Handled::Done => queue.acknowledge(name, &delivery.receipt).await,
                     Handled::Again => queue.release(name, &delivery.receipt, pause(delivery.receives)).await,
                 };

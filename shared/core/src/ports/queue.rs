@@ -19,20 +19,43 @@ pub const MAX_DELAY: Duration = Duration::from_secs(900);
 /// A queue of Tidewatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum QueueName {
+    /// Ecosystems whose advisories are to be fetched and compiled: read by sync-advisories.
+    Advisories,
+    /// Tags that a registry says were pushed: read by resolve-images.
+    Hints,
     /// Repositories to list: read by resolve-images.
     Listings,
+    /// Images to scan before all others, because they were pushed just now: read by scan-image.
+    Pushed,
+    /// Images to match and judge again, from what is stored: read by rematch-images.
+    Rematches,
+    /// Organisations whose streams are to be rolled up without waiting for the timer: read by roll-up-streams.
+    Rollups,
     /// Images to scan: read by scan-image.
     Scans,
 }
 
 impl QueueName {
     /// Every queue.
-    pub const ALL: [Self; 2] = [Self::Listings, Self::Scans];
+    pub const ALL: [Self; 7] = [
+        Self::Advisories,
+        Self::Hints,
+        Self::Listings,
+        Self::Pushed,
+        Self::Rematches,
+        Self::Rollups,
+        Self::Scans,
+    ];
 
     /// The name, as it ends in deployed queues and stands in logs.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Advisories => "advisories",
+            Self::Hints => "hints",
             Self::Listings => "listings",
+            Self::Pushed => "pushed",
+            Self::Rematches => "rematches",
+            Self::Rollups => "rollups",
             Self::Scans => "scans",
         }
     }

@@ -116,7 +116,7 @@ pub(crate) fn work(tag: &str) -> Work {
         seen_at: at(0),
         counted: true,
         priority: Priority::New,
-        run: RunId { rule: "nightly".parse().unwrap(), run: "1".to_owned() },
+        run: Some(RunId { rule: "nightly".parse().unwrap(), run: "1".to_owned() }),
     }
 }
 

@@ -1,0 +1,1 @@
+//! The function `rematch-images`: matches and judges stored inventories again. No registry is asked.

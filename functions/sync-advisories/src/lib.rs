@@ -1,0 +1,2 @@
+//! The function `sync-advisories`: fetches the advisories of an ecosystem when they have changed, compiles them, and puts
+//! them in force.
