@@ -1,18 +1,42 @@
-//! Logs: constant messages with dotted fields, as text for people, on standard error.
+//! Logs: constant messages with dotted fields, on standard error. For people as text; deployed as JSON lines, one object
+//! per event with the keys `timestamp`, `level`, `message`, the fields of the event, and `span`, which names the request.
+
+use std::panic::PanicHookInfo;
 
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{Directive, ParseError};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 /// What is logged when the filter cannot be read.
 const DEFAULT_FILTER: &str = "info";
 
-/// Begins to write logs of the given level and worse. `filter` is a directive list such as `info,tidewatch=debug`; in
-/// place of one that cannot be read, `info` is taken, and the first line says so. Calling it again changes nothing.
+/// Errors of invocations are logged by the entry; `lambda_runtime` would log them again, in its own words.
+const TWICE: &str = "lambda_runtime::layers::panic=off";
+
+/// How lines are written.
+#[derive(Clone, Copy)]
+enum Form {
+    Text,
+    Json,
+}
+
+/// Begins to write logs of the given level and worse, as text. `filter` is a directive list such as
+/// `info,tidewatch=debug`; in place of one that cannot be read, `info` is taken, and the first line says so. Calling it
+/// again changes nothing.
 pub fn start(filter: &str) {
-    let (subscriber, problem) = subscriber(filter, std::io::stderr);
+    begin(filter, Form::Text);
+}
+
+/// The same as JSON lines, which logs every panic too.
+pub fn start_deployed(filter: &str) {
+    begin(filter, Form::Json);
+    std::panic::set_hook(Box::new(report_panic));
+}
+
+fn begin(filter: &str, form: Form) {
+    let (subscriber, problem) = subscriber(filter, form, std::io::stderr);
     // A second start in one process, as in tests, keeps the first, which has reported its own filter.
     if tracing::subscriber::set_global_default(subscriber).is_ok() {
         report(filter, problem.as_ref());
@@ -27,8 +51,18 @@ fn report(filter: &str, problem: Option<&ParseError>) {
     }
 }
 
+fn report_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let error = panic.payload_as_str().unwrap_or_default();
+    tracing::error!(code.place = place, error, "thread panicked");
+}
+
 /// What writes events to `writer`, and what is wrong with `filter`.
-fn subscriber<W>(filter: &str, writer: W) -> (impl Subscriber + use<W>, Option<ParseError>)
+fn subscriber<W>(
+    filter: &str,
+    form: Form,
+    writer: W,
+) -> (Box<dyn Subscriber + Send + Sync>, Option<ParseError>)
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -36,13 +70,19 @@ where
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new(DEFAULT_FILTER), Some(error)),
     };
-    let subscriber = tracing_subscriber::fmt()
+    let filter = TWICE.parse::<Directive>().into_iter().fold(filter, EnvFilter::add_directive);
+    let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer)
         .with_span_events(FmtSpan::NONE)
         .with_ansi(false)
-        .with_target(false)
-        .finish();
+        .with_target(false);
+    let subscriber: Box<dyn Subscriber + Send + Sync> = match form {
+        Form::Text => Box::new(lines.finish()),
+        Form::Json => {
+            Box::new(lines.json().flatten_event(true).with_current_span(true).with_span_list(false).finish())
+        }
+    };
     (subscriber, problem)
 }
 
@@ -56,7 +96,7 @@ mod tests {
     /// The lines that a process with this filter writes for an event of each level.
     fn logged(filter: &str) -> Vec<String> {
         let (mut reader, writer) = std::io::pipe().unwrap();
-        let (subscriber, problem) = subscriber(filter, Arc::new(writer));
+        let (subscriber, problem) = subscriber(filter, Form::Text, Arc::new(writer));
         tracing::subscriber::with_default(subscriber, || {
             report(filter, problem.as_ref());
             tracing::error!("an error");
