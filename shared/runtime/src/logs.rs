@@ -91,26 +91,32 @@ mod tests {
     use std::io::Read as _;
     use std::sync::Arc;
 
+    use serde_json::Value;
+
     use super::*;
 
-    /// The lines that a process with this filter writes for an event of each level.
-    fn logged(filter: &str) -> Vec<String> {
+    /// The lines that a process with this filter writes of what `happens`.
+    fn written(filter: &str, form: Form, happens: impl FnOnce()) -> Vec<String> {
         let (mut reader, writer) = std::io::pipe().unwrap();
-        let (subscriber, problem) = subscriber(filter, Form::Text, Arc::new(writer));
+        let (subscriber, problem) = subscriber(filter, form, Arc::new(writer));
         tracing::subscriber::with_default(subscriber, || {
             report(filter, problem.as_ref());
-            tracing::error!("an error");
-            tracing::info!("an event");
-            tracing::debug!("a detail");
+            happens();
         });
         let mut written = String::new();
         reader.read_to_string(&mut written).unwrap();
         written.lines().map(str::to_owned).collect()
     }
 
+    fn an_event_of_each_level() {
+        tracing::error!("an error");
+        tracing::info!("an event");
+        tracing::debug!("a detail");
+    }
+
     #[test]
     fn a_filter_that_cannot_be_read_is_reported_once_and_info_is_taken() {
-        let lines = logged("tidewatch=loud");
+        let lines = written("tidewatch=loud", Form::Text, an_event_of_each_level);
         assert_eq!(lines.len(), 3, "{lines:?}");
         assert!(lines[0].contains("log filter cannot be read") && lines[0].contains("tidewatch=loud"));
         assert!(lines[1].contains("an error") && lines[2].contains("an event"));
@@ -119,7 +125,41 @@ mod tests {
     #[test]
     fn a_filter_chooses_what_is_logged_and_is_not_reported() {
         for (filter, count) in [("error", 1), ("info", 2), ("info,tidewatch_runtime=debug", 3), ("off", 0)] {
-            assert_eq!(logged(filter).len(), count, "{filter}");
+            for form in [Form::Text, Form::Json] {
+                assert_eq!(written(filter, form, an_event_of_each_level).len(), count, "{filter}");
+            }
         }
+    }
+
+    #[test]
+    fn a_deployed_function_writes_one_json_object_per_event_that_names_the_request() {
+        let lines = written("warn", Form::Json, || {
+            let invocation = tracing::error_span!("invocation", request.id = "8476a536");
+            invocation.in_scope(|| {
+                tracing::warn!(queue.name = %"hints", message.receives = 3_u32, retry = true, "message\nfailed");
+            });
+        });
+        let mut lines: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 1);
+        let timestamp = lines[0].as_object_mut().unwrap().remove("timestamp").unwrap();
+        assert!(timestamp.as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{timestamp}");
+        let expected = serde_json::json!({
+            "level": "WARN",
+            "message": "message\nfailed",
+            "queue.name": "hints",
+            "message.receives": 3,
+            "retry": true,
+            "span": {"name": "invocation", "request.id": "8476a536"},
+        });
+        assert_eq!(lines[0], expected);
+    }
+
+    #[test]
+    fn an_error_that_the_entry_has_logged_is_not_logged_again() {
+        let lines = written("info", Form::Json, || {
+            tracing::error!(target: "lambda_runtime::layers::panic", "the same in other words");
+            tracing::error!(target: "lambda_runtime::runtime", "another");
+        });
+        assert_eq!(lines.len(), 1, "{lines:?}");
     }
 }

@@ -36,7 +36,7 @@ impl Event {
         if event["detail-type"] == "Scheduled Event" {
             return Ok(Self::Schedule);
         }
-        if let Value::Array(records) = event["Records"].take() {
+        if let Some(Value::Array(records)) = event.get_mut("Records").map(Value::take) {
             if records.is_empty() || records.iter().any(|record| record["eventSource"] != "aws:sqs") {
                 return Err(UnknownEvent::Form);
             }

@@ -14,8 +14,8 @@ use super::Http;
 /// The answer of `handler`, or a 500 when it panics.
 pub(super) async fn answer(handler: &Http, request: ApiGatewayV2httpRequest) -> ApiGatewayV2httpResponse {
     // Handlers share only what a panic leaves whole: records behind conditions, and caches behind locks.
-    let handled = AssertUnwindSafe(async { handler(request).await }).catch_unwind().await;
-    handled.unwrap_or_else(|_| internal_error())
+    let answer = AssertUnwindSafe(async { handler(request).await }).catch_unwind().await;
+    answer.unwrap_or_else(|_| internal_error())
 }
 
 /// The answer to a request that could not be handled: 500 with `{"code","message"}`.

@@ -121,9 +121,8 @@ impl Queues {
     fn read(&self, record: Value) -> Result<Taken<'_>, Lack> {
         let record: SqsMessage = serde_json::from_value(record)?;
         let source = record.event_source_arn.ok_or(Lack::Part("event source"))?;
-        let queue = (self.named)(&source);
-        let handled = queue.and_then(|queue| Some((queue, &**self.handlers.get(&queue)?)));
-        let (queue, handler) = handled.ok_or(Lack::Queue(source))?;
+        let read_here = |queue| Some((queue, &**self.handlers.get(&queue)?));
+        let (queue, handler) = (self.named)(&source).and_then(read_here).ok_or(Lack::Queue(source))?;
         let receives = record.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok());
         let delivery = Delivery {
             message_id: record.message_id.filter(|id| !id.is_empty()).ok_or(Lack::Part("identifier"))?,
