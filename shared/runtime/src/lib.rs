@@ -3,6 +3,7 @@
 //!
 //! Handlers are the same in every process; only what feeds them differs.
 
+pub mod aws;
 pub mod environment;
 pub mod lambda;
 pub mod logs;
