@@ -218,7 +218,8 @@ mod tests {
     fn an_id_reads_back_what_it_writes_and_nothing_else() {
         let id = HookId::generate(&Counting);
         assert_eq!(id.as_str().parse(), Ok(id.clone()));
-        for text in ["", "a", "A234567aaaaaaaaa", "aaaaaaaaaaaaaaa#", "aaaaaaaaaaaaaaaaa", "aaaaaaaaaaaaaaé"] {
+        for text in ["", "a", "A234567aaaaaaaaa", "aaaaaaaaaaaaaaa#", "aaaaaaaaaaaaaaaaa", "aaaaaaaaaaaaaaé"]
+        {
             assert!(text.parse::<HookId>().is_err(), "{text}");
         }
     }

@@ -43,8 +43,7 @@ struct Target {
 }
 
 fn parse(body: &[u8]) -> Result<BTreeSet<Push>, NotificationError> {
-    let envelope: Envelope =
-        serde_json::from_slice(body).map_err(|_| NotificationError::NoNotification)?;
+    let envelope: Envelope = serde_json::from_slice(body).map_err(|_| NotificationError::NoNotification)?;
     if envelope.events.len() > MOST_EVENTS {
         return Err(NotificationError::TooManyEvents);
     }
