@@ -186,6 +186,7 @@ impl EvaluateRules {
                 registry: registry.clone(),
                 repository: None,
                 failures: 0,
+                position: None,
             });
         }
         send(&*self.queue, QueueName::Listings, &messages, Duration::ZERO).await?;
