@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use tidewatch_core::Digest;
+use tidewatch_core::hook::HookId;
 use tidewatch_core::image::{Image, Platform};
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId, StreamName, Tag};
 use tidewatch_core::ports::table::Key;
@@ -11,6 +12,7 @@ use tidewatch_core::work::{Priority, RunId, Work};
 pub(super) const DUE_BUCKETS: u64 = 4;
 
 pub(super) const ORGS: &str = "ORGS";
+pub(super) const HOOK: &str = "HOOK#";
 pub(super) const LISTING: &str = "LISTING#";
 pub(super) const MEMBER: &str = "MEMBER#";
 pub(super) const PLACE: &str = "PLACE#";
@@ -49,6 +51,14 @@ pub(super) fn org_token(name: &OrgName, id: &str) -> Key {
 
 pub(super) fn token(id: &str) -> Key {
     Key::new(format!("{TOKEN}{id}"), "TOKEN")
+}
+
+pub(super) fn org_hook(name: &OrgName, id: &HookId) -> Key {
+    Key::new(org(name), format!("{HOOK}{id}"))
+}
+
+pub(super) fn hook(id: &HookId) -> Key {
+    Key::new(format!("{HOOK}{id}"), "HOOK")
 }
 
 pub(super) fn runs(org: &OrgName, rule: &RuleId) -> String {

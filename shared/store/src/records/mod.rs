@@ -6,6 +6,7 @@
 
 mod advisories;
 mod configuration;
+mod hooks;
 mod images;
 mod keys;
 mod layers;
