@@ -1,12 +1,15 @@
 //! The function `resolve-images`: reads the queue `listings`, lists the repositories of a registry or the tags of one
-//! repository, applies the rule, and writes a work row for each image that needs one.
+//! repository, applies the rule, and writes a work row for each image that needs one. From the queue `hints` it reads of
+//! single tags that were pushed ([`ResolveHints`]).
 //!
 //! It never pulls a layer. A tag that points to what it pointed to at the last listing costs one HEAD request; an image
 //! whose result is current costs no work at all. A listing that fails removes nothing.
 
+mod hint;
 mod images;
 mod listing;
 mod pages;
+mod tag;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,9 +25,10 @@ use tidewatch_runtime::messages::{describe, send};
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler};
 use tidewatch_store::records::{ListingProgress, ListingState, RecordError, Records};
 
+pub use hint::ResolveHints;
 pub use images::{Found, find_images};
 
-/// How often a listing is tried before it is recorded as failed.
+/// How often a listing, or a hint, is tried before it is recorded as failed, or left.
 const MOST_FAILURES: u32 = 5;
 
 /// A listing could not be made.

@@ -3,21 +3,18 @@
 use std::collections::BTreeMap;
 
 use futures::{StreamExt as _, TryStreamExt as _};
-use jiff::Timestamp;
 use tidewatch_core::config::RuleConfig;
-use tidewatch_core::image::{Image, ManifestReference};
 use tidewatch_core::manifest::is_artifact_tag;
 use tidewatch_core::names::{RepositoryName, Tag};
 use tidewatch_core::ports::Registry;
 use tidewatch_core::ports::registry::RegistryError;
 use tidewatch_core::rule::select;
-use tidewatch_core::work::{ListingMessage, Priority, Work};
-use tidewatch_store::records::{
-    AppliedConfig, CurrentAdvisories, Enqueued, ListingProgress, ListingState, TagRecord, TaggedImage,
-};
+use tidewatch_core::work::ListingMessage;
+use tidewatch_store::records::{AppliedConfig, Enqueued, ListingProgress, ListingState, TagRecord};
 
 use crate::pages::{Endless, Pages, Turned};
-use crate::{ResolveError, ResolveImages, find_images};
+use crate::tag::Tags;
+use crate::{ResolveError, ResolveImages};
 
 /// How many tags of a repository are resolved at the same time.
 const TAGS_AT_ONCE: usize = 8;
@@ -31,7 +28,7 @@ pub(crate) struct Listing<'a> {
 }
 
 /// What became of one chosen tag.
-struct Resolved {
+struct Outcome {
     /// Images that got a work row.
     queued: u64,
     /// Whether the tag has no image to scan.
@@ -40,7 +37,7 @@ struct Resolved {
     fault: Option<RegistryError>,
 }
 
-impl Resolved {
+impl Outcome {
     const fn skipped(fault: Option<RegistryError>) -> Self {
         Self { queued: 0, skipped: true, fault }
     }
@@ -88,7 +85,16 @@ impl Listing<'_> {
         let known = records.tags(&self.message.org, &self.message.registry, repository).await?;
         let known: BTreeMap<&Tag, &TagRecord> = known.iter().map(|record| (&record.tag, record)).collect();
         let advisories = records.current_advisories().await?;
-        let now = self.resolver.clock.now();
+        let of_repository = Tags {
+            records,
+            registry: self.registry,
+            org: &self.message.org,
+            id: &self.message.registry,
+            repository,
+            applied: self.applied,
+            advisories: &advisories,
+            seen_at: self.resolver.clock.now(),
+        };
         let mut fault = None;
         let mut pages = Pages::default();
         loop {
@@ -100,10 +106,10 @@ impl Listing<'_> {
                 .filter(|tag| !is_artifact_tag(tag) && select(self.rule, repository, tag).is_selected())
                 .collect();
             progress.selected += chosen.len() as u64;
-            let resolved: Vec<Resolved> = futures::stream::iter(chosen)
+            let resolved: Vec<Outcome> = futures::stream::iter(chosen)
                 .map(|tag| {
                     let known = known.get(&tag).copied();
-                    self.tag(repository, tag, known, &advisories, now)
+                    self.tag(&of_repository, tag, known)
                 })
                 .buffer_unordered(TAGS_AT_ONCE)
                 .try_collect()
@@ -124,87 +130,28 @@ impl Listing<'_> {
     /// Resolves one tag, queues what needs work, and only then records the tag: a crash in between does it again.
     async fn tag(
         &self,
-        repository: &RepositoryName,
+        tags: &Tags<'_>,
         tag: Tag,
         known: Option<&TagRecord>,
-        advisories: &CurrentAdvisories,
-        now: Timestamp,
-    ) -> Result<Resolved, ResolveError> {
-        let resolved = self.resolve(repository, tag, known, now).await;
-        let (record, unchanged) = match resolved {
+    ) -> Result<Outcome, ResolveError> {
+        let resolved = match tags.resolve(tag, known).await {
             Ok(resolved) => resolved,
             // It was deleted since it was listed.
-            Err(RegistryError::NotFound { .. }) => return Ok(Resolved::skipped(None)),
-            Err(error @ RegistryError::Invalid { .. }) => return Ok(Resolved::skipped(Some(error))),
+            Err(RegistryError::NotFound { .. }) => return Ok(Outcome::skipped(None)),
+            Err(error @ RegistryError::Invalid { .. }) => return Ok(Outcome::skipped(Some(error))),
             Err(error) => return Err(error.into()),
         };
+        let (records, org) = (tags.records, tags.org);
         let mut queued = 0;
-        for image in &record.images {
-            queued += u64::from(self.queue(repository, &record, image, !unchanged, advisories).await?);
+        for image in &resolved.record.images {
+            if let Some(work) = tags.work(&resolved, image, Some(&self.message.run)).await? {
+                let enqueued = records.enqueue(org, &work, self.resolver.clock.now()).await?;
+                queued += u64::from(enqueued == Enqueued::New);
+            }
         }
-        if !unchanged {
-            let (org, registry) = (&self.message.org, &self.message.registry);
-            self.resolver.records.put_tag(org, registry, repository, &record).await?;
+        if resolved.changed {
+            records.put_tag(org, tags.id, tags.repository, &resolved.record).await?;
         }
-        Ok(Resolved { queued, skipped: record.images.is_empty(), fault: None })
-    }
-
-    /// What a tag points to now, and whether that is as it was recorded.
-    async fn resolve(
-        &self,
-        repository: &RepositoryName,
-        tag: Tag,
-        known: Option<&TagRecord>,
-        now: Timestamp,
-    ) -> Result<(TagRecord, bool), RegistryError> {
-        let digest = self.registry.resolve(repository, &tag).await?;
-        let config = &self.applied.config;
-        let unmoved = known.filter(|known| known.digest == digest);
-        if let Some(known) = unmoved.filter(|known| known.platforms == config.platforms) {
-            return Ok((known.clone(), true));
-        }
-        let reference = ManifestReference::Digest(digest);
-        let found =
-            find_images(self.registry, &self.message.registry, repository, &reference, config).await?;
-        let seen_at = unmoved.map_or(now, |known| known.seen_at);
-        let (images, skipped, platforms) = (found.images, found.skipped, config.platforms.clone());
-        Ok((TagRecord { tag, digest, images, skipped, platforms, seen_at }, false))
-    }
-
-    /// Queues an image when its tag is new or has moved, or its result is none or out of date.
-    async fn queue(
-        &self,
-        repository: &RepositoryName,
-        record: &TagRecord,
-        image: &TaggedImage,
-        moved: bool,
-        advisories: &CurrentAdvisories,
-    ) -> Result<bool, ResolveError> {
-        let (records, org) = (&self.resolver.records, &self.message.org);
-        let stored = records.result(org, &image.digest, &image.platform).await?;
-        let judging = self.applied.config.judging_fingerprint();
-        let current = |stored: &tidewatch_store::records::StoredResult| {
-            stored.result.is_current(|family| advisories.hash(family), judging)
-        };
-        let priority = match &stored {
-            None => Priority::New,
-            Some(_) if moved => Priority::New,
-            Some(stored) if !current(stored) => Priority::Stale,
-            Some(_) => return Ok(false),
-        };
-        let work = Work {
-            image: Image {
-                registry: self.message.registry.clone(),
-                repository: repository.clone(),
-                digest: image.digest,
-                platform: image.platform.clone(),
-            },
-            tag: record.tag.clone(),
-            seen_at: record.seen_at,
-            counted: image.counted,
-            priority,
-            run: Some(self.message.run.clone()),
-        };
-        Ok(records.enqueue(org, &work, self.resolver.clock.now()).await? == Enqueued::New)
+        Ok(Outcome { queued, skipped: resolved.record.images.is_empty(), fault: None })
     }
 }

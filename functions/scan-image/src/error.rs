@@ -40,6 +40,9 @@ pub enum ScanError {
         /// How long it may take.
         limit: std::time::Duration,
     },
+    /// The function is about to be ended.
+    #[error("failed to finish before the time of the function ended")]
+    OutOfTime,
     /// The registry is not in the configuration any more.
     #[error("registry {0} is not in the configuration any more")]
     UnknownRegistry(tidewatch_core::names::RegistryId),
@@ -81,6 +84,7 @@ impl Retryable for ScanError {
             Self::Manifest { .. } | Self::UnknownRegistry(_) => Retry::Never,
             Self::OversizedLayer { .. }
             | Self::SlowLayer { .. }
+            | Self::OutOfTime
             | Self::IndexObject { .. }
             | Self::IndexFolder(_)
             | Self::Thread(_) => Retry::Again,
@@ -99,9 +103,11 @@ impl ScanError {
             }
             Self::Record(error) => error.retry() == Retry::Never,
             Self::Queue(error) => error.retry() == Retry::Never,
-            Self::Index(_) | Self::IndexObject { .. } | Self::IndexFolder(_) | Self::UnknownRegistry(_) => {
-                false
-            }
+            Self::Index(_)
+            | Self::IndexObject { .. }
+            | Self::IndexFolder(_)
+            | Self::OutOfTime
+            | Self::UnknownRegistry(_) => false,
             Self::Layer(_)
             | Self::Manifest { .. }
             | Self::OversizedLayer { .. }

@@ -3,8 +3,8 @@
 //!
 //! An attempt is counted before it begins, so that a worker that is killed counts too; after five the image is failed
 //! and cools down. Waiting for a layer that another worker reads is no attempt, and neither is one that fails by our own
-//! stores or by a registry that cannot be reached, throttles, or refuses us: that is deferred, with growing pauses. An
-//! image has one attempt at a time.
+//! stores, by a registry that cannot be reached, throttles, or refuses us, or by the end of the function's time: that is
+//! deferred, with growing pauses. Layers that were read to their end stay read. An image has one attempt at a time.
 
 mod advisories;
 mod assess;
@@ -15,7 +15,6 @@ mod pull;
 mod record;
 mod text;
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +47,9 @@ const LONGEST_COOL_DOWN: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The longest pause of an image that is deferred, unless a registry that throttles asks for a longer one.
 const LONGEST_DEFERRAL: Duration = Duration::from_secs(15 * 60);
+
+/// How long before the end of the function an attempt stops, whatever it is at: enough to write that it is deferred.
+const STOP: Duration = Duration::from_secs(30);
 
 /// What can be set of how images are scanned.
 #[derive(Clone, Copy, Debug)]
@@ -99,6 +101,8 @@ pub struct ScanImage {
     sleeper: Arc<dyn Sleeper>,
     ids: Arc<dyn Ids>,
     settings: ScanSettings,
+    /// When the attempt at work must have ended.
+    deadline: Deadline,
 }
 
 /// The ports of [`ScanImage`].
@@ -123,7 +127,17 @@ impl ScanImage {
     /// A scanner on these ports.
     pub fn new(ports: ScanPorts, settings: ScanSettings) -> Self {
         let ScanPorts { records, registries, queue, advisories, clock, sleeper, ids } = ports;
-        Self { records, registries, queue, advisories, clock, sleeper, ids, settings }
+        Self {
+            records,
+            registries,
+            queue,
+            advisories,
+            clock,
+            sleeper,
+            ids,
+            settings,
+            deadline: Deadline::NONE,
+        }
     }
 
     async fn attempt(&self, message: &ScanMessage) -> Result<(), ScanError> {
@@ -140,7 +154,7 @@ impl ScanImage {
         }
         let outcome = tokio::select! {
             outcome = self.scan(org, &pending.work) => outcome,
-            never = self.keep_attempt(org, &pending) => match never {},
+            () = self.keep_attempt(org, &pending) => Err(ScanError::OutOfTime),
         };
         match outcome {
             Ok(Progress::Recorded) => self.complete(org, &pending).await,
@@ -153,17 +167,26 @@ impl ScanImage {
         }
     }
 
-    /// Renews the lease of an attempt for ever. That it is lost is no reason to stop: whatever the attempt stores is
-    /// guarded by itself.
-    async fn keep_attempt(&self, org: &OrgName, pending: &PendingWork) -> Infallible {
+    /// Renews the lease of an attempt until the function is about to be ended. That it is lost is no reason to stop:
+    /// whatever the attempt stores is guarded by itself.
+    async fn keep_attempt(&self, org: &OrgName, pending: &PendingWork) {
+        let mut held = true;
         loop {
-            self.sleeper.sleep(self.settings.renewal).await;
-            let until = self.after(self.settings.lease);
-            // One that fails is tried again with the next.
-            if let Ok(false) = self.records.renew_attempt(org, pending, until).await {
-                return std::future::pending().await;
+            self.sleeper.sleep(self.settings.renewal.min(self.time_left(STOP))).await;
+            if self.time_left(STOP).is_zero() {
+                return;
+            }
+            if held {
+                let until = self.after(self.settings.lease);
+                // One that fails is tried again with the next.
+                held = !matches!(self.records.renew_attempt(org, pending, until).await, Ok(false));
             }
         }
+    }
+
+    /// How long there is still to work, when `margin` is kept.
+    fn time_left(&self, margin: Duration) -> Duration {
+        self.deadline.remaining(self.clock.now(), margin)
     }
 
     /// Removes the work, or sends what has come in the meantime: its message may have found this attempt at work.
@@ -274,7 +297,8 @@ fn place(work: &Work) -> ImagePlace {
 impl MessageHandler for ScanImage {
     type Message = ScanMessage;
 
-    async fn handle(&self, message: ScanMessage, _deadline: Deadline) -> Result<(), HandlerError> {
-        self.attempt(&message).await.map_err(HandlerError::new)
+    async fn handle(&self, message: ScanMessage, deadline: Deadline) -> Result<(), HandlerError> {
+        let until_then = Self { deadline, ..self.clone() };
+        until_then.attempt(&message).await.map_err(HandlerError::new)
     }
 }

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tidewatch_core::Severity;
 use tidewatch_core::config::Period;
+use tidewatch_core::hook::HookId;
 use tidewatch_core::image::Platform;
-use tidewatch_core::names::{OrgName, RepositoryName, RuleId};
+use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId};
 
 /// Know how vulnerable your container images are, on the dashboards you already have.
 #[derive(Debug, Parser)]
@@ -23,6 +24,7 @@ Examples:
   tidewatch apply tidewatch.yaml             tell it what to scan
   tidewatch rules run nightly --wait         scan now
   tidewatch token create --org acme          a token for Prometheus
+  tidewatch hook create --registry hub       scan what is pushed, at once
 
 Exit codes: 0 done; 1 failed; 2 wrong command line or configuration; 3 a condition such as --fail-on is not met."
 )]
@@ -67,6 +69,9 @@ pub(crate) enum Command {
     /// Tokens for the metrics endpoint.
     #[command(subcommand)]
     Token(Token),
+    /// Hooks, by which registries tell of pushes.
+    #[command(subcommand)]
+    Hook(Hook),
     /// Advisories: compile, look up.
     #[command(subcommand)]
     Advisories(Advisories),
@@ -246,6 +251,93 @@ pub(crate) enum ScopeName {
 pub(crate) struct RevokeToken {
     /// The id of the token: what stands between the underscores of twd_ID_SECRET.
     pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) org: Org,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Hook {
+    /// Make a hook for a registry, and print what to put into the registry's configuration. Its secret is shown once.
+    #[command(after_help = "\
+Examples:
+  tidewatch hook create --registry local
+  tidewatch hook create --registry local --url https://tidewatch.example.com
+
+A pushed tag is scanned at once when a rule of the registry chooses it, whatever the rule's schedule.")]
+    Create(CreateHook),
+    /// List hooks, without their secrets.
+    #[command(after_help = "\
+Examples:
+  tidewatch hook list
+  tidewatch hook list --org acme --format json")]
+    List(Org),
+    /// Give a hook a new secret. The one before stays good until the next time.
+    #[command(after_help = "\
+Examples:
+  tidewatch hook rotate 234567abcdefghij")]
+    Rotate(RotateHook),
+    /// Revoke a hook: it is refused from the next call on.
+    #[command(after_help = "\
+Examples:
+  tidewatch hook revoke 234567abcdefghij")]
+    Revoke(RevokeHook),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateHook {
+    /// The registry whose pushes it tells of, by its id in the configuration.
+    #[arg(long, value_name = "ID")]
+    pub(crate) registry: RegistryId,
+    /// What sends the notifications.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) kind: HookKindName,
+    #[command(flatten)]
+    pub(crate) base: BaseUrl,
+    #[command(flatten)]
+    pub(crate) org: Org,
+}
+
+/// Where hooks are called.
+#[derive(Debug, Args)]
+pub(crate) struct BaseUrl {
+    /// The address of Tidewatch as the registry reaches it: https://tidewatch.example.com. Without it, the one that a
+    /// running local mode listens on.
+    #[arg(long, value_name = "URL", value_parser = base_url)]
+    pub(crate) url: Option<String>,
+}
+
+/// Reads a URL without a query, and drops slashes at its end.
+fn base_url(text: &str) -> Result<String, String> {
+    let uri: http::Uri = text.parse().map_err(|error| format!("{error}"))?;
+    let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
+    if !is_web || uri.query().is_some() || text.contains(['@', '#']) {
+        return Err("expected http:// or https://, a host, and at most a path".to_owned());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// The kinds of hooks by their names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HookKindName {
+    /// A registry that is the distribution software, or built on it.
+    #[default]
+    Distribution,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RotateHook {
+    /// The id of the hook: what stands last in its URL.
+    pub(crate) id: HookId,
+    #[command(flatten)]
+    pub(crate) base: BaseUrl,
+    #[command(flatten)]
+    pub(crate) org: Org,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RevokeHook {
+    /// The id of the hook: what stands last in its URL.
+    pub(crate) id: HookId,
     #[command(flatten)]
     pub(crate) org: Org,
 }

@@ -14,9 +14,11 @@ mod listing;
 mod open;
 mod products;
 mod secrets;
+mod secrets_manager;
 
 pub use endpoint::{Ports, Timeouts};
 pub use layout::OciLayout;
 pub use open::ConfiguredRegistries;
 pub use products::oci::OciClient;
 pub use secrets::{LocalSecrets, Login, LoginError, SecretError, Secrets};
+pub use secrets_manager::SecretsManager;

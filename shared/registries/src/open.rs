@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use tidewatch_core::config::RegistryConfig;
 use tidewatch_core::ports::registry::RegistryError;
 use tidewatch_core::ports::{Registries, Registry};
+use tidewatch_core::{Retry, Retryable};
 
 use crate::endpoint::Ports;
 use crate::products::PRODUCTS;
@@ -39,8 +40,14 @@ impl ConfiguredRegistries {
         let Some(credentials) = &config.credentials else { return Ok(None) };
         let misconfigured =
             |reason: String| RegistryError::Misconfigured { registry: config.id.clone(), reason };
-        let text = self.secrets.read(credentials).await.map_err(|error| misconfigured(error.to_string()))?;
-        Login::parse(&text).map(Some).map_err(|error| misconfigured(error.to_string()))
+        let text = match self.secrets.read(credentials).await {
+            Err(error) if error.retry() == Retry::Again => {
+                let (registry, what) = (config.id.clone(), "its credentials".to_owned());
+                return Err(RegistryError::Unavailable { registry, what, source: error.into() });
+            }
+            read => read.map_err(|error| misconfigured(error.to_string()))?,
+        };
+        Login::of(credentials, &text).map(Some).map_err(|error| misconfigured(error.to_string()))
     }
 }
 

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use data_encoding::BASE64;
+use serde::Deserialize;
 use tidewatch_core::config::Credentials;
+use tidewatch_core::{Retry, Retryable};
 
 /// Reads the secrets that a configuration names.
 #[async_trait]
 pub trait Secrets: Send + Sync {
-    /// The text that `credentials` name, as it stands there.
+    /// The text that `credentials` name, as it stands there: [`Login::of`] reads it.
     async fn read(&self, credentials: &Credentials) -> Result<String, SecretError>;
 }
 
@@ -28,6 +30,49 @@ pub enum SecretError {
         /// Why.
         source: std::io::Error,
     },
+    /// Local mode does not read Secrets Manager, so that it needs no account of AWS and asks none unbidden.
+    #[error(
+        "the secret {0} is read when deployed only: in local mode name a variable by `env` or a file by `file`"
+    )]
+    DeployedOnly(String),
+    /// A function has no variables and files of the user's.
+    #[error(
+        "`env` and `file` are read in local mode only: deployed, keep the login in AWS Secrets Manager and name it by `secret`"
+    )]
+    LocalOnly,
+    /// Secrets Manager has no such secret, does not let us read it, or cannot decrypt it.
+    #[error("failed to read the secret {name}: {reason}")]
+    Refused {
+        /// Name or ARN of the secret.
+        name: String,
+        /// What Secrets Manager says.
+        reason: String,
+    },
+    /// The secret holds bytes, not a text.
+    #[error("the secret {0} is binary: store it as a text")]
+    Binary(String),
+    /// Secrets Manager did not answer, or answered that it cannot now.
+    #[error("failed to reach Secrets Manager for the secret {name}")]
+    Unavailable {
+        /// Name or ARN of the secret.
+        name: String,
+        /// What the client says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl Retryable for SecretError {
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Unavailable { .. } => Retry::Again,
+            Self::Unset(_)
+            | Self::File { .. }
+            | Self::DeployedOnly(_)
+            | Self::LocalOnly
+            | Self::Refused { .. }
+            | Self::Binary(_) => Retry::Never,
+        }
+    }
 }
 
 /// The variable of the environment that has this name.
@@ -55,6 +100,7 @@ impl Secrets for LocalSecrets {
             Credentials::File(path) => tokio::fs::read_to_string(path)
                 .await
                 .map_err(|source| SecretError::File { path: path.into(), source }),
+            Credentials::Secret(name) => Err(SecretError::DeployedOnly(name.clone())),
         }
     }
 }
@@ -71,13 +117,41 @@ pub struct Login {
 #[error("the credentials are not of the form USER:PASSWORD")]
 pub struct LoginError;
 
+/// A secret as the tools of AWS write it; whatever else stands there, such as a host, is not looked at.
+#[derive(Deserialize)]
+struct SecretDocument {
+    username: String,
+    password: String,
+}
+
 impl Login {
+    /// Reads `text`, which stands where `credentials` say: `USER:PASSWORD`, and in Secrets Manager also JSON with
+    /// `username` and `password`.
+    pub fn of(credentials: &Credentials, text: &str) -> Result<Self, LoginError> {
+        let document = matches!(credentials, Credentials::Secret(_)).then(|| serde_json::from_str(text));
+        match document {
+            Some(Ok(SecretDocument { username, password })) => Self::new(&username, &password),
+            _ => Self::parse(text),
+        }
+    }
+
     /// Reads `USER:PASSWORD`; a newline at the end is dropped, and only the first colon divides.
     pub fn parse(text: &str) -> Result<Self, LoginError> {
         let text = text.strip_suffix('\n').unwrap_or(text);
         let text = text.strip_suffix('\r').unwrap_or(text);
         let (user, password) = text.split_once(':').ok_or(LoginError)?;
-        if user.is_empty() || password.is_empty() || text.contains(char::is_control) {
+        Self::new(user, password)
+    }
+
+    /// A user has no colon, because it would end there: <https://www.rfc-editor.org/rfc/rfc7617#section-2>
+    fn new(user: &str, password: &str) -> Result<Self, LoginError> {
+        let has_control = |text: &str| text.contains(char::is_control);
+        if user.is_empty()
+            || password.is_empty()
+            || user.contains(':')
+            || has_control(user)
+            || has_control(password)
+        {
             return Err(LoginError);
         }
         Ok(Self { user: user.to_owned(), password: password.to_owned() })

@@ -1,14 +1,25 @@
 //! The ports on DynamoDB, object storage and queues, and an in-memory table that passes the same contract.
 
+//!
+//! What only local mode stores in is behind the feature `local`, so that functions are built without SQLite.
+
+mod deployed;
 pub mod dynamodb;
 mod limits;
+#[cfg(feature = "local")]
 pub mod local_queue;
 pub mod memory;
 pub mod objects;
 pub mod records;
+pub mod sqs;
 
-pub use dynamodb::{DynamoDbTable, EmbeddedDynamoDb, EmbeddedError};
+pub use deployed::{Deployed, MissingVariable, Places};
+pub use dynamodb::DynamoDbTable;
+#[cfg(feature = "local")]
+pub use dynamodb::{EmbeddedDynamoDb, EmbeddedError};
+#[cfg(feature = "local")]
 pub use local_queue::{LocalQueue, LocalQueueError};
 pub use memory::MemoryTable;
 pub use objects::{ObjectStorage, ObjectStorageError};
 pub use records::{RecordError, Records};
+pub use sqs::SqsQueue;

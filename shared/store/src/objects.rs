@@ -1,12 +1,17 @@
 //! The [`Objects`] port on any store of the `object_store` crate: a folder in local mode, memory in tests, S3 when
 //! deployed.
 
-use std::path::{Path as FilePath, PathBuf};
+mod s3;
+
+#[cfg(feature = "local")]
+use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use aws_types::SdkConfig;
 use bytes::Bytes;
 use futures::TryStreamExt as _;
+#[cfg(feature = "local")]
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -30,13 +35,20 @@ impl ObjectStorage {
         Self { store }
     }
 
+    /// Objects in the S3 bucket `bucket`, with the region, credentials and endpoint of `config`. Nothing is asked of S3
+    /// yet. Plain HTTP is spoken only where the endpoint begins with `http://`.
+    pub fn s3(config: &SdkConfig, bucket: &str) -> Result<Self, ObjectStorageError> {
+        let store = s3::open(config, bucket);
+        let failed = |source| ObjectStorageError { place: format!("the bucket {bucket}"), source };
+        Ok(Self::new(Arc::new(store.map_err(failed)?)))
+    }
+
     /// Objects as files in `folder`, which is made when it is not there. A file is written under another name and
     /// renamed, and is on the disk before a write returns.
+    #[cfg(feature = "local")]
     pub fn folder(folder: &FilePath) -> Result<Self, ObjectStorageError> {
-        let failed = |source: Box<dyn std::error::Error + Send + Sync>| ObjectStorageError {
-            folder: folder.to_owned(),
-            source,
-        };
+        let place = || format!("the folder {folder:?}");
+        let failed = |source| ObjectStorageError { place: place(), source };
         std::fs::create_dir_all(folder).map_err(|error| failed(error.into()))?;
         let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| failed(error.into()))?;
         Ok(Self::new(Arc::new(store.with_fsync(true))))
@@ -104,11 +116,11 @@ fn unavailable(key: &str, error: Error) -> ObjectsError {
     ObjectsError::Unavailable { key: key.to_owned(), source: Box::new(error) }
 }
 
-/// A folder cannot be used as object storage.
+/// A folder or bucket cannot be used as object storage.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to use {folder:?} as object storage")]
+#[error("failed to use {place} as object storage")]
 pub struct ObjectStorageError {
-    folder: PathBuf,
+    place: String,
     source: Box<dyn std::error::Error + Send + Sync>,
 }
 

@@ -10,6 +10,7 @@ pub mod fixtures;
 pub mod image;
 pub mod interleave;
 pub mod layer;
+pub mod ministack;
 pub mod ports;
 pub mod registry;
 pub mod skip;

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 use tidewatch_core::Timestamp;
-use tidewatch_core::ports::queue::{MAX_DELAY, OutgoingMessage, QueueError, QueueName};
+use tidewatch_core::ports::queue::{OutgoingMessage, QueueError, QueueName};
 use tidewatch_core::ports::{Clock, Ids, QueueSender, Randomness, Sleeper};
 
 /// A clock that stands still until it is set or advanced.
@@ -153,9 +153,7 @@ impl RecordingQueue {
 #[async_trait]
 impl QueueSender for RecordingQueue {
     async fn send(&self, queue: QueueName, messages: Vec<OutgoingMessage>) -> Result<(), QueueError> {
-        if messages.iter().any(|message| message.delay > MAX_DELAY || message.body.len() > 256 * 1024) {
-            return Err(QueueError::Invalid { queue, reason: "a delay or body over the limit".to_owned() });
-        }
+        messages.iter().try_for_each(|message| message.check(queue))?;
         let mut sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         sent.extend(messages.into_iter().map(|message| (queue, message)));
         Ok(())

@@ -2,6 +2,7 @@
 
 mod advisories;
 mod apply;
+mod hook;
 mod images;
 mod rules;
 mod run_images;
@@ -57,6 +58,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Apply(arguments) => apply::run(&context, arguments).await,
         Command::Rules(command) => rules::run(&context, command).await,
         Command::Token(command) => token::run(&context, command).await,
+        Command::Hook(command) => hook::run(&context, command).await,
         Command::Advisories(command) => advisories::run(&context, command).await,
         Command::Images(arguments) => images::run(&context, arguments).await,
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tidewatch_export_metrics::ExportMetrics;
+use tidewatch_receive_webhook::ReceiveWebhook;
 use tidewatch_runtime::system::SystemClock;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,7 +14,7 @@ use tokio::sync::watch;
 use super::{Context, apply};
 use crate::cli::Up;
 use crate::failure::Failure;
-use crate::local::{OwnedInstance, Settings, Workers, serve};
+use crate::local::{Functions, OwnedInstance, Settings, Workers, serve};
 use crate::output::advise;
 
 /// How often rules are evaluated and streams rolled up.
@@ -32,6 +33,7 @@ pub(super) async fn run(context: &Context, arguments: Up) -> Result<(), Failure>
         .with_context(|| format!("failed to listen on {}", arguments.listen))
         .map_err(|error| Failure::new(error).hint("give another address by --listen"))?;
     let address = listener.local_addr()?;
+    owned.instance.note_address(address)?;
 
     let settings = Settings { scans_at_once: usize::from(arguments.workers), tick: TICK };
     let mut workers = Workers::start(&owned, settings);
@@ -47,9 +49,13 @@ pub(super) async fn run(context: &Context, arguments: Up) -> Result<(), Failure>
     }
     tracing::info!(http.address = %address, "local mode started");
 
-    let metrics = ExportMetrics::new(owned.instance.records.clone(), Arc::new(SystemClock));
+    let (records, queue) = (&owned.instance.records, Arc::new(owned.instance.queue.clone()));
+    let functions = Functions {
+        metrics: ExportMetrics::new(records.clone(), Arc::new(SystemClock)),
+        hooks: ReceiveWebhook::new(records.clone(), queue, Arc::new(SystemClock)),
+    };
     let (stop, mut stopped) = watch::channel(false);
-    let mut server = tokio::spawn(serve(listener, metrics, async move {
+    let mut server = tokio::spawn(serve(listener, functions, async move {
         // The sender is dropped only when the process ends anyway.
         let _ = stopped.wait_for(|stop| *stop).await;
     }));
@@ -62,7 +68,7 @@ pub(super) async fn run(context: &Context, arguments: Up) -> Result<(), Failure>
                 Ok(Err(error)) => error.to_string(),
                 Err(error) => error.to_string(),
             };
-            return Err(ended("the metrics endpoint", &reason));
+            return Err(ended("the HTTP server", &reason));
         }
     }
     advise(

@@ -1,5 +1,6 @@
 //! The data folder of local mode: opened by the process that runs it, or joined by a command beside it.
 
+use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -72,6 +73,11 @@ impl Layout {
 
     fn objects(&self) -> PathBuf {
         self.folder.join("objects")
+    }
+
+    /// The file that says where the process that runs the folder listens.
+    fn address(&self) -> PathBuf {
+        self.folder.join("address")
     }
 }
 
@@ -148,6 +154,20 @@ impl Instance {
     /// The function that starts rules.
     pub(crate) fn evaluate_rules(&self) -> EvaluateRules {
         EvaluateRules::new(self.records.clone(), Arc::new(self.queue.clone()), Arc::new(SystemClock))
+    }
+
+    /// Notes where this process listens, for commands beside it.
+    pub(crate) fn note_address(&self, address: SocketAddr) -> Result<(), Failure> {
+        let file = Layout { folder: self.folder.clone() }.address();
+        let written = std::fs::write(&file, address.to_string());
+        Ok(written.with_context(|| format!("failed to write {}", file.display()))?)
+    }
+
+    /// Where the process that runs the folder listens; `None` when no process does, or it has not said so.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        // What a process that was killed has left behind is no longer true.
+        let file = self.is_running.then(|| Layout { folder: self.folder.clone() }.address())?;
+        std::fs::read_to_string(file).ok()?.parse().ok()
     }
 
     /// The folder for files that can be made again.

@@ -7,6 +7,6 @@ mod instance;
 mod workers;
 
 pub(crate) use builds::BuildFolder;
-pub(crate) use http::serve;
+pub(crate) use http::{Functions, serve};
 pub(crate) use instance::{Instance, OwnedInstance};
 pub(crate) use workers::{Settings, Workers};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::ports::{QueueReceiver, Sleeper};
 use tidewatch_registries::{ConfiguredRegistries, LocalSecrets, Ports};
-use tidewatch_resolve_images::ResolveImages;
+use tidewatch_resolve_images::{ResolveHints, ResolveImages};
 use tidewatch_roll_up_streams::RollUpStreams;
 use tidewatch_runtime::messages::{Handled, describe, handle, pause};
 use tidewatch_runtime::system::{SystemClock, SystemIds, SystemRandomness, SystemSleeper};
@@ -29,6 +29,9 @@ const SWEEP: Duration = Duration::from_secs(3600);
 
 /// How many listings are made at the same time.
 const LISTINGS_AT_ONCE: usize = 4;
+
+/// How many pushed tags are resolved at the same time.
+const HINTS_AT_ONCE: usize = 4;
 
 /// What can be set of local mode.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +70,11 @@ impl Workers {
 
         let (resolve, scan) = handlers(instance);
         let queue = instance.queue.clone();
+        let hints = ResolveHints::new(resolve.clone());
+        tasks.spawn(consume(queue.clone(), QueueName::Hints, hints, HINTS_AT_ONCE, stopped.clone()));
+        // Workers of their own: pushed images do not wait for those that a rule has found.
+        let pushed_at_once = settings.scans_at_once.div_ceil(2);
+        tasks.spawn(consume(queue.clone(), QueueName::Pushed, scan.clone(), pushed_at_once, stopped.clone()));
         tasks.spawn(consume(queue.clone(), QueueName::Listings, resolve, LISTINGS_AT_ONCE, stopped.clone()));
         tasks.spawn(consume(queue, QueueName::Scans, scan, settings.scans_at_once, stopped));
         Self { tasks, stop }

@@ -35,7 +35,8 @@ pub enum RegistryKind {
 }
 
 /// Where the credentials of a registry are. They never stand in the configuration itself: the text found there is
-/// `USER:PASSWORD`, and a newline at its end is dropped.
+/// `USER:PASSWORD`, and a newline at its end is dropped. Variables and files are those of local mode; a deployed
+/// Tidewatch reads secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Credentials {
@@ -43,6 +44,8 @@ pub enum Credentials {
     Env(String),
     /// In a file.
     File(String),
+    /// In AWS Secrets Manager, under this name or ARN. The text may also be JSON with `username` and `password`.
+    Secret(String),
 }
 
 impl RegistryConfig {

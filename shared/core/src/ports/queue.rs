@@ -16,6 +16,12 @@ pub const MAX_RECEIVES: u32 = 20;
 /// The longest delay that a queue takes: 15 minutes. What is due later is a row, not a message.
 pub const MAX_DELAY: Duration = Duration::from_secs(900);
 
+/// The largest body: 256 KiB.
+pub const MAX_BODY_BYTES: usize = 256 * 1024;
+
+/// The most messages that one call receives.
+pub const MAX_BATCH: usize = 10;
+
 /// A queue of Tidewatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum QueueName {
@@ -74,6 +80,24 @@ pub struct OutgoingMessage {
     pub body: String,
     /// How long it stays invisible at first, at most [`MAX_DELAY`].
     pub delay: Duration,
+}
+
+impl OutgoingMessage {
+    /// Checks what every queue asks of a message that is sent to `queue`: a body, not over [`MAX_BODY_BYTES`], and a
+    /// delay not over [`MAX_DELAY`]. Else it is [`QueueError::Invalid`].
+    pub fn check(&self, queue: QueueName) -> Result<(), QueueError> {
+        let invalid = |reason: String| Err(QueueError::Invalid { queue, reason });
+        if self.body.is_empty() {
+            return invalid("an empty body".to_owned());
+        }
+        if self.body.len() > MAX_BODY_BYTES {
+            return invalid(format!("a body of {} bytes, over {MAX_BODY_BYTES}", self.body.len()));
+        }
+        if self.delay > MAX_DELAY {
+            return invalid(format!("a delay of {:?}, over {MAX_DELAY:?}", self.delay));
+        }
+        Ok(())
+    }
 }
 
 /// A message that was received.

@@ -5,14 +5,19 @@
 //! Specification: <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/Welcome.html>
 
 mod attributes;
+#[cfg(feature = "local")]
 mod bridge;
+#[cfg(feature = "local")]
 mod embedded;
 mod expression;
 mod failure;
 mod provision;
 mod table;
+#[cfg(feature = "local")]
 mod transport;
 
+#[cfg(feature = "local")]
 pub use bridge::Bridge;
+#[cfg(feature = "local")]
 pub use embedded::{EmbeddedDynamoDb, EmbeddedError, connect, open_or_connect};
 pub use table::DynamoDbTable;

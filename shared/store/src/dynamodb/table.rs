@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::types::{
     ConditionCheck, Delete, KeysAndAttributes, Put, ReturnValue, TransactWriteItem, Update as UpdateWrite,
 };
+use aws_types::SdkConfig;
 use tidewatch_core::ports::Table;
 use tidewatch_core::ports::table::{
     Condition, Cursor, Item, Key, Page, Query, SortRange, TableError, Update, Write,
@@ -33,6 +34,11 @@ impl DynamoDbTable {
     /// The table `name` as `client` reaches it: whose retries, time-outs and credentials are the client's.
     pub fn new(client: Client, name: impl Into<String>) -> Self {
         Self { client, name: name.into() }
+    }
+
+    /// The table `name`, with the region, credentials and endpoint of `config`.
+    pub fn of(config: &SdkConfig, name: impl Into<String>) -> Self {
+        Self::new(Client::new(config), name)
     }
 
     /// Makes the table where there is none, paid on demand, and turns its time to live on; nothing changes when both

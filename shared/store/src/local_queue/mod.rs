@@ -16,17 +16,11 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use tidewatch_core::ports::Clock;
 use tidewatch_core::ports::queue::{
-    Delivery, MAX_DELAY, OutgoingMessage, QueueError, QueueName, QueueReceiver, QueueSender,
+    Delivery, MAX_BATCH, OutgoingMessage, QueueError, QueueName, QueueReceiver, QueueSender,
 };
 use tidewatch_core::retry::{Retry, Retryable};
 
 use database::Receipt;
-
-/// The largest body, as of SQS: 256 KiB.
-const MAX_BODY_BYTES: usize = 256 * 1024;
-
-/// The most messages that one call receives, as of SQS.
-const MAX_BATCH: usize = 10;
 
 /// Queues in a SQLite file. Cloning it shares the connection.
 #[derive(Clone)]
@@ -95,7 +89,7 @@ impl LocalQueue {
 #[async_trait]
 impl QueueSender for LocalQueue {
     async fn send(&self, queue: QueueName, messages: Vec<OutgoingMessage>) -> Result<(), QueueError> {
-        messages.iter().try_for_each(|message| check(queue, message))?;
+        messages.iter().try_for_each(|message| message.check(queue))?;
         let now = self.now();
         self.run(queue, move |connection| database::send(connection, queue, &messages, now)).await
     }
@@ -134,20 +128,6 @@ impl QueueReceiver for LocalQueue {
         let now = self.now();
         self.run(queue, move |connection| database::dead_letters(connection, queue, most, now)).await
     }
-}
-
-fn check(queue: QueueName, message: &OutgoingMessage) -> Result<(), QueueError> {
-    let invalid = |reason: String| Err(QueueError::Invalid { queue, reason });
-    if message.body.is_empty() {
-        return invalid("an empty body".to_owned());
-    }
-    if message.body.len() > MAX_BODY_BYTES {
-        return invalid(format!("a body of {} bytes, over {MAX_BODY_BYTES}", message.body.len()));
-    }
-    if message.delay > MAX_DELAY {
-        return invalid(format!("a delay of {:?}, over {MAX_DELAY:?}", message.delay));
-    }
-    Ok(())
 }
 
 /// The time `duration` after `now`, both in milliseconds; a part of a millisecond counts as a whole one.

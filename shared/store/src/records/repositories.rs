@@ -7,7 +7,9 @@ use tidewatch_core::image::Platform;
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, Tag};
 use tidewatch_core::ports::table::{Condition, Item, Query};
 
-use super::{ITEM_VERSION, RecordError, Records, corrupt, decode, encode, keys};
+use super::{
+    ITEM_VERSION, RecordError, Records, corrupt, decode, encode, keys, millis, unless_condition_failed,
+};
 
 /// A tag and what it points to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,7 +76,19 @@ impl Records {
         items.iter().map(decode).collect()
     }
 
-    /// Records what a tag points to.
+    /// What is recorded of one tag.
+    pub async fn tag(
+        &self,
+        org: &OrgName,
+        registry: &RegistryId,
+        repository: &RepositoryName,
+        tag: &Tag,
+    ) -> Result<Option<TagRecord>, RecordError> {
+        self.record(&keys::tag(org, registry, repository, tag)).await
+    }
+
+    /// Records what a tag points to, unless it was seen to point elsewhere later: a listing and a push can resolve it at
+    /// the same time.
     pub async fn put_tag(
         &self,
         org: &OrgName,
@@ -82,8 +96,13 @@ impl Records {
         repository: &RepositoryName,
         tag: &TagRecord,
     ) -> Result<(), RecordError> {
-        let item = encode(keys::tag(org, registry, repository, &tag.tag), tag)?;
-        Ok(self.table.put(item, Condition::Always).await?)
+        let seen_at = millis(tag.seen_at);
+        let item = encode(keys::tag(org, registry, repository, &tag.tag), tag)?.with("seen_at", seen_at);
+        let not_newer = Condition::Any(vec![
+            Condition::Absent("seen_at".to_owned()),
+            Condition::LessOrEqual("seen_at".to_owned(), seen_at.into()),
+        ]);
+        unless_condition_failed(self.table.put(item, not_newer).await).map(drop)
     }
 }
 

@@ -1,0 +1,99 @@
+//! How the clients of AWS are configured: region, credentials, endpoint, connections, and how long and how often they
+//! try.
+//!
+//! A function takes its credentials from its environment, where Lambda puts them for as long as the process lives: the
+//! chain of providers of other places would only make the binary larger and the start slower. The command takes them
+//! from wherever the tools of AWS do (feature `caller`).
+
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_async::time::SystemTimeSource;
+use aws_smithy_http_client::Builder as HttpClientBuilder;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::region::Region;
+use tidewatch_core::{Retry, Retryable};
+
+pub use aws_types::SdkConfig;
+
+/// How often a request is tried in all. Between the tries the SDK waits a random time, up to 1 s, 2 s, 4 s.
+const TRIES: u32 = 4;
+
+/// For a connection, for one try, and for a request with all its tries. No request of ours is answered late: nothing
+/// waits for messages, and the largest item has 400 KB.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const TRY_TIMEOUT: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A variable that Lambda sets is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("failed to configure the clients of AWS: the environment variable {variable} is not set")]
+pub struct ConfigError {
+    /// The name of the variable.
+    pub variable: &'static str,
+}
+
+impl Retryable for ConfigError {
+    fn retry(&self) -> Retry {
+        Retry::Never
+    }
+}
+
+/// The configuration of a deployed function, from the variables that Lambda sets: `AWS_REGION`, `AWS_ACCESS_KEY_ID`,
+/// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` (none when it is empty). `AWS_ENDPOINT_URL` leads every client to
+/// another place, for tests. An empty variable is one that is not set.
+///
+/// Variables: <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
+pub fn lambda_config(environment: impl Fn(&str) -> Option<String>) -> Result<SdkConfig, ConfigError> {
+    let optional = |variable: &str| environment(variable).filter(|value| !value.is_empty());
+    let required = |variable| optional(variable).ok_or(ConfigError { variable });
+    let credentials = Credentials::new(
+        required("AWS_ACCESS_KEY_ID")?,
+        required("AWS_SECRET_ACCESS_KEY")?,
+        optional("AWS_SESSION_TOKEN"),
+        None,
+        "environment",
+    );
+    let mut config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(required("AWS_REGION")?))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(HttpClientBuilder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https())
+        .sleep_impl(TokioSleep::new())
+        .time_source(SystemTimeSource::new())
+        .retry_config(retries())
+        .timeout_config(timeouts());
+    config.set_endpoint_url(optional("AWS_ENDPOINT_URL"));
+    Ok(config.build())
+}
+
+/// The configuration of whoever runs the command: region, credentials and endpoint from the environment, the files of
+/// the AWS CLI with its profiles and single sign-on, or the machine. What is missing is an error of the first request.
+///
+/// Order: <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>
+#[cfg(feature = "caller")]
+pub async fn caller_config() -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
+        .retry_config(retries())
+        .timeout_config(timeouts())
+        .load()
+        .await
+}
+
+fn retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(TRIES)
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(TRY_TIMEOUT)
+        .operation_timeout(REQUEST_TIMEOUT)
+        .build()
+}

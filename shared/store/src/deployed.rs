@@ -1,0 +1,78 @@
+//! Where a deployed process keeps things: the table, the bucket and the queues of its stack, by their names.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aws_types::SdkConfig;
+use tidewatch_core::ports::Sleeper;
+use tidewatch_core::ports::queue::QueueName;
+use tidewatch_core::retry::{Retry, Retryable};
+
+use crate::{DynamoDbTable, ObjectStorage, ObjectStorageError, Records, SqsQueue};
+
+/// The names of what a stack stores in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// The DynamoDB table.
+    pub table: String,
+    /// The S3 bucket.
+    pub bucket: String,
+    /// The URL of each SQS queue that the process sends to or receives from.
+    pub queues: BTreeMap<QueueName, String>,
+}
+
+/// A variable that the template of the stack sets is not there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("failed to find what the stack stores in: the environment variable {0} is not set")]
+pub struct MissingVariable(pub String);
+
+impl Retryable for MissingVariable {
+    fn retry(&self) -> Retry {
+        Retry::Never
+    }
+}
+
+impl Places {
+    /// What `environment` names: `TIDEWATCH_TABLE` and `TIDEWATCH_BUCKET`, which must be there, and
+    /// `TIDEWATCH_QUEUE_<NAME>` with the URL of a queue, such as `TIDEWATCH_QUEUE_SCANS`. An empty variable is one that
+    /// is not set.
+    pub fn from_environment(environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, MissingVariable> {
+        let optional = |name: &str| environment(name).filter(|value| !value.is_empty());
+        let required = |name: &str| optional(name).ok_or_else(|| MissingVariable(name.to_owned()));
+        let queue = |name: QueueName| optional(&queue_variable(name)).map(|url| (name, url));
+        Ok(Self {
+            table: required("TIDEWATCH_TABLE")?,
+            bucket: required("TIDEWATCH_BUCKET")?,
+            queues: QueueName::ALL.into_iter().filter_map(queue).collect(),
+        })
+    }
+}
+
+/// The variable that holds the URL of `queue`.
+fn queue_variable(queue: QueueName) -> String {
+    format!("TIDEWATCH_QUEUE_{}", queue.as_str().to_ascii_uppercase())
+}
+
+/// What a stack stores in, opened. Nothing was asked of AWS yet.
+#[derive(Clone)]
+pub struct Deployed {
+    /// The records, on the table and the bucket.
+    pub records: Records,
+    /// The queues.
+    pub queue: SqsQueue,
+}
+
+impl Deployed {
+    /// Opens `places` with the region, credentials and endpoint of `config`. `sleeper` waits before what failed is
+    /// tried again.
+    pub fn open(
+        config: &SdkConfig,
+        places: Places,
+        sleeper: Arc<dyn Sleeper>,
+    ) -> Result<Self, ObjectStorageError> {
+        let objects = ObjectStorage::s3(config, &places.bucket)?;
+        let table = DynamoDbTable::of(config, places.table);
+        let records = Records::new(Arc::new(table), Arc::new(objects), Arc::clone(&sleeper));
+        Ok(Self { records, queue: SqsQueue::new(config, places.queues, sleeper) })
+    }
+}
