@@ -23,7 +23,8 @@ const TICK: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(context: &Context, arguments: Up) -> Result<(), Failure> {
-    let owned = OwnedInstance::take(&context.data).await?;
+    let folder = context.place.folder()?;
+    let owned = OwnedInstance::take(folder).await?;
     if let Some(file) = &arguments.config {
         apply::apply_file(&owned.instance, file, context).await?;
     }
@@ -37,10 +38,7 @@ pub(super) async fn run(context: &Context, arguments: Up) -> Result<(), Failure>
     let mut workers = Workers::start(&owned, settings);
     advise(
         context.quiet,
-        &format!(
-            "metrics at http://{address}/v1/exporter/org/ORG/metrics; data in {}",
-            context.data.display()
-        ),
+        &format!("metrics at http://{address}/v1/exporter/org/ORG/metrics; data in {}", folder.display()),
     );
     if owned.instance.records.orgs().await?.is_empty() {
         advise(context.quiet, "nothing is configured yet: tidewatch apply tidewatch.yaml");
