@@ -16,7 +16,8 @@ use tidewatch_store::{EmbeddedDynamoDb, LocalQueue};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::{Instance, OwnedInstance};
+use super::OwnedInstance;
+use crate::instance::Instance;
 
 /// How long a received message stays with its worker before it is delivered again.
 const VISIBILITY: Duration = Duration::from_secs(960);
@@ -69,7 +70,7 @@ impl Workers {
         tasks.spawn(sweep(owned.table.clone(), stopped.clone()));
 
         let (resolve, scan) = handlers(instance);
-        let queue = instance.queue.clone();
+        let queue = owned.queue.clone();
         let hints = ResolveHints::new(resolve.clone());
         tasks.spawn(consume(queue.clone(), QueueName::Hints, hints, HINTS_AT_ONCE, stopped.clone()));
         // Workers of their own: pushed images do not wait for those that a rule has found.
@@ -107,7 +108,7 @@ fn handlers(instance: &Instance) -> (ResolveImages, ScanImage) {
         Ports { clock: clock.clone(), sleeper: sleeper.clone(), randomness: Arc::new(SystemRandomness) };
     let secrets = LocalSecrets::new(tidewatch_runtime::environment::variable);
     let registries = Arc::new(ConfiguredRegistries::new(Arc::new(secrets), ports));
-    let queue = Arc::new(instance.queue.clone());
+    let queue = Arc::clone(&instance.queue);
     let resolve = ResolveImages::new(
         instance.records.clone(),
         registries.clone(),
