@@ -9,7 +9,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidewatch
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 
 CHECKS := check-format check-lints check-dependencies check-docs
-.PHONY: help demo test test-corpus check $(CHECKS) fmt steps
+.PHONY: help demo test test-corpus check $(CHECKS) docs fmt steps
 
 help: ## Say what there is to make.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test-corpus: ## Run the test with real images; builds them first (needs root, De
 	TIDEWATCH_CORPUS='$(CACHE)/corpus/images' cargo test --workspace --locked --test end_to_end corpus -- --nocapture
 
 check: $(CHECKS) ## Run every check that is not a test.
+
+docs: ## Write docs/CONFIGURATION.md anew, from the types of the configuration.
+	cargo run --package tidewatch-tests --locked --quiet --bin configuration-docs
 
 check-format: ## Check that the code is formatted.
 	cargo fmt --all --check

@@ -1,6 +1,7 @@
 //! Drives the `tidewatch` command as a user does: starts local mode as a process, runs commands beside it, scrapes it.
-//! Shared by the end-to-end tests and the demonstration.
+//! Shared by the end-to-end tests and the demonstration. Also makes the page of the configuration.
 
+pub mod configuration_docs;
 mod local_mode;
 
 pub use local_mode::{Finished, LocalMode, Scrape, run};
