@@ -1,7 +1,10 @@
-//! Drives the `tidewatch` command as a user does: starts local mode as a process, runs commands beside it, scrapes it.
+//! Drives the `tidewatch` command as a user does: starts local mode as a process, runs commands beside it, scrapes it,
+//! also by a real Prometheus.
 //! Shared by the end-to-end tests and the demonstration. Also makes the page of the configuration.
 
 pub mod configuration_docs;
 mod local_mode;
+mod prometheus;
 
 pub use local_mode::{Finished, LocalMode, Scrape, run};
+pub use prometheus::{Labels, Prometheus};

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use tidewatch_tests::configuration_docs::{Readers, VARIABLES, anchor, page, place};
+use tidewatch_tests::configuration_docs::{Readers, VARIABLES, Variable, anchor, page, place};
 
 /// How the names of the variables begin that are Tidewatch's own, as they stand in code.
 const LITERAL: &str = "\"TIDEWATCH_";
@@ -33,7 +33,7 @@ fn every_variable_that_the_code_reads_is_documented_and_every_documented_one_is_
     // As long as no function is a program, theirs are read by nothing.
     let functions = files(&checkout().join("functions"), "rs").any(|file| file.ends_with("src/main.rs"));
     let rows = VARIABLES.iter().filter(|row| functions || row.readers != Readers::Functions);
-    let unread: Vec<_> = rows.map(|row| row.beginning()).filter(|name| !found.contains(*name)).collect();
+    let unread: Vec<_> = rows.map(Variable::beginning).filter(|name| !found.contains(*name)).collect();
     assert!(unread.is_empty(), "documented, but not read: {unread:?}");
 }
 

@@ -12,7 +12,7 @@ const REFERENCE: &str = "#/$defs/";
 
 /// The types of a schema by their names.
 pub(super) struct Types {
-    types: BTreeMap<String, Value>,
+    schemas: BTreeMap<String, Value>,
     /// From the root on, each behind the first that refers to it.
     order: Vec<Entry>,
     /// A document in which the keys stand in the order in which people write them: JSON objects keep none.
@@ -51,13 +51,13 @@ impl Types {
     /// colon.
     pub(super) fn of<T: JsonSchema>(example: &'static str) -> anyhow::Result<Self> {
         let root = SchemaGenerator::default().into_root_schema_for::<T>().to_value();
-        let mut types = BTreeMap::new();
+        let mut schemas = BTreeMap::new();
         if let Some(definitions) = root.get("$defs").and_then(Value::as_object) {
-            types.extend(definitions.iter().map(|(name, schema)| (name.clone(), schema.clone())));
+            schemas.extend(definitions.iter().map(|(name, schema)| (name.clone(), schema.clone())));
         }
         let name = T::schema_name().into_owned();
-        types.insert(name.clone(), root);
-        let mut found = Self { types, order: vec![Entry { name, begins: 0 }], example };
+        schemas.insert(name.clone(), root);
+        let mut found = Self { schemas, order: vec![Entry { name, begins: 0 }], example };
         let mut next = 0;
         while let Some(Entry { name, begins }) = found.order.get(next) {
             let mut references = Vec::new();
@@ -84,7 +84,7 @@ impl Types {
 
     /// The schema with this name.
     pub(super) fn named(&self, name: &str) -> anyhow::Result<&Value> {
-        self.types.get(name).with_context(|| format!("the schema has no type {name}"))
+        self.schemas.get(name).with_context(|| format!("the schema has no type {name}"))
     }
 
     /// What people call the type with this name.

@@ -77,7 +77,7 @@ pub const VARIABLES: &[Variable] = &[
     Variable {
         name: "TIDEWATCH_ADVISORIES_URL",
         readers: Readers::Functions,
-        default: "OSV's bucket",
+        default: "nothing is fetched",
         meaning: "where sync-advisories fetches advisories, as OSV lays them out: `URL/Debian/all.zip`",
     },
     Variable {
