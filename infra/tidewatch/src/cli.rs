@@ -420,3 +420,35 @@ pub(crate) struct Images {
     #[command(flatten)]
     pub(crate) org: Org,
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use tidewatch_tests::configuration_docs::{Readers, VARIABLES};
+
+    use super::*;
+
+    /// The arguments of a command and of those below it.
+    fn arguments(command: &clap::Command) -> Vec<&clap::Arg> {
+        command.get_arguments().chain(command.get_subcommands().flat_map(arguments)).collect()
+    }
+
+    #[test]
+    fn the_variables_of_options_are_documented_with_their_defaults() {
+        let command = Cli::command();
+        let arguments = arguments(&command);
+        let with_variable: Vec<_> =
+            arguments.iter().filter(|argument| argument.get_env().is_some()).collect();
+        assert!(!with_variable.is_empty());
+        for argument in with_variable {
+            let name = argument.get_env().unwrap();
+            let row = VARIABLES.iter().find(|row| name == row.name).unwrap_or_else(|| panic!("{name:?}"));
+            assert_ne!(row.readers, Readers::Functions, "{name:?}");
+            let option = format!("`--{}`", argument.get_long().unwrap());
+            assert!(row.meaning.contains(&option), "{name:?} does not name {option}");
+            for default in argument.get_default_values() {
+                assert_eq!(row.default, format!("`{}`", default.display()), "{name:?}");
+            }
+        }
+    }
+}

@@ -24,15 +24,17 @@ pub use policy::PolicyConfig;
 pub use registry::{Credentials, RegistryConfig, RegistryKind};
 pub use rule::RuleConfig;
 
-/// The configuration of one organisation.
+/// The keys at the top of the file.
+///
+/// Ids are unique in their list. Unknown keys are errors, and a key without a value is as good as none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "The file")]
 pub struct Config {
-    /// The organisation.
-    #[schemars(with = "String")]
+    /// The organisation: the tenant that owns all of this, and the `ORG` in the path of its metrics.
     pub org: OrgName,
-    /// The platforms to scan, where an image has them. The gauges count linux/amd64 where it is there, else the first
-    /// of these. An image with none of them is not scanned.
+    /// Which platforms of an image are scanned; at least one. The gauges count linux/amd64 where it is there, else the
+    /// first of these that the image has. An image with none of them is skipped.
     #[serde(default = "default_platforms")]
     pub platforms: Vec<Platform>,
     /// Where images are.
@@ -41,7 +43,8 @@ pub struct Config {
     /// Which images to scan, and when.
     #[serde(default)]
     pub rules: Vec<RuleConfig>,
-    /// Changes to the policies, which are all enabled with their published defaults.
+    /// Changes to the policies. Without any, every policy is judged with its defaults. A change takes effect on an
+    /// image when a rule next lists it.
     #[serde(default)]
     pub policies: Vec<PolicyConfig>,
 }
