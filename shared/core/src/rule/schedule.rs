@@ -77,7 +77,8 @@ struct EveryForm {
 #[serde(deny_unknown_fields)]
 #[schemars(inline, extend("examples" = [{"cron": "0 2 * * *", "timezone": "Asia/Tokyo"}]))]
 struct CronForm {
-    /// Five fields: minute, hour, day of month, month, day of week.
+    /// Five fields: minute, hour, day of month, month, day of week; where both days are given, either is enough. Or
+    /// `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. [Syntax](https://docs.rs/croner/latest/croner/#pattern).
     #[schemars(extend("examples" = ["0 2 * * *", "*/15 8-18 * * MON-FRI"]))]
     cron: String,
     /// The [IANA name](https://www.iana.org/time-zones) of the time zone in which the expression is read.
@@ -225,6 +226,25 @@ mod tests {
 
     fn schedule(json: &str) -> Schedule {
         serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_cron_expression_may_name_a_period_and_days_of_month_and_week() {
+        let next = |cron: &str| {
+            schedule(&format!(r#"{{"cron": "{cron}"}}"#)).next(None, at("2026-11-09T00:30:00Z")).unwrap()
+        };
+        for (cron, expected) in [
+            ("@hourly", "2026-11-09T01:00:00Z"),
+            ("@daily", "2026-11-10T00:00:00Z"),
+            ("@weekly", "2026-11-15T00:00:00Z"),
+            ("@monthly", "2026-12-01T00:00:00Z"),
+            ("@yearly", "2027-01-01T00:00:00Z"),
+            // A Thursday the 12th and a Friday: the earlier of the two.
+            ("0 2 12 * FRI", "2026-11-12T02:00:00Z"),
+            ("0 2 14 * FRI", "2026-11-13T02:00:00Z"),
+        ] {
+            assert_eq!(next(cron), at(expected), "{cron}");
+        }
     }
 
     #[test]
