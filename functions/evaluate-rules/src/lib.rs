@@ -11,7 +11,7 @@ use tidewatch_core::config::RuleConfig;
 use tidewatch_core::names::{OrgName, RuleId};
 use tidewatch_core::ports::queue::{QueueError, QueueName};
 use tidewatch_core::ports::{Clock, QueueSender};
-use tidewatch_core::work::{ListingMessage, RunId, ScanMessage};
+use tidewatch_core::work::{ListingMessage, Priority, RunId, ScanMessage};
 use tidewatch_core::{Retry, Retryable};
 use tidewatch_runtime::messages::{describe, send};
 use tidewatch_store::records::{AppliedConfig, RecordError, Records, Run, RunTrigger};
@@ -195,7 +195,8 @@ impl EvaluateRules {
     }
 
     /// Sends the work of a registry that is due, then moves its rows into the future. A crash in between sends it
-    /// twice, which does no harm; the other order could lose it until it is due again.
+    /// twice, which does no harm; the other order could lose it until it is due again. Images that were pushed go to a
+    /// queue of their own, before all others.
     async fn dispatch(
         &self,
         org: &OrgName,
@@ -204,10 +205,13 @@ impl EvaluateRules {
         let now = self.clock.now();
         let due = self.records.due_work(org, registry, now, MOST_PER_TICK).await?;
         let again_at = now.checked_add(REDISPATCH).unwrap_or(Timestamp::MAX);
-        for batch in due.chunks(BATCH) {
+        let pushed = due.partition_point(|due| due.work.priority == Priority::Pushed);
+        let (pushed, others) = due.split_at(pushed);
+        let batches = pushed.chunks(BATCH).map(|batch| (QueueName::Pushed, batch));
+        for (queue, batch) in batches.chain(others.chunks(BATCH).map(|batch| (QueueName::Scans, batch))) {
             let messages: Vec<ScanMessage> =
                 batch.iter().map(|due| ScanMessage { org: org.clone(), work: due.work.clone() }).collect();
-            send(&*self.queue, QueueName::Scans, &messages, Duration::ZERO).await?;
+            send(&*self.queue, queue, &messages, Duration::ZERO).await?;
             for due in batch {
                 self.records.note_dispatched(org, due, again_at).await?;
             }

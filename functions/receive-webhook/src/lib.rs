@@ -16,7 +16,7 @@ use std::time::Duration;
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use tidewatch_core::hook::HookRecord;
+use tidewatch_core::hook::{HookRecord, PATH};
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::ports::{Clock, QueueSender};
 use tidewatch_core::work::HintMessage;
@@ -53,7 +53,12 @@ impl ReceiveWebhook {
 
     /// Whether a request for this path is for a hook, and not for another function.
     pub fn takes(path: &str) -> bool {
-        path.starts_with(PREFIX)
+        path.starts_with(PATH)
+    }
+
+    /// The answer to a body over [`MOST_BYTES`], for a server that does not take in more.
+    pub fn too_large() -> ApiGatewayV2httpResponse {
+        Refusal::TooLarge.response()
     }
 
     /// Answers one request of API Gateway (HTTP API, payload version 2): 202 when all that it tells of is on the queue,
@@ -130,11 +135,9 @@ impl ReceiveWebhook {
     }
 }
 
-const PREFIX: &str = "/v1/hooks/";
-
 /// What a path names; `None` for one that names no hook.
 fn target(path: &str) -> Option<Target<'_>> {
-    let mut parts = path.strip_prefix(PREFIX)?.split('/');
+    let mut parts = path.strip_prefix(PATH)?.split('/');
     let (kind, hook, secret) = (parts.next()?, parts.next()?, parts.next());
     let whole = !kind.is_empty() && !hook.is_empty() && secret != Some("") && parts.next().is_none();
     whole.then_some(Target { kind, hook, secret })

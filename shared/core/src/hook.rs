@@ -22,6 +22,9 @@ const ID_LENGTH: usize = 16;
 const SECRET_LENGTH: usize = 52;
 const CHECKSUM_LENGTH: usize = 7;
 
+/// What the paths of all hooks begin with.
+pub const PATH: &str = "/v1/hooks/";
+
 /// The most secrets of a hook that are good at the same time.
 pub const MOST_SECRETS: usize = 2;
 
@@ -181,6 +184,11 @@ pub struct HookRecord {
 }
 
 impl HookRecord {
+    /// The path at which it takes notifications, without a secret: `/v1/hooks/KIND/ID`.
+    pub fn path(&self) -> String {
+        format!("{PATH}{}/{}", self.kind, self.id)
+    }
+
     /// Makes `secret` good as well, and of those that were good before only the newest.
     pub fn rotate(&mut self, secret: Digest) {
         self.secrets.insert(0, secret);

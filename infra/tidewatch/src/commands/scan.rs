@@ -27,7 +27,7 @@ use tidewatch_store::records::CurrentAdvisories;
 use super::{Context, advisories};
 use crate::cli::Scan;
 use crate::failure::{Failure, exit};
-use crate::local::Instance;
+use crate::local;
 use crate::output::{Progress, ProgressBars, Table, advise, cell, print_document, print_line};
 use crate::reference::{Target, explain};
 
@@ -48,6 +48,8 @@ struct Document<'a> {
 }
 
 pub(super) async fn run(context: &Context, arguments: Scan) -> Result<ExitCode, Failure> {
+    // Refused before anything is pulled.
+    context.place.folder()?;
     if let Some(source) = &arguments.advisories {
         advisories::check_source(source)?;
     }
@@ -161,7 +163,7 @@ async fn indexes(
         }
         return Ok((indexes, current));
     }
-    if !Instance::exists(&context.data) {
+    if !local::exists(context.place.folder()?) {
         advise(context.quiet, "there are no advisories: give a folder by --advisories, or build them first");
         return Ok((IndexSet::default(), CurrentAdvisories::default()));
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::ports::{QueueReceiver, Sleeper};
 use tidewatch_registries::{ConfiguredRegistries, LocalSecrets, Ports};
-use tidewatch_resolve_images::ResolveImages;
+use tidewatch_resolve_images::{ResolveHints, ResolveImages};
 use tidewatch_roll_up_streams::RollUpStreams;
 use tidewatch_runtime::messages::{Handled, describe, handle, pause};
 use tidewatch_runtime::system::{SystemClock, SystemIds, SystemRandomness, SystemSleeper};
@@ -16,7 +16,8 @@ use tidewatch_store::{EmbeddedDynamoDb, LocalQueue};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::{Instance, OwnedInstance};
+use super::OwnedInstance;
+use crate::instance::Instance;
 
 /// How long a received message stays with its worker before it is delivered again.
 const VISIBILITY: Duration = Duration::from_secs(960);
@@ -29,6 +30,9 @@ const SWEEP: Duration = Duration::from_secs(3600);
 
 /// How many listings are made at the same time.
 const LISTINGS_AT_ONCE: usize = 4;
+
+/// How many pushed tags are resolved at the same time.
+const HINTS_AT_ONCE: usize = 4;
 
 /// What can be set of local mode.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +70,12 @@ impl Workers {
         tasks.spawn(sweep(owned.table.clone(), stopped.clone()));
 
         let (resolve, scan) = handlers(instance);
-        let queue = instance.queue.clone();
+        let queue = owned.queue.clone();
+        let hints = ResolveHints::new(resolve.clone());
+        tasks.spawn(consume(queue.clone(), QueueName::Hints, hints, HINTS_AT_ONCE, stopped.clone()));
+        // Workers of their own: pushed images do not wait for those that a rule has found.
+        let pushed_at_once = settings.scans_at_once.div_ceil(2);
+        tasks.spawn(consume(queue.clone(), QueueName::Pushed, scan.clone(), pushed_at_once, stopped.clone()));
         tasks.spawn(consume(queue.clone(), QueueName::Listings, resolve, LISTINGS_AT_ONCE, stopped.clone()));
         tasks.spawn(consume(queue, QueueName::Scans, scan, settings.scans_at_once, stopped));
         Self { tasks, stop }
@@ -99,7 +108,7 @@ fn handlers(instance: &Instance) -> (ResolveImages, ScanImage) {
         Ports { clock: clock.clone(), sleeper: sleeper.clone(), randomness: Arc::new(SystemRandomness) };
     let secrets = LocalSecrets::new(tidewatch_runtime::environment::variable);
     let registries = Arc::new(ConfiguredRegistries::new(Arc::new(secrets), ports));
-    let queue = Arc::new(instance.queue.clone());
+    let queue = Arc::clone(&instance.queue);
     let resolve = ResolveImages::new(
         instance.records.clone(),
         registries.clone(),

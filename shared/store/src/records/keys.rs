@@ -12,6 +12,8 @@ use tidewatch_core::work::{Priority, RunId, Work};
 pub(super) const DUE_BUCKETS: u64 = 4;
 
 pub(super) const ORGS: &str = "ORGS";
+pub(super) const ADVISORIES: &str = "ADVISORIES";
+pub(super) const ADVISORY_SOURCE: &str = "SOURCE#";
 pub(super) const HOOK: &str = "HOOK#";
 pub(super) const LISTING: &str = "LISTING#";
 pub(super) const MEMBER: &str = "MEMBER#";
@@ -30,7 +32,11 @@ pub(super) fn org_entry(name: &OrgName) -> Key {
 
 /// For all organisations: advisories are the same for everyone.
 pub(super) fn advisories() -> Key {
-    Key::new("ADVISORIES", "CURRENT")
+    Key::new(ADVISORIES, "CURRENT")
+}
+
+pub(super) fn advisory_source(ecosystem: &str) -> Key {
+    Key::new(ADVISORIES, format!("{ADVISORY_SOURCE}{ecosystem}"))
 }
 
 pub(super) fn configuration(name: &OrgName) -> Key {
@@ -179,6 +185,19 @@ pub(super) mod object {
 
     pub(in crate::records) fn advisory_index(family: &str, hash: &Digest) -> String {
         format!("advisories/{family}-{}.redb", hash.hex())
+    }
+
+    pub(in crate::records) fn source_archive(ecosystem: &str, hash: &Digest) -> String {
+        format!("advisories/sources/{}-{}.zip", part(ecosystem), hash.hex())
+    }
+
+    pub(in crate::records) fn source_scores(ecosystem: &str, hash: &Digest) -> String {
+        format!("advisories/scores/{}-{}.postcard", part(ecosystem), hash.hex())
+    }
+
+    /// The name of an ecosystem as keys can hold it. No name has an underscore of its own.
+    fn part(ecosystem: &str) -> String {
+        ecosystem.replace(' ', "_")
     }
 
     pub(in crate::records) fn configuration(org: &OrgName, version: i64, content: &Digest) -> String {

@@ -5,6 +5,7 @@
 //! All keys are made in one place, listed with their access patterns in docs/ARCHITECTURE.md.
 
 mod advisories;
+mod advisory_sources;
 mod configuration;
 mod hooks;
 mod images;
@@ -29,6 +30,7 @@ use tidewatch_core::ports::{Objects, Sleeper, Table};
 use tidewatch_core::{Retry, Retryable};
 
 pub use advisories::{AdvisoryFamily, CurrentAdvisories};
+pub use advisory_sources::{AdvisorySource, CompiledSource, SourceArchive, SourceError, StoredSource};
 pub use configuration::AppliedConfig;
 pub use images::{ImageManifest, ImagePlace, StoredResult};
 pub use layers::{Lease, LeaseOutcome};
