@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidewatch_assessment::AdvisoryIndexes;
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::ports::{QueueReceiver, Sleeper};
 use tidewatch_registries::{ConfiguredRegistries, LocalSecrets, Ports};
@@ -11,7 +12,7 @@ use tidewatch_roll_up_streams::RollUpStreams;
 use tidewatch_runtime::messages::{Handled, describe, handle, pause};
 use tidewatch_runtime::system::{SystemClock, SystemIds, SystemRandomness, SystemSleeper};
 use tidewatch_runtime::{Deadline, MessageHandler};
-use tidewatch_scan_image::{AdvisoryIndexes, ScanImage, ScanPorts, ScanSettings};
+use tidewatch_scan_image::{ScanImage, ScanPorts, ScanSettings};
 use tidewatch_store::{EmbeddedDynamoDb, LocalQueue};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;

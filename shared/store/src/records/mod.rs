@@ -7,6 +7,7 @@
 mod advisories;
 mod configuration;
 mod images;
+mod in_force;
 mod keys;
 mod layers;
 mod repositories;
@@ -30,8 +31,9 @@ use tidewatch_core::{Retry, Retryable};
 pub use advisories::{AdvisoryFamily, CurrentAdvisories};
 pub use configuration::AppliedConfig;
 pub use images::{ImageManifest, ImagePlace, StoredResult};
+pub use in_force::{InForce, RematchState};
 pub use layers::{Lease, LeaseOutcome};
-pub use repositories::{TagRecord, TaggedImage};
+pub use repositories::{TagPage, TagRecord, TaggedImage};
 pub use rules::{ListingProgress, ListingState, RuleState, Run, RunTrigger};
 pub use snapshots::Snapshot;
 pub use streams::ShardState;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use tidewatch_core::Digest;
 use tidewatch_core::image::Platform;
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, Tag};
-use tidewatch_core::ports::table::{Condition, Item, Query};
+use tidewatch_core::ports::table::{Condition, Cursor, Item, Query};
 
 use super::{ITEM_VERSION, RecordError, Records, corrupt, decode, encode, keys};
 
@@ -37,6 +37,15 @@ pub struct TaggedImage {
     pub platform: Platform,
     /// Whether the gauges count this platform.
     pub counted: bool,
+}
+
+/// Some tags of a repository.
+#[derive(Debug)]
+pub struct TagPage {
+    /// The tags. One that cannot be read does not hide the others.
+    pub tags: Vec<Result<TagRecord, RecordError>>,
+    /// The tag after which to go on; `None` at the end.
+    pub next: Option<Tag>,
 }
 
 impl Records {
@@ -74,6 +83,23 @@ impl Records {
         items.iter().map(decode).collect()
     }
 
+    /// Up to `most` tags of a repository as they were last listed, sorted by tag: those after `after`.
+    pub async fn tags_page(
+        &self,
+        org: &OrgName,
+        registry: &RegistryId,
+        repository: &RepositoryName,
+        after: Option<&Tag>,
+        most: usize,
+    ) -> Result<TagPage, RecordError> {
+        let mut query =
+            Query::prefix(keys::repository(org, registry, repository), keys::TAG).limit(most.max(1));
+        query.after = after.map(|tag| Cursor(keys::tag(org, registry, repository, tag).sort));
+        let page = self.table.query(query).await?;
+        let next = page.next.map(|cursor| read_tag(&cursor.0)).transpose()?;
+        Ok(TagPage { tags: page.items.iter().map(decode).collect(), next })
+    }
+
     /// Records what a tag points to.
     pub async fn put_tag(
         &self,
@@ -85,6 +111,11 @@ impl Records {
         let item = encode(keys::tag(org, registry, repository, &tag.tag), tag)?;
         Ok(self.table.put(item, Condition::Always).await?)
     }
+}
+
+fn read_tag(sort: &str) -> Result<Tag, RecordError> {
+    let tag = sort.strip_prefix(keys::TAG).and_then(|tag| tag.parse().ok());
+    tag.ok_or_else(|| corrupt(sort.to_owned(), "it names no tag"))
 }
 
 fn read_place(place: &str) -> Result<(RegistryId, RepositoryName), RecordError> {
