@@ -7,6 +7,7 @@ use tidewatch_assessment::AdvisoryIndexes;
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::ports::{QueueReceiver, Sleeper};
 use tidewatch_registries::{ConfiguredRegistries, LocalSecrets, Ports};
+use tidewatch_rematch_images::{RematchImages, RematchPorts, RematchSettings};
 use tidewatch_resolve_images::ResolveImages;
 use tidewatch_roll_up_streams::RollUpStreams;
 use tidewatch_runtime::messages::{Handled, describe, handle, pause};
@@ -30,6 +31,9 @@ const SWEEP: Duration = Duration::from_secs(3600);
 
 /// How many listings are made at the same time.
 const LISTINGS_AT_ONCE: usize = 4;
+
+/// How many repositories are matched again at the same time.
+const REMATCHES_AT_ONCE: usize = 2;
 
 /// What can be set of local mode.
 #[derive(Clone, Copy, Debug)]
@@ -60,15 +64,24 @@ impl Workers {
             async move { evaluate.tick().await.map(drop).map_err(|error| describe(&error)) }
         }));
         let roll_up = RollUpStreams::new(instance.records.clone(), clock);
+        let hurried = roll_up.clone();
         tasks.spawn(every(settings.tick, stopped.clone(), move || {
             let roll_up = roll_up.clone();
             async move { roll_up.tick().await.map(drop).map_err(|error| describe(&error)) }
         }));
         tasks.spawn(sweep(owned.table.clone(), stopped.clone()));
 
-        let (resolve, scan) = handlers(instance);
+        let (resolve, scan, rematch) = handlers(instance);
         let queue = instance.queue.clone();
         tasks.spawn(consume(queue.clone(), QueueName::Listings, resolve, LISTINGS_AT_ONCE, stopped.clone()));
+        tasks.spawn(consume(
+            queue.clone(),
+            QueueName::Rematches,
+            rematch,
+            REMATCHES_AT_ONCE,
+            stopped.clone(),
+        ));
+        tasks.spawn(consume(queue.clone(), QueueName::Rollups, hurried, 1, stopped.clone()));
         tasks.spawn(consume(queue, QueueName::Scans, scan, settings.scans_at_once, stopped));
         Self { tasks, stop }
     }
@@ -94,7 +107,7 @@ impl Workers {
     }
 }
 
-fn handlers(instance: &Instance) -> (ResolveImages, ScanImage) {
+fn handlers(instance: &Instance) -> (ResolveImages, ScanImage, RematchImages) {
     let (clock, sleeper) = (Arc::new(SystemClock), Arc::new(SystemSleeper));
     let ports =
         Ports { clock: clock.clone(), sleeper: sleeper.clone(), randomness: Arc::new(SystemRandomness) };
@@ -108,11 +121,18 @@ fn handlers(instance: &Instance) -> (ResolveImages, ScanImage) {
         clock.clone(),
         Duration::from_secs(2),
     );
+    let advisories = Arc::new(AdvisoryIndexes::new(instance.cache()));
+    let rematch = RematchPorts {
+        records: instance.records.clone(),
+        queue: queue.clone(),
+        advisories: Arc::clone(&advisories),
+        clock: clock.clone(),
+    };
     let ports = ScanPorts {
         records: instance.records.clone(),
         registries,
         queue,
-        advisories: Arc::new(AdvisoryIndexes::new(instance.cache())),
+        advisories,
         clock,
         sleeper,
         ids: Arc::new(SystemIds::default()),
@@ -125,7 +145,8 @@ fn handlers(instance: &Instance) -> (ResolveImages, ScanImage) {
         waiting: Duration::from_secs(10),
         ..ScanSettings::default()
     };
-    (resolve, ScanImage::new(ports, settings))
+    let rematch = RematchImages::new(rematch, RematchSettings::default());
+    (resolve, ScanImage::new(ports, settings), rematch)
 }
 
 /// Does `work` again and again, with a pause of `period`, until it is stopped.
