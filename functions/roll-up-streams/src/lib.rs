@@ -1,5 +1,5 @@
-//! The function `roll-up-streams`, run every minute, and by messages of the queue `rollups` for one organisation at once:
-//! recomputes the totals of the shards that have changed, and publishes one snapshot for each organisation.
+//! The function `roll-up-streams`, run every minute, and for one organisation by the queue `rollups`: recomputes the
+//! totals of the shards that have changed, and publishes one snapshot for each organisation.
 //!
 //! It keeps to the roll-up protocol (see `tidewatch_store::records`): totals are written only over those that were
 //! read, and a snapshot is published only over an older one, so that any number of roll-ups can run at the same time.
@@ -123,6 +123,7 @@ impl RollUpStreams {
     }
 }
 
+/// Rolls up one organisation before its turn. What has been rolled up by then costs a few reads.
 #[async_trait]
 impl MessageHandler for RollUpStreams {
     type Message = RollUpMessage;

@@ -184,7 +184,7 @@ async fn query(context: &Context, arguments: QueryAdvisories) -> Result<(), Fail
         })?;
     let instance = context.existing_instance().await?;
     let current = instance.records.current_advisories().await?;
-    let indexes = Arc::new(tidewatch_scan_image::AdvisoryIndexes::new(instance.cache()));
+    let indexes = Arc::new(tidewatch_assessment::AdvisoryIndexes::new(instance.cache()));
     let index = indexes.open_family(&instance.records, family, &current).await?.ok_or_else(|| {
         Failure::new(anyhow::anyhow!("there are no advisories yet for {family}"))
             .hint("compile them: tidewatch advisories build --from DIR")

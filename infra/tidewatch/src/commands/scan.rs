@@ -7,6 +7,7 @@ use anyhow::{Context as _, anyhow};
 use indicatif::DecimalBytes;
 use serde::Serialize;
 use tidewatch_advisories::{Index, IndexSet, families_for};
+use tidewatch_assessment::{AdvisoryIndexes, Assessment, assess};
 use tidewatch_core::Digest;
 use tidewatch_core::config::Config;
 use tidewatch_core::finding::Finding;
@@ -21,7 +22,7 @@ use tidewatch_core::severity::{Severity, SeverityCounts};
 use tidewatch_inventory::{ImageInventory, merge};
 use tidewatch_resolve_images::find_images;
 use tidewatch_runtime::system::SystemClock;
-use tidewatch_scan_image::{AdvisoryIndexes, Assessment, ScanError, assess, pull_layer, unreadable_layer};
+use tidewatch_scan_image::{ScanError, pull_layer, unreadable_layer};
 use tidewatch_store::records::CurrentAdvisories;
 
 use super::{Context, advisories};
@@ -44,7 +45,7 @@ struct Document<'a> {
     findings: &'a [Finding],
     policies:
         &'a std::collections::BTreeMap<tidewatch_core::names::PolicyId, tidewatch_core::policy::Evaluation>,
-    problems: &'a [Problem],
+    problems: Vec<&'a Problem>,
 }
 
 pub(super) async fn run(context: &Context, arguments: Scan) -> Result<ExitCode, Failure> {
@@ -199,7 +200,7 @@ fn print(
             vulnerabilities: result.severities,
             findings: &report.findings,
             policies: &report.policies,
-            problems: &report.problems,
+            problems: report.all_problems().collect(),
         };
         return print_document("scan", 1, &document);
     }
