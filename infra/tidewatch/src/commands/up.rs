@@ -1,11 +1,13 @@
 //! `tidewatch up`: local mode, until Ctrl-C or SIGTERM.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tidewatch_export_metrics::ExportMetrics;
 use tidewatch_runtime::system::SystemClock;
+use tidewatch_sync_advisories::{SyncAdvisories, parse_ecosystems};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -13,11 +15,14 @@ use tokio::sync::watch;
 use super::{Context, apply};
 use crate::cli::Up;
 use crate::failure::Failure;
-use crate::local::{OwnedInstance, Settings, Workers, serve};
+use crate::local::{BuildFolder, Instance, OwnedInstance, Settings, Workers, serve};
 use crate::output::advise;
 
 /// How often rules are evaluated and streams rolled up.
 const TICK: Duration = Duration::from_secs(1);
+
+/// The pause before advisories that could not be fetched are tried again; it doubles with each try.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 /// How long what is at work may take to finish after the first signal; service managers kill after 90 seconds or less.
 const GRACE: Duration = Duration::from_secs(30);
@@ -34,7 +39,10 @@ pub(super) async fn run(context: &Context, arguments: Up) -> Result<(), Failure>
     let address = listener.local_addr()?;
 
     let settings = Settings { scans_at_once: usize::from(arguments.workers), tick: TICK };
-    let mut workers = Workers::start(&owned, settings);
+    // For archives while they are compiled; it is there as long as the workers are.
+    let folder = BuildFolder::make(&context.data)?;
+    let sync = sync_advisories(&owned.instance, folder.path(), &arguments)?;
+    let mut workers = Workers::start(&owned, settings, sync);
     advise(
         context.quiet,
         &format!(
@@ -81,6 +89,19 @@ pub(super) async fn run(context: &Context, arguments: Up) -> Result<(), Failure>
     server.abort();
     tracing::info!("local mode stopped");
     Ok(())
+}
+
+/// The function that keeps advisories up to date, on files in `folder`.
+fn sync_advisories(instance: &Instance, folder: &Path, arguments: &Up) -> Result<SyncAdvisories, Failure> {
+    let settings = tidewatch_sync_advisories::Settings {
+        url: arguments.advisories_url.clone(),
+        ecosystems: parse_ecosystems(arguments.ecosystems.names.iter().map(String::as_str))
+            .map_err(Failure::wrong_use)?,
+        retry_pause: RETRY_PAUSE,
+        ..tidewatch_sync_advisories::Settings::new(folder)
+    };
+    let queue = Arc::new(instance.queue.clone());
+    Ok(SyncAdvisories::new(instance.records.clone(), queue, Arc::new(SystemClock), settings)?)
 }
 
 /// The failure of local mode when a part of it has ended by itself. The process ends with it, so that a supervisor
