@@ -18,7 +18,7 @@ FUNCTIONS := $(notdir $(wildcard functions/*))
 LAMBDA := target/lambda
 LAMBDA_PROFILE := release
 
-.PHONY: help demo test test-corpus test-deploy test-prometheus test-all check $(CHECKS) docs fmt build-lambda deploy steps
+.PHONY: help demo test test-corpus test-deploy test-prometheus test-all check $(CHECKS) docs fmt build-lambda bench-cold-start deploy steps
 
 help: ## Say what there is to make.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ test-prometheus: ## Let a real Prometheus scrape, and check the rules and dashbo
 	cargo test -p tidewatch --locked --test end_to_end prometheus
 
 test-all: check $(TESTS) ## Run every check and every test. `.ci/run` does it step by step.
+
+bench-cold-start: ## Measure the cold starts of the functions built in DIR (target/lambda).
+	tools=$$(CI=true .ci/tools '$(CACHE)/tools'); \
+	TIDEWATCH_TOOLS="$$tools" cargo run --locked --package tidewatch-tests --bin cold-start -- '$(or $(DIR),target/lambda)'
 
 check: $(CHECKS) ## Run every check that is not a test.
 

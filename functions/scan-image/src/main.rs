@@ -2,13 +2,14 @@
 
 use std::{process::ExitCode, sync::Arc};
 
+use tidewatch_assessment::AdvisoryIndexes;
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_registries::{ConfiguredRegistries, Ports, SecretsManager};
 use tidewatch_runtime::aws::lambda_config;
 use tidewatch_runtime::environment::variable;
 use tidewatch_runtime::lambda::{self, Entry, Queues};
 use tidewatch_runtime::system::{SystemClock, SystemIds, SystemRandomness, SystemSleeper};
-use tidewatch_scan_image::{AdvisoryIndexes, ScanImage, ScanPorts, ScanSettings};
+use tidewatch_scan_image::{ScanImage, ScanPorts, ScanSettings};
 use tidewatch_store::{Deployed, Places};
 
 // Several threads: layers are pulled while others are inflated and read.
