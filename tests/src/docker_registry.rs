@@ -2,7 +2,7 @@
 //! own.
 
 use std::fs::File;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -31,16 +31,23 @@ impl DockerRegistry {
         Command::new("docker-registry").arg("--version").output().is_ok()
     }
 
-    /// Starts one on a free port. `notifications` is the value of the key of that name in its configuration, as YAML in
-    /// one line: <https://distribution.github.io/distribution/about/notifications/>.
-    pub async fn start(notifications: Option<&str>) -> anyhow::Result<Self> {
+    /// An address on loopback at which one can be started: free until another process takes it.
+    pub fn free_address() -> anyhow::Result<SocketAddr> {
+        Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+    }
+
+    /// Starts one at a free address.
+    pub async fn start() -> anyhow::Result<Self> {
+        Self::start_at(Self::free_address()?, "").await
+    }
+
+    /// Starts one at `address`, with `more` at the end of its configuration, in YAML: its notifications, such as
+    /// `tidewatch hook create` prints them.
+    pub async fn start_at(address: SocketAddr, more: &str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        // The port is free until another process takes it between here and the start: then the start fails.
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let notifications = notifications.map(|text| format!("notifications: {text}\n")).unwrap_or_default();
         let text = format!(
             "version: 0.1\nlog: {{level: info, formatter: json}}\n\
-             storage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '{address}'}}\n{notifications}",
+             storage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '{address}'}}\n{more}",
             folder.path().join("storage").display()
         );
         let config = folder.path().join("config.yml");
