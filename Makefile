@@ -1,5 +1,5 @@
 # Everything compiled lies outside of the checkout and is shared by all checkouts of this user.
-# Needs: Rust (with rustfmt and clippy), make, bash, a C compiler.
+# Needs: Rust (with rustfmt and clippy), make, bash, a C compiler; to deploy also Python 3 with venv.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -9,7 +9,16 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidewatch
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 
 CHECKS := check-format check-lints check-dependencies check-docs
-.PHONY: help demo test test-corpus check $(CHECKS) fmt steps
+TESTS := test test-deploy test-prometheus
+
+# The processor of the deployed functions: arm64, or x86_64. The tests run them here.
+ARCH ?= arm64
+HOST_ARCH := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
+FUNCTIONS := $(notdir $(wildcard functions/*))
+LAMBDA := target/lambda
+LAMBDA_PROFILE := release
+
+.PHONY: help demo test test-corpus test-deploy test-prometheus test-all check $(CHECKS) docs fmt build-lambda deploy steps
 
 help: ## Say what there is to make.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +35,26 @@ test-corpus: ## Run the test with real images; builds them first (needs root, De
 	../shared/tools/build-corpus '$(CACHE)/corpus' bookworm-slim bullseye-slim
 	TIDEWATCH_CORPUS='$(CACHE)/corpus/images' cargo test --workspace --locked --test end_to_end corpus -- --nocapture
 
+# The test deploys what compiles fastest; what is to be deployed for real is compiled by `make build-lambda`.
+test-deploy: ## Deploy the functions to MiniStack, on this machine, and test them there.
+	tools=$$(.ci/tools '$(CACHE)/tools'); \
+	if [[ -x $$tools/cargo-lambda/bin/cargo-lambda ]]; then \
+	  $(MAKE) build-lambda ARCH=$(HOST_ARCH) LAMBDA_PROFILE=lambda-test LAMBDA='$(CARGO_TARGET_DIR)/lambda-test'; \
+	fi; \
+	export TIDEWATCH_TOOLS="$$tools" TIDEWATCH_LAMBDA_FOLDER='$(CARGO_TARGET_DIR)/lambda-test'; \
+	cargo test -p tidewatch-store --locked --test aws_contract; \
+	cargo test -p tidewatch --locked --test deploy
+
+test-prometheus: ## Let a real Prometheus scrape, and check the rules and dashboards with it.
+	.ci/debian-packages prometheus
+	cargo test -p tidewatch --locked --test end_to_end prometheus
+
+test-all: check $(TESTS) ## Run every check and every test. `.ci/run` does it step by step.
+
 check: $(CHECKS) ## Run every check that is not a test.
+
+docs: ## Write docs/CONFIGURATION.md anew, from the types of the configuration.
+	cargo run --package tidewatch-tests --locked --quiet --bin configuration-docs
 
 check-format: ## Check that the code is formatted.
 	cargo fmt --all --check
@@ -40,9 +68,19 @@ check-dependencies: ## Check licences, sources and who uses what (deny.toml).
 check-docs: ## Check that the documentation builds and that its links lead somewhere.
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
+build-lambda: ## Compile the functions for Lambda into target/lambda. ARCH=x86_64 for the other processor.
+	tools=$$(CI=true .ci/tools '$(CACHE)/tools'); \
+	PATH="$$tools/cargo-lambda/bin:$$PATH" cargo lambda build --locked --skip-target-check \
+	  --profile '$(LAMBDA_PROFILE)' --lambda-dir '$(LAMBDA)' \
+	  $(if $(filter arm64,$(ARCH)),--arm64,--x86-64) $(FUNCTIONS:%=--package tidewatch-%)
+
+deploy: build-lambda ## Deploy to the AWS account that is signed in to. PARAMETERS='Size=large …' sets parameters.
+	tools=$$(CI=true .ci/tools '$(CACHE)/tools'); \
+	"$$tools/sam/bin/sam" deploy --parameter-overrides Architecture=$(ARCH) $(PARAMETERS)
+
 fmt: ## Format the code.
 	cargo fmt --all
 
 # What continuous integration runs, in this order.
 steps:
-	@echo $(CHECKS) test
+	@echo $(CHECKS) $(TESTS)

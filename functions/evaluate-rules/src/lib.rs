@@ -1,7 +1,10 @@
-//! The function `evaluate-rules`, run every minute: starts the rules that are due, and dispatches the work that is due.
+//! The function `evaluate-rules`, run every minute: starts the rules that are due, dispatches the work that is due, and
+//! sends images to be matched again when advisories or policies have changed.
 //!
 //! It asks no registry anything. A run that was started twice, by two evaluators or after a crash, has the same id and
 //! sends the same messages, which do no harm twice.
+
+mod rematch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +14,7 @@ use tidewatch_core::config::RuleConfig;
 use tidewatch_core::names::{OrgName, RuleId};
 use tidewatch_core::ports::queue::{QueueError, QueueName};
 use tidewatch_core::ports::{Clock, QueueSender};
-use tidewatch_core::work::{ListingMessage, RunId, ScanMessage};
+use tidewatch_core::work::{ListingMessage, Priority, RunId, ScanMessage};
 use tidewatch_core::{Retry, Retryable};
 use tidewatch_runtime::messages::{describe, send};
 use tidewatch_store::records::{AppliedConfig, RecordError, Records, Run, RunTrigger};
@@ -80,7 +83,8 @@ impl EvaluateRules {
         Self { records, queue, clock }
     }
 
-    /// One tick: for every organisation, starts due rules and dispatches due work. A rule whose last run still lists is
+    /// One tick: for every organisation, starts due rules, dispatches due work, and sends images to be matched again
+    /// when something else is in force. A rule whose last run still lists is
     /// started when that has ended. What fails for one organisation, rule or registry is logged, does not stop the others,
     /// and is done at the next tick.
     pub async fn tick(&self) -> Result<Tick, EvaluateError> {
@@ -117,6 +121,10 @@ impl EvaluateRules {
                     tracing::error!(org.name = %org, registry.id = %registry.id, error, "work cannot be dispatched");
                 }
             }
+        }
+        if let Err(error) = self.rematch_if_changed(org, &applied).await {
+            let error = describe(&error);
+            tracing::error!(org.name = %org, error, "images cannot be sent to be matched again");
         }
         Ok(())
     }
@@ -186,6 +194,7 @@ impl EvaluateRules {
                 registry: registry.clone(),
                 repository: None,
                 failures: 0,
+                position: None,
             });
         }
         send(&*self.queue, QueueName::Listings, &messages, Duration::ZERO).await?;
@@ -194,7 +203,8 @@ impl EvaluateRules {
     }
 
     /// Sends the work of a registry that is due, then moves its rows into the future. A crash in between sends it
-    /// twice, which does no harm; the other order could lose it until it is due again.
+    /// twice, which does no harm; the other order could lose it until it is due again. Images that were pushed go to a
+    /// queue of their own, before all others.
     async fn dispatch(
         &self,
         org: &OrgName,
@@ -203,10 +213,13 @@ impl EvaluateRules {
         let now = self.clock.now();
         let due = self.records.due_work(org, registry, now, MOST_PER_TICK).await?;
         let again_at = now.checked_add(REDISPATCH).unwrap_or(Timestamp::MAX);
-        for batch in due.chunks(BATCH) {
+        let pushed = due.partition_point(|due| due.work.priority == Priority::Pushed);
+        let (pushed, others) = due.split_at(pushed);
+        let batches = pushed.chunks(BATCH).map(|batch| (QueueName::Pushed, batch));
+        for (queue, batch) in batches.chain(others.chunks(BATCH).map(|batch| (QueueName::Scans, batch))) {
             let messages: Vec<ScanMessage> =
                 batch.iter().map(|due| ScanMessage { org: org.clone(), work: due.work.clone() }).collect();
-            send(&*self.queue, QueueName::Scans, &messages, Duration::ZERO).await?;
+            send(&*self.queue, queue, &messages, Duration::ZERO).await?;
             for due in batch {
                 self.records.note_dispatched(org, due, again_at).await?;
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use tidewatch_core::config::Config;
@@ -16,6 +17,9 @@ use tidewatch_runtime::messages::send;
 use tidewatch_store::records::{ImageManifest, Lease, LeaseOutcome, RecordError};
 
 use crate::{ScanError, ScanImage, pull_layer};
+
+/// How long before the end of the function no layer is read any further, so that leases are given back.
+const STOP_READING: Duration = Duration::from_secs(60);
 
 impl ScanImage {
     /// The merged inventory of an image; `None` when another worker is reading one of its layers. Even then every
@@ -132,12 +136,15 @@ impl ScanImage {
         Ok(inventory)
     }
 
-    /// Renews the lease; ends only when it is lost, or the layer has had all its time.
+    /// Renews the lease; ends only when it is lost, the layer has had all its time, or the function has.
     async fn keep(&self, lease: &Lease) -> ScanError {
         let limit = self.settings.layer_time;
         let end = self.after(limit);
         loop {
-            self.sleeper.sleep(self.settings.renewal).await;
+            self.sleeper.sleep(self.settings.renewal.min(self.time_left(STOP_READING))).await;
+            if self.time_left(STOP_READING).is_zero() {
+                return ScanError::OutOfTime;
+            }
             if self.clock.now() >= end {
                 return ScanError::SlowLayer { layer: *lease.layer(), limit };
             }
@@ -183,7 +190,7 @@ impl ScanImage {
         let waiting = self.records.layer_waiters(org, layer).await?;
         let messages: Vec<ScanMessage> =
             waiting.iter().map(|work| ScanMessage { org: org.clone(), work: work.clone() }).collect();
-        send(&*self.queue, QueueName::Scans, &messages, std::time::Duration::ZERO).await?;
+        send(&*self.queue, QueueName::Scans, &messages, Duration::ZERO).await?;
         for work in &waiting {
             self.records.stop_waiting(org, layer, &work.image).await?;
         }

@@ -3,11 +3,14 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use tidewatch_core::Severity;
 use tidewatch_core::config::Period;
+use tidewatch_core::hook::HookId;
 use tidewatch_core::image::Platform;
-use tidewatch_core::names::{OrgName, RepositoryName, RuleId};
+use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId};
+
+use crate::instance::{Given, StackName};
 
 /// Know how vulnerable your container images are, on the dashboards you already have.
 #[derive(Debug, Parser)]
@@ -23,6 +26,7 @@ Examples:
   tidewatch apply tidewatch.yaml             tell it what to scan
   tidewatch rules run nightly --wait         scan now
   tidewatch token create --org acme          a token for Prometheus
+  tidewatch hook create --registry hub       scan what is pushed, at once
 
 Exit codes: 0 done; 1 failed; 2 wrong command line or configuration; 3 a condition such as --fail-on is not met."
 )]
@@ -30,6 +34,10 @@ pub(crate) struct Cli {
     /// Where local mode keeps everything.
     #[arg(long, global = true, env = "TIDEWATCH_DATA", value_name = "DIR", default_value = "tidewatch-data")]
     pub(crate) data: PathBuf,
+
+    /// Work on a deployed stack, by its name or ARN, instead of a data folder.
+    #[arg(long, global = true, env = "TIDEWATCH_STACK", value_name = "NAME")]
+    pub(crate) stack: Option<StackName>,
 
     /// Tables for people, or JSON for programs (docs/COMMAND.md has the shapes).
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
@@ -41,6 +49,27 @@ pub(crate) struct Cli {
 
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// The command line of this process, with how the data folder and the stack were given. Help, or a command line
+    /// that cannot be read, ends the process.
+    pub(crate) fn read() -> (Self, InstanceOptions) {
+        let mut matches = Self::command().get_matches();
+        let given = InstanceOptions {
+            data: matches.value_source("data").into(),
+            stack: matches.value_source("stack").into(),
+        };
+        let cli = Self::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit());
+        (cli, given)
+    }
+}
+
+/// How the options were given that name the instance.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InstanceOptions {
+    pub(crate) data: Given,
+    pub(crate) stack: Given,
 }
 
 /// How results are printed.
@@ -67,6 +96,9 @@ pub(crate) enum Command {
     /// Tokens for the metrics endpoint.
     #[command(subcommand)]
     Token(Token),
+    /// Hooks, by which registries tell of pushes.
+    #[command(subcommand)]
+    Hook(Hook),
     /// Advisories: compile, look up.
     #[command(subcommand)]
     Advisories(Advisories),
@@ -251,6 +283,93 @@ pub(crate) struct RevokeToken {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum Hook {
+    /// Make a hook for a registry, and print what to put into the registry's configuration. Its secret is shown once.
+    #[command(after_help = "\
+Examples:
+  tidewatch hook create --registry local
+  tidewatch hook create --registry local --url https://tidewatch.example.com
+
+A pushed tag is scanned at once when a rule of the registry chooses it, whatever the rule's schedule.")]
+    Create(CreateHook),
+    /// List hooks, without their secrets.
+    #[command(after_help = "\
+Examples:
+  tidewatch hook list
+  tidewatch hook list --org acme --format json")]
+    List(Org),
+    /// Give a hook a new secret. The one before stays good until the next time.
+    #[command(after_help = "\
+Examples:
+  tidewatch hook rotate 234567abcdefghij")]
+    Rotate(RotateHook),
+    /// Revoke a hook: it is refused from the next call on.
+    #[command(after_help = "\
+Examples:
+  tidewatch hook revoke 234567abcdefghij")]
+    Revoke(RevokeHook),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateHook {
+    /// The registry whose pushes it tells of, by its id in the configuration.
+    #[arg(long, value_name = "ID")]
+    pub(crate) registry: RegistryId,
+    /// What sends the notifications.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) kind: HookKindName,
+    #[command(flatten)]
+    pub(crate) base: BaseUrl,
+    #[command(flatten)]
+    pub(crate) org: Org,
+}
+
+/// Where hooks are called.
+#[derive(Debug, Args)]
+pub(crate) struct BaseUrl {
+    /// The address of Tidewatch as the registry reaches it: https://tidewatch.example.com. Without it, the one that a
+    /// running local mode listens on.
+    #[arg(long, value_name = "URL", value_parser = base_url)]
+    pub(crate) url: Option<String>,
+}
+
+/// Reads a URL without a query, and drops slashes at its end.
+fn base_url(text: &str) -> Result<String, String> {
+    let uri: http::Uri = text.parse().map_err(|error| format!("{error}"))?;
+    let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
+    if !is_web || uri.query().is_some() || text.contains(['@', '#']) {
+        return Err("expected http:// or https://, a host, and at most a path".to_owned());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// The kinds of hooks by their names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HookKindName {
+    /// A registry that is the distribution software, or built on it.
+    #[default]
+    Distribution,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RotateHook {
+    /// The id of the hook: what stands last in its URL.
+    pub(crate) id: HookId,
+    #[command(flatten)]
+    pub(crate) base: BaseUrl,
+    #[command(flatten)]
+    pub(crate) org: Org,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RevokeHook {
+    /// The id of the hook: what stands last in its URL.
+    pub(crate) id: HookId,
+    #[command(flatten)]
+    pub(crate) org: Org,
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum Advisories {
     /// Compile advisories and put them in force.
     #[command(after_help = "\
@@ -300,4 +419,36 @@ pub(crate) struct Images {
     pub(crate) repository: Option<RepositoryName>,
     #[command(flatten)]
     pub(crate) org: Org,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use tidewatch_tests::configuration_docs::{Readers, VARIABLES};
+
+    use super::*;
+
+    /// The arguments of a command and of those below it.
+    fn arguments(command: &clap::Command) -> Vec<&clap::Arg> {
+        command.get_arguments().chain(command.get_subcommands().flat_map(arguments)).collect()
+    }
+
+    #[test]
+    fn the_variables_of_options_are_documented_with_their_defaults() {
+        let command = Cli::command();
+        let arguments = arguments(&command);
+        let with_variable: Vec<_> =
+            arguments.iter().filter(|argument| argument.get_env().is_some()).collect();
+        assert!(!with_variable.is_empty());
+        for argument in with_variable {
+            let name = argument.get_env().unwrap();
+            let row = VARIABLES.iter().find(|row| name == row.name).unwrap_or_else(|| panic!("{name:?}"));
+            assert_ne!(row.readers, Readers::Functions, "{name:?}");
+            let option = format!("`--{}`", argument.get_long().unwrap());
+            assert!(row.meaning.contains(&option), "{name:?} does not name {option}");
+            for default in argument.get_default_values() {
+                assert_eq!(row.default, format!("`{}`", default.display()), "{name:?}");
+            }
+        }
+    }
 }

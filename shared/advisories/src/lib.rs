@@ -1,20 +1,25 @@
 //! OSV advisories: records, version ordering, the compiled index, matching and severity.
 //!
 //! [`build()`] compiles a folder of OSV archives into one read-only [`Index`] for each [`Family`] of ecosystems;
-//! [`match_packages`] finds the vulnerabilities of installed packages in them. Everything is synchronous. A new
+//! [`match_packages`] finds the vulnerabilities of installed packages in them. [`Reading`] reads a single archive, to be
+//! compiled when the scores of the others are known. Everything is synchronous. A new
 //! ecosystem is one file in `ecosystem/` and its line in [`FAMILIES`], and an order in `order/` where none fits.
 
 pub mod build;
+mod draft;
 pub mod ecosystem;
 pub mod evaluate;
 pub mod index;
 pub mod matching;
 pub mod order;
+pub mod reading;
 pub mod record;
 pub mod severity;
 mod source;
 
 pub use build::{Build, BuildError, BuildOptions, BuiltFamily, Progress, build};
 pub use ecosystem::{FAMILIES, Family, families_for};
-pub use index::{Advisory, Index, IndexError, IndexInfo, IndexSet, changed_packages};
+pub use index::{Advisory, FORMAT, Index, IndexError, IndexInfo, IndexSet, changed_packages};
 pub use matching::{Coverage, Matches, match_packages};
+pub use reading::{ArchiveError, ReadOptions, Reading};
+pub use severity::{ScoreTable, ScoreTableError};

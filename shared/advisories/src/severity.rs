@@ -1,7 +1,7 @@
 //! How bad a vulnerability is, decided when the index is built: the distribution's own rating, else the best CVSS of
 //! the advisory, else that of the same vulnerability in any other record, else the database's word.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use cvss::Cvss;
 use serde::{Deserialize, Serialize};
@@ -169,8 +169,13 @@ fn specific_scores(specific: &Value) -> impl Iterator<Item = Scored> {
     vector.map(of_vector).into_iter().chain(numbers)
 }
 
-/// The best CVSS of every vulnerability id, over all records of all ecosystems.
-#[derive(Debug, Default)]
+/// Stored scores cannot be read, or not be stored.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to read or write a table of scores")]
+pub struct ScoreTableError(#[from] postcard::Error);
+
+/// The best CVSS of every vulnerability id, over all records of one ecosystem or of several.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScoreTable {
     scores: HashMap<String, (CvssVersion, Severity)>,
 }
@@ -193,6 +198,24 @@ impl ScoreTable {
             let known = self.scores.entry(id.clone()).or_insert(best);
             *known = best.min(*known);
         }
+    }
+
+    /// Takes in all scores of `other`. The order of additions and merges makes no difference.
+    pub fn merge(&mut self, other: Self) {
+        for (id, best) in other.scores {
+            let known = self.scores.entry(id).or_insert(best);
+            *known = best.min(*known);
+        }
+    }
+
+    /// The table as bytes, in postcard's format, sorted: the same scores give the same bytes.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, ScoreTableError> {
+        Ok(postcard::to_allocvec(&self.scores.iter().collect::<BTreeMap<_, _>>())?)
+    }
+
+    /// The table that [`Self::to_bytes`] has made these bytes of.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ScoreTableError> {
+        Ok(Self { scores: postcard::from_bytes(bytes)? })
     }
 
     /// The best rating that another record gives one of `ids`.

@@ -2,17 +2,20 @@
 //! that is absent, `<Ecosystem>/*.json`.
 
 use std::fs::{self, File};
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use tidewatch_core::problem::Problem;
 use zip::ZipArchive;
 
 use crate::build::BuildError;
+use crate::reading::ArchiveError;
 
 const ARCHIVE: &str = "all.zip";
 /// Bytes of one record at most; the largest that OSV publishes is below 5 MB.
-const RECORD_LIMIT: u64 = 64 << 20;
+const RECORD_LIMIT: u64 = 16 << 20;
+/// Bytes of all records of an archive together, at most.
+pub(crate) const INFLATED_LIMIT: u64 = 16 << 30;
 
 /// One ecosystem of the source.
 #[derive(Debug)]
@@ -66,31 +69,13 @@ impl Ecosystem {
     pub(crate) fn for_each(&self, each: &mut dyn FnMut(RawRecord<'_>)) -> Result<(), BuildError> {
         match &self.form {
             Form::Archive(path) => {
-                self.read_archive(path, each).map_err(|reason| BuildError::archive(path, reason))
+                let file =
+                    File::open(path).map_err(|source| BuildError::Read { path: path.clone(), source })?;
+                read_archive(&self.name, BufReader::new(file), INFLATED_LIMIT, each)
+                    .map_err(|source| BuildError::Archive { path: path.clone(), source })
             }
             Form::Files(files) => self.read_files(files, each),
         }
-    }
-
-    fn read_archive(
-        &self,
-        path: &Path,
-        each: &mut dyn FnMut(RawRecord<'_>),
-    ) -> Result<(), zip::result::ZipError> {
-        let mut archive = ZipArchive::new(BufReader::new(File::open(path)?))?;
-        let total = archive.len();
-        let mut buffer = Vec::new();
-        for number in 0..total {
-            let mut file = archive.by_index(number)?;
-            let name = file.name()?.into_owned();
-            if !is_record(Path::new(&name)) {
-                continue;
-            }
-            buffer.clear();
-            file.by_ref().take(RECORD_LIMIT + 1).read_to_end(&mut buffer)?;
-            each(self.raw(&name, &buffer, (number, total)));
-        }
-        Ok(())
     }
 
     fn read_files(&self, files: &[PathBuf], each: &mut dyn FnMut(RawRecord<'_>)) -> Result<(), BuildError> {
@@ -101,21 +86,52 @@ impl Ecosystem {
                 .and_then(|file| file.take(RECORD_LIMIT + 1).read_to_end(&mut buffer))
                 .map_err(|source| BuildError::Read { path: path.clone(), source })?;
             let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-            each(self.raw(&name, &buffer, (number, files.len())));
+            each(raw(&self.name, &name, &buffer, (number, files.len())));
         }
         Ok(())
     }
+}
 
-    fn raw<'a>(&self, name: &str, bytes: &'a [u8], position: (usize, usize)) -> RawRecord<'a> {
-        let file = format!("{}/{name}", self.name);
-        let too_large = bytes.len() as u64 > RECORD_LIMIT;
-        let json = if too_large {
-            Err(Problem::new(&file, format_args!("it is larger than {RECORD_LIMIT} bytes")))
-        } else {
-            Ok(bytes)
-        };
-        RawRecord { file, json, position }
+/// Gives every record of a zip archive of `ecosystem` to `each`. A record that is too large is one that cannot be read.
+/// An archive that cannot be read, or of which all records together have more than `limit` bytes, is an error.
+pub(crate) fn read_archive(
+    ecosystem: &str,
+    archive: impl Read + Seek,
+    limit: u64,
+    each: &mut dyn FnMut(RawRecord<'_>),
+) -> Result<(), ArchiveError> {
+    let mut archive = ZipArchive::new(archive).map_err(ArchiveError::zip)?;
+    let total = archive.len();
+    let (mut buffer, mut inflated) = (Vec::new(), 0);
+    for number in 0..total {
+        let mut file = archive.by_index(number).map_err(ArchiveError::zip)?;
+        let name = file.name().map_err(ArchiveError::zip)?.into_owned();
+        if !is_record(Path::new(&name)) {
+            continue;
+        }
+        buffer.clear();
+        file.by_ref()
+            .take(RECORD_LIMIT + 1)
+            .read_to_end(&mut buffer)
+            .map_err(|error| ArchiveError::zip(error.into()))?;
+        inflated += buffer.len() as u64;
+        if inflated > limit {
+            return Err(ArchiveError::TooLarge { limit });
+        }
+        each(raw(ecosystem, &name, &buffer, (number, total)));
     }
+    Ok(())
+}
+
+fn raw<'a>(ecosystem: &str, name: &str, bytes: &'a [u8], position: (usize, usize)) -> RawRecord<'a> {
+    let file = format!("{ecosystem}/{name}");
+    let too_large = bytes.len() as u64 > RECORD_LIMIT;
+    let json = if too_large {
+        Err(Problem::new(&file, format_args!("it is larger than {RECORD_LIMIT} bytes")))
+    } else {
+        Ok(bytes)
+    };
+    RawRecord { file, json, position }
 }
 
 fn is_record(path: &Path) -> bool {

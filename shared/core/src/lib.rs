@@ -7,6 +7,7 @@
 pub mod config;
 pub mod digest;
 pub mod finding;
+pub mod hook;
 pub mod image;
 pub mod manifest;
 pub mod names;

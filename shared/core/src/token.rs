@@ -87,11 +87,10 @@ impl Token {
         let text = text.trim();
         let (id, secret) =
             text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')).ok_or(TokenError)?;
-        let base32 = |part: &str| part.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7'));
         if id.len() != ID_LENGTH
             || secret.len() != SECRET_LENGTH + CHECKSUM_LENGTH
-            || !base32(id)
-            || !base32(secret)
+            || !is_base32(id)
+            || !is_base32(secret)
         {
             return Err(TokenError);
         }
@@ -131,11 +130,15 @@ impl TokenRecord {
     }
 }
 
-fn lower_base32(bytes: &[u8]) -> String {
+pub(crate) fn is_base32(text: &str) -> bool {
+    text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7'))
+}
+
+pub(crate) fn lower_base32(bytes: &[u8]) -> String {
     BASE32_NOPAD.encode(bytes).to_ascii_lowercase()
 }
 
-fn checksum(body: &str) -> String {
+pub(crate) fn checksum(body: &str) -> String {
     lower_base32(&crc32fast::hash(body.as_bytes()).to_be_bytes())
 }
 

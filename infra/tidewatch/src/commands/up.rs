@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tidewatch_export_metrics::ExportMetrics;
+use tidewatch_receive_webhook::ReceiveWebhook;
 use tidewatch_runtime::system::SystemClock;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,7 +14,7 @@ use tokio::sync::watch;
 use super::{Context, apply};
 use crate::cli::Up;
 use crate::failure::Failure;
-use crate::local::{OwnedInstance, Settings, Workers, serve};
+use crate::local::{Functions, OwnedInstance, Settings, Workers, serve};
 use crate::output::advise;
 
 /// How often rules are evaluated and streams rolled up.
@@ -23,7 +24,8 @@ const TICK: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(context: &Context, arguments: Up) -> Result<(), Failure> {
-    let owned = OwnedInstance::take(&context.data).await?;
+    let folder = context.place.folder()?;
+    let owned = OwnedInstance::take(folder).await?;
     if let Some(file) = &arguments.config {
         apply::apply_file(&owned.instance, file, context).await?;
     }
@@ -32,24 +34,26 @@ pub(super) async fn run(context: &Context, arguments: Up) -> Result<(), Failure>
         .with_context(|| format!("failed to listen on {}", arguments.listen))
         .map_err(|error| Failure::new(error).hint("give another address by --listen"))?;
     let address = listener.local_addr()?;
+    OwnedInstance::note_address(folder, address)?;
 
     let settings = Settings { scans_at_once: usize::from(arguments.workers), tick: TICK };
     let mut workers = Workers::start(&owned, settings);
     advise(
         context.quiet,
-        &format!(
-            "metrics at http://{address}/v1/exporter/org/ORG/metrics; data in {}",
-            context.data.display()
-        ),
+        &format!("metrics at http://{address}/v1/exporter/org/ORG/metrics; data in {}", folder.display()),
     );
     if owned.instance.records.orgs().await?.is_empty() {
         advise(context.quiet, "nothing is configured yet: tidewatch apply tidewatch.yaml");
     }
     tracing::info!(http.address = %address, "local mode started");
 
-    let metrics = ExportMetrics::new(owned.instance.records.clone(), Arc::new(SystemClock));
+    let (records, queue) = (&owned.instance.records, Arc::new(owned.queue.clone()));
+    let functions = Functions {
+        metrics: ExportMetrics::new(records.clone(), Arc::new(SystemClock)),
+        hooks: ReceiveWebhook::new(records.clone(), queue, Arc::new(SystemClock)),
+    };
     let (stop, mut stopped) = watch::channel(false);
-    let mut server = tokio::spawn(serve(listener, metrics, async move {
+    let mut server = tokio::spawn(serve(listener, functions, async move {
         // The sender is dropped only when the process ends anyway.
         let _ = stopped.wait_for(|stop| *stop).await;
     }));
@@ -62,7 +66,7 @@ pub(super) async fn run(context: &Context, arguments: Up) -> Result<(), Failure>
                 Ok(Err(error)) => error.to_string(),
                 Err(error) => error.to_string(),
             };
-            return Err(ended("the metrics endpoint", &reason));
+            return Err(ended("the HTTP server", &reason));
         }
     }
     advise(

@@ -3,31 +3,50 @@
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use aws_lambda_events::encodings::Body as EventBody;
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use http::StatusCode;
 use tidewatch_export_metrics::ExportMetrics;
+use tidewatch_receive_webhook::{MOST_BYTES, ReceiveWebhook};
 use tokio::net::TcpListener;
 
-/// Serves the metrics endpoint until `stop` is done.
+/// The functions that answer requests.
+#[derive(Clone)]
+pub(crate) struct Functions {
+    pub(crate) metrics: ExportMetrics,
+    pub(crate) hooks: ReceiveWebhook,
+}
+
+/// Serves the functions until `stop` is done.
 pub(crate) async fn serve(
     listener: TcpListener,
-    metrics: ExportMetrics,
+    functions: Functions,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let routes = Router::new().fallback(answer).with_state(metrics);
+    let routes = Router::new().fallback(answer).with_state(functions);
     axum::serve(listener, routes).with_graceful_shutdown(stop).await
 }
 
-async fn answer(State(metrics): State<ExportMetrics>, request: Request) -> Response {
-    // No handler reads a body yet, so none is taken in.
+async fn answer(State(functions): State<Functions>, request: Request) -> Response {
     let mut event = ApiGatewayV2httpRequest::default();
     event.raw_path = Some(request.uri().path().to_owned());
     event.raw_query_string = request.uri().query().map(str::to_owned);
     event.request_context.http.method = request.method().clone();
     event.headers = request.headers().clone();
-    response(metrics.handle(&event).await)
+    if !ReceiveWebhook::takes(request.uri().path()) {
+        // Its requests have no body, so none is taken in.
+        return response(functions.metrics.handle(&event).await);
+    }
+    // Nobody waits for the answer to a body that breaks off.
+    let Ok(body) = to_bytes(request.into_body(), MOST_BYTES).await else {
+        return response(ReceiveWebhook::too_large());
+    };
+    event.body = Some(BASE64_STANDARD.encode(body));
+    event.is_base64_encoded = true;
+    response(functions.hooks.handle(&event).await)
 }
 
 fn response(event: ApiGatewayV2httpResponse) -> Response {

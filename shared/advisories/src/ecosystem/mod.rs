@@ -45,6 +45,11 @@ impl Family {
         FAMILIES.iter().copied().find(|family| family.id == id)
     }
 
+    /// The family of this ecosystem, by OSV's name of it without a release.
+    pub fn of_ecosystem(ecosystem: &str) -> Option<&'static Self> {
+        FAMILIES.iter().copied().find(|family| family.ecosystem == ecosystem)
+    }
+
     /// The family whose advisories are about packages of this type in an image of this distribution, and the ecosystem
     /// in which they name them.
     pub fn of_packages(

@@ -22,8 +22,9 @@ const PACKAGES: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new(
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const FORMAT_KEY: &str = "format";
 const INFO_KEY: &str = "info";
-/// The number of the layout. Raise it with every change of what is stored.
-const FORMAT: u32 = 1;
+/// The number of the layout, and of how records are read into it and scored. Raise it with every change of what is
+/// stored: archives that were read for another number are read again.
+pub const FORMAT: u32 = 1;
 /// Bytes of the file that one open index keeps in memory at most.
 const CACHE_SIZE: usize = 32 << 20;
 

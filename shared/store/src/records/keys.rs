@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use tidewatch_core::Digest;
+use tidewatch_core::hook::HookId;
 use tidewatch_core::image::{Image, Platform};
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId, StreamName, Tag};
 use tidewatch_core::ports::table::Key;
@@ -11,6 +12,9 @@ use tidewatch_core::work::{Priority, RunId, Work};
 pub(super) const DUE_BUCKETS: u64 = 4;
 
 pub(super) const ORGS: &str = "ORGS";
+pub(super) const ADVISORIES: &str = "ADVISORIES";
+pub(super) const ADVISORY_SOURCE: &str = "SOURCE#";
+pub(super) const HOOK: &str = "HOOK#";
 pub(super) const LISTING: &str = "LISTING#";
 pub(super) const MEMBER: &str = "MEMBER#";
 pub(super) const PLACE: &str = "PLACE#";
@@ -28,11 +32,20 @@ pub(super) fn org_entry(name: &OrgName) -> Key {
 
 /// For all organisations: advisories are the same for everyone.
 pub(super) fn advisories() -> Key {
-    Key::new("ADVISORIES", "CURRENT")
+    Key::new(ADVISORIES, "CURRENT")
+}
+
+pub(super) fn advisory_source(ecosystem: &str) -> Key {
+    Key::new(ADVISORIES, format!("{ADVISORY_SOURCE}{ecosystem}"))
 }
 
 pub(super) fn configuration(name: &OrgName) -> Key {
     Key::new(org(name), "CONFIG")
+}
+
+/// For what images were last sent to be matched again.
+pub(super) fn rematch(name: &OrgName) -> Key {
+    Key::new(org(name), "REMATCH")
 }
 
 pub(super) fn snapshot(name: &OrgName) -> Key {
@@ -49,6 +62,14 @@ pub(super) fn org_token(name: &OrgName, id: &str) -> Key {
 
 pub(super) fn token(id: &str) -> Key {
     Key::new(format!("{TOKEN}{id}"), "TOKEN")
+}
+
+pub(super) fn org_hook(name: &OrgName, id: &HookId) -> Key {
+    Key::new(org(name), format!("{HOOK}{id}"))
+}
+
+pub(super) fn hook(id: &HookId) -> Key {
+    Key::new(format!("{HOOK}{id}"), "HOOK")
 }
 
 pub(super) fn runs(org: &OrgName, rule: &RuleId) -> String {
@@ -153,9 +174,14 @@ pub(super) fn shard_partition(org: &OrgName, stream: &StreamName, shard: u16) ->
     format!("STREAM#{org}#{stream}#{shard}")
 }
 
-pub(super) fn member(org: &OrgName, stream: &StreamName, image: &Image) -> Key {
-    let shard = tidewatch_core::stream::shard_of(&image.registry, &image.repository);
-    Key::new(shard_partition(org, stream, shard), format!("{MEMBER}{}/{}", image.registry, image.repository))
+pub(super) fn member(
+    org: &OrgName,
+    stream: &StreamName,
+    registry: &RegistryId,
+    repository: &RepositoryName,
+) -> Key {
+    let shard = tidewatch_core::stream::shard_of(registry, repository);
+    Key::new(shard_partition(org, stream, shard), format!("{MEMBER}{registry}/{repository}"))
 }
 
 pub(super) fn shard_totals(org: &OrgName, stream: &StreamName, shard: u16) -> Key {
@@ -169,6 +195,19 @@ pub(super) mod object {
 
     pub(in crate::records) fn advisory_index(family: &str, hash: &Digest) -> String {
         format!("advisories/{family}-{}.redb", hash.hex())
+    }
+
+    pub(in crate::records) fn source_archive(ecosystem: &str, hash: &Digest) -> String {
+        format!("advisories/sources/{}-{}.zip", part(ecosystem), hash.hex())
+    }
+
+    pub(in crate::records) fn source_scores(ecosystem: &str, hash: &Digest) -> String {
+        format!("advisories/scores/{}-{}.postcard", part(ecosystem), hash.hex())
+    }
+
+    /// The name of an ecosystem as keys can hold it. No name has an underscore of its own.
+    fn part(ecosystem: &str) -> String {
+        ecosystem.replace(' ', "_")
     }
 
     pub(in crate::records) fn configuration(org: &OrgName, version: i64, content: &Digest) -> String {

@@ -5,8 +5,11 @@
 //! All keys are made in one place, listed with their access patterns in docs/ARCHITECTURE.md.
 
 mod advisories;
+mod advisory_sources;
 mod configuration;
+mod hooks;
 mod images;
+mod in_force;
 mod keys;
 mod layers;
 mod repositories;
@@ -28,10 +31,12 @@ use tidewatch_core::ports::{Objects, Sleeper, Table};
 use tidewatch_core::{Retry, Retryable};
 
 pub use advisories::{AdvisoryFamily, CurrentAdvisories};
+pub use advisory_sources::{AdvisorySource, CompiledSource, SourceArchive, SourceError, StoredSource};
 pub use configuration::AppliedConfig;
 pub use images::{ImageManifest, ImagePlace, StoredResult};
+pub use in_force::{InForce, RematchState};
 pub use layers::{Lease, LeaseOutcome};
-pub use repositories::{TagRecord, TaggedImage};
+pub use repositories::{TagPage, TagRecord, TaggedImage};
 pub use rules::{ListingProgress, ListingState, RuleState, Run, RunTrigger};
 pub use snapshots::Snapshot;
 pub use streams::ShardState;

@@ -4,6 +4,7 @@
 //! a due row that finds it by registry, priority and time.
 
 mod attempts;
+mod pushed;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -67,8 +68,8 @@ struct Due {
 
 impl Records {
     /// Queues `work` for `due_at`, unless the image has work already. Work for the same image that was seen at its tag
-    /// earlier is replaced, and keeps its attempts. Work that is counted stays so, whatever comes before or after it:
-    /// one digest can stand behind several tags.
+    /// earlier is replaced, and keeps its attempts and the higher of the priorities. Work that is counted stays so,
+    /// whatever comes before or after it: one digest can stand behind several tags.
     pub async fn enqueue(
         &self,
         org: &OrgName,
@@ -88,7 +89,8 @@ impl Records {
             let Some(pending) = self.pending_work(org, &work.image).await? else { continue };
             let counted = pending.work.counted || work.counted;
             if pending.work.seen_at < work.seen_at {
-                let work = Work { counted, ..work.clone() };
+                let priority = pending.work.priority.min(work.priority);
+                let work = Work { counted, priority, ..work.clone() };
                 if self.replace(org, &pending, &work, due_at).await? {
                     return Ok(Enqueued::New);
                 }

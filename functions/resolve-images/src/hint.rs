@@ -1,0 +1,127 @@
+//! The handler of the queue `hints`: a tag was pushed, as a registry says. The tag is resolved with our own credentials,
+//! and what is new behind it is sent to be scanned at once, whatever the schedule.
+//!
+//! The rules of the registry decide, as for a listing: a tag that no rule chooses is not scanned. Work rows come first,
+//! then the messages, then the tag: whoever dies in between leaves a hint that does the rest again, or a row that is due
+//! in [`FALLBACK`].
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tidewatch_core::config::{Config, RegistryConfig};
+use tidewatch_core::manifest::is_artifact_tag;
+use tidewatch_core::ports::queue::QueueName;
+use tidewatch_core::ports::registry::RegistryError;
+use tidewatch_core::rule::select;
+use tidewatch_core::work::{HintMessage, ScanMessage};
+use tidewatch_core::{Retry, Retryable as _};
+use tidewatch_runtime::messages::{describe, send};
+use tidewatch_runtime::{Deadline, HandlerError, MessageHandler};
+
+use crate::tag::Tags;
+use crate::{MOST_FAILURES, ResolveError, ResolveImages};
+
+/// When pushed work is due in case its message is lost: longer than any scan takes, as for dispatched work.
+const FALLBACK: Duration = Duration::from_secs(20 * 60);
+
+/// Resolves tags that were pushed: reads the queue `hints`, sends to `pushed`, and to `hints` what is to be tried again.
+#[derive(Clone)]
+pub struct ResolveHints(ResolveImages);
+
+impl ResolveHints {
+    /// A resolver on the ports of `images`, with its pauses.
+    pub const fn new(images: ResolveImages) -> Self {
+        Self(images)
+    }
+
+    async fn resolve(&self, message: &HintMessage) -> Result<(), ResolveError> {
+        match self.push(message).await {
+            // What the registry does has tries of its own; what cannot pass is not worth any.
+            Err(error) if error.is_of_registry() || error.retry() == Retry::Never => {
+                self.note_failure(message, &error).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn push(&self, message: &HintMessage) -> Result<(), ResolveError> {
+        let HintMessage { org, registry: id, repository, tag, received_at, .. } = message;
+        let records = &self.0.records;
+        let Some(applied) = records.config(org).await? else { return Ok(()) };
+        let Some(config) = applied.config.registry(id) else { return Ok(()) };
+        if !is_chosen(&applied.config, config, message) {
+            tracing::debug!(org.name = %org, registry.id = %id, %repository, %tag, "push ignored: no rule chooses it");
+            return Ok(());
+        }
+        let registry = self.0.registries.open(config).await?;
+        let advisories = records.current_advisories().await?;
+        let known = records.tag(org, id, repository, tag).await?;
+        let tags = Tags {
+            records,
+            registry: &*registry,
+            org,
+            id,
+            repository,
+            applied: &applied,
+            advisories: &advisories,
+            seen_at: *received_at,
+        };
+        let resolved = match tags.resolve(tag.clone(), known.as_ref()).await {
+            // It was deleted since it was pushed.
+            Err(RegistryError::NotFound { .. }) => return Ok(()),
+            resolved => resolved?,
+        };
+        // Only now: what a hint says is in the registry need not be there.
+        records.put_repository(org, id, repository).await?;
+        let due_at = self.0.clock.now().checked_add(FALLBACK).unwrap_or(Timestamp::MAX);
+        let mut messages = Vec::new();
+        for image in &resolved.record.images {
+            let Some(work) = tags.work(&resolved, image, None).await? else { continue };
+            let sent = records.enqueue_pushed(org, &work, due_at).await?;
+            messages.extend(sent.map(|work| ScanMessage { org: org.clone(), work }));
+        }
+        send(&*self.0.queue, QueueName::Pushed, &messages, Duration::ZERO).await?;
+        if resolved.changed {
+            records.put_tag(org, id, repository, &resolved.record).await?;
+        }
+        tracing::info!(
+            org.name = %org, registry.id = %id, %repository, %tag, push.images = messages.len(), "push resolved"
+        );
+        Ok(())
+    }
+
+    /// A hint that is worth trying again is sent again, later; for one that is not, or has failed too often, the rules
+    /// find the tag when they next list.
+    async fn note_failure(&self, message: &HintMessage, error: &ResolveError) -> Result<(), ResolveError> {
+        let failures = message.failures + 1;
+        let again = error.retry() == Retry::Again && failures < MOST_FAILURES;
+        tracing::warn!(
+            org.name = %message.org, registry.id = %message.registry, repository = %message.repository,
+            tag = %message.tag, retry = again, hint.failures = failures, error = describe(error),
+            "push cannot be resolved"
+        );
+        if again {
+            let retry = HintMessage { failures, ..message.clone() };
+            send(&*self.0.queue, QueueName::Hints, &[retry], self.0.pause(failures, error)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a listing by any rule of the registry would choose what `message` names.
+fn is_chosen(config: &Config, registry: &RegistryConfig, message: &HintMessage) -> bool {
+    let HintMessage { repository, tag, .. } = message;
+    let is_listed = registry.repositories.is_empty() || registry.repositories.contains(repository);
+    let mut rules = config.rules.iter().filter(|rule| rule.registries.contains(&registry.id));
+    is_listed && !is_artifact_tag(tag) && rules.any(|rule| select(rule, repository, tag).is_selected())
+}
+
+#[async_trait]
+impl MessageHandler for ResolveHints {
+    type Message = HintMessage;
+
+    async fn handle(&self, message: HintMessage, _deadline: Deadline) -> Result<(), HandlerError> {
+        self.resolve(&message).await.map_err(HandlerError::new)
+    }
+}

@@ -1,0 +1,95 @@
+//! One tag: what it points to now, which images are behind it, and which of them need work. The same for a listing and
+//! for a push.
+
+use jiff::{SignedDuration, Timestamp};
+use tidewatch_core::image::{Image, ManifestReference};
+use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, Tag};
+use tidewatch_core::ports::Registry;
+use tidewatch_core::ports::registry::RegistryError;
+use tidewatch_core::work::{Priority, RunId, Work};
+use tidewatch_store::records::{
+    AppliedConfig, CurrentAdvisories, RecordError, Records, StoredResult, TagRecord, TaggedImage,
+};
+
+use crate::find_images;
+
+/// Resolves tags of one repository.
+pub(crate) struct Tags<'a> {
+    pub(crate) records: &'a Records,
+    pub(crate) registry: &'a dyn Registry,
+    pub(crate) org: &'a OrgName,
+    pub(crate) id: &'a RegistryId,
+    pub(crate) repository: &'a RepositoryName,
+    pub(crate) applied: &'a AppliedConfig,
+    pub(crate) advisories: &'a CurrentAdvisories,
+    /// When tags that are new, or have moved, count as seen.
+    pub(crate) seen_at: Timestamp,
+}
+
+/// What a tag points to.
+pub(crate) struct Resolved {
+    pub(crate) record: TagRecord,
+    /// Whether it is not as it was recorded.
+    pub(crate) changed: bool,
+}
+
+impl Tags<'_> {
+    /// What a tag points to now. It costs one HEAD request when that is as it was recorded.
+    pub(crate) async fn resolve(
+        &self,
+        tag: Tag,
+        known: Option<&TagRecord>,
+    ) -> Result<Resolved, RegistryError> {
+        let digest = self.registry.resolve(self.repository, &tag).await?;
+        let config = &self.applied.config;
+        let unmoved = known.filter(|known| known.digest == digest);
+        if let Some(known) = unmoved.filter(|known| known.platforms == config.platforms) {
+            return Ok(Resolved { record: known.clone(), changed: false });
+        }
+        let reference = ManifestReference::Digest(digest);
+        let found = find_images(self.registry, self.id, self.repository, &reference, config).await?;
+        let seen_at = unmoved.map_or_else(|| self.moved_at(known), |known| known.seen_at);
+        let (images, skipped, platforms) = (found.images, found.skipped, config.platforms.clone());
+        let record = TagRecord { tag, digest, images, skipped, platforms, seen_at };
+        Ok(Resolved { record, changed: true })
+    }
+
+    /// A tag moved after it was seen to point to `known`, also when we have heard of the push before that.
+    fn moved_at(&self, known: Option<&TagRecord>) -> Timestamp {
+        let after = |known: &TagRecord| known.seen_at.checked_add(SignedDuration::from_millis(1));
+        let after = known.map_or(self.seen_at, |known| after(known).unwrap_or(Timestamp::MAX));
+        after.max(self.seen_at)
+    }
+
+    /// The work of an image behind a tag: when the tag is new or has moved, or its result is none or out of date.
+    pub(crate) async fn work(
+        &self,
+        Resolved { record, changed }: &Resolved,
+        image: &TaggedImage,
+        run: Option<&RunId>,
+    ) -> Result<Option<Work>, RecordError> {
+        let stored = self.records.result(self.org, &image.digest, &image.platform).await?;
+        let judging = self.applied.config.judging_fingerprint();
+        let current =
+            |stored: &StoredResult| stored.result.is_current(|family| self.advisories.hash(family), judging);
+        let priority = match &stored {
+            None => Priority::New,
+            Some(_) if *changed => Priority::New,
+            Some(stored) if !current(stored) => Priority::Stale,
+            Some(_) => return Ok(None),
+        };
+        Ok(Some(Work {
+            image: Image {
+                registry: self.id.clone(),
+                repository: self.repository.clone(),
+                digest: image.digest,
+                platform: image.platform.clone(),
+            },
+            tag: record.tag.clone(),
+            seen_at: record.seen_at,
+            counted: image.counted,
+            priority,
+            run: run.cloned(),
+        }))
+    }
+}

@@ -1,0 +1,132 @@
+//! Reads the records of one ecosystem by itself: the scores that it gives to vulnerabilities, and, where it is that of a
+//! family, the index in the making. With the scores of all ecosystems the index is compiled: ecosystems can be read one
+//! by one, at different times, and give what [`crate::build()`] gives of all of them in one folder.
+
+use std::io::{Read, Seek};
+use std::path::Path;
+
+use tidewatch_core::problem::Problem;
+use tidewatch_core::{Retry, Retryable, Timestamp};
+
+use crate::build::{BuildError, BuiltFamily};
+use crate::draft::Draft;
+use crate::ecosystem::Family;
+use crate::record::Record;
+use crate::severity::ScoreTable;
+use crate::source::{INFLATED_LIMIT, RawRecord, read_archive};
+
+/// An archive of records cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// It is no zip archive, or broken.
+    #[error("failed to read it as a zip archive")]
+    Zip {
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Its records are too large to be what it should hold.
+    #[error("failed to read it to its end: its records have more than {limit} bytes")]
+    TooLarge {
+        /// How many bytes they may have.
+        limit: u64,
+    },
+}
+
+impl ArchiveError {
+    pub(crate) fn zip(source: zip::result::ZipError) -> Self {
+        Self::Zip { source: Box::new(source) }
+    }
+}
+
+impl Retryable for ArchiveError {
+    /// A broken archive stays broken until it is downloaded again.
+    fn retry(&self) -> Retry {
+        Retry::Never
+    }
+}
+
+/// How to read an archive.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadOptions {
+    /// The present time. A record that claims to be changed later is not believed in this.
+    pub now: Timestamp,
+    /// How many bytes all its records may have together, so that a small file cannot keep a process busy for ever.
+    pub inflated_limit: u64,
+}
+
+impl ReadOptions {
+    /// The options at the time `now`: 16 GiB of records at most.
+    pub const fn at(now: Timestamp) -> Self {
+        Self { now, inflated_limit: INFLATED_LIMIT }
+    }
+}
+
+/// What the records of one ecosystem say.
+#[derive(Debug)]
+pub struct Reading {
+    pub(crate) scores: ScoreTable,
+    pub(crate) draft: Option<Draft>,
+    /// Of an ecosystem without a family.
+    pub(crate) problems: Vec<Problem>,
+    records: usize,
+}
+
+impl Reading {
+    /// Nothing of `ecosystem` yet.
+    pub(crate) fn new(ecosystem: &str) -> Self {
+        let draft = Family::of_ecosystem(ecosystem).map(Draft::new);
+        Self { scores: ScoreTable::default(), draft, problems: Vec::new(), records: 0 }
+    }
+
+    /// Reads a zip archive of `ecosystem`, OSV's name of it without a release. A record that cannot be read is a
+    /// problem; an archive that cannot be read is an error.
+    pub fn of_archive(
+        ecosystem: &str,
+        archive: impl Read + Seek,
+        options: &ReadOptions,
+    ) -> Result<Self, ArchiveError> {
+        let mut reading = Self::new(ecosystem);
+        read_archive(ecosystem, archive, options.inflated_limit, &mut |record| {
+            reading.add(record, options.now);
+        })?;
+        Ok(reading)
+    }
+
+    pub(crate) fn add(&mut self, RawRecord { file, json, .. }: RawRecord<'_>, now: Timestamp) {
+        let parse = |json| Record::from_json(json).map_err(|error| Problem::new(&file, error));
+        let problems = self.draft.as_mut().map_or(&mut self.problems, |draft| &mut draft.problems);
+        match json.and_then(parse) {
+            Ok(record) => {
+                let mut errors = Vec::new();
+                self.scores.add(&record, &mut errors);
+                problems.extend(errors.into_iter().map(|error| Problem::new(&record.id, error)));
+                if let Some(draft) = &mut self.draft {
+                    draft.add(&record, now);
+                }
+                self.records += 1;
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+
+    /// The scores that its records give.
+    pub const fn scores(&self) -> &ScoreTable {
+        &self.scores
+    }
+
+    /// Number of records that could be read, withdrawn ones included.
+    pub const fn records(&self) -> usize {
+        self.records
+    }
+
+    /// What could not be used so far, and why.
+    pub fn problems(&self) -> &[Problem] {
+        self.draft.as_ref().map_or(&self.problems, |draft| &draft.problems)
+    }
+
+    /// Compiles the index of its family into the folder `output`, with the scores of all ecosystems, its own among
+    /// them; `None` where the ecosystem is that of no family.
+    pub fn compile(self, scores: &ScoreTable, output: &Path) -> Result<Option<BuiltFamily>, BuildError> {
+        self.draft.map(|draft| draft.finish(scores, output)).transpose()
+    }
+}

@@ -1,0 +1,177 @@
+//! The sources of advisories: for each ecosystem what was fetched last, and what was compiled of it. Sources are the
+//! truth about what should be in force; what is in force ([`super::CurrentAdvisories`]) is brought in line with them.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tidewatch_core::Digest;
+use tidewatch_core::ports::table::{Condition, Query};
+
+use super::{AdvisoryFamily, RecordError, Records, corrupt, decode, encode, keys, unless_condition_failed};
+
+/// What is known of the archive of an ecosystem.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdvisorySource {
+    /// Where it was asked for last; none when nothing could be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The entity tag of the archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// When the archive was changed, as its server says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<String>,
+    /// When the server last gave the archive, or said that it is unchanged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked_at: Option<Timestamp>,
+    /// When another archive came than the one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_at: Option<Timestamp>,
+    /// The archive that was read last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<SourceArchive>,
+    /// The index that was compiled last; none for an ecosystem that gives scores only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compiled: Option<CompiledSource>,
+    /// Why the last try failed; none when it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<SourceError>,
+}
+
+/// An archive that was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceArchive {
+    /// SHA-256 of its bytes.
+    pub hash: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Number of records that could be read.
+    pub records: u64,
+    /// Number of things in it that could not be used.
+    pub problems: u64,
+    /// SHA-256 of the stored scores that its records give.
+    pub scores: Digest,
+    /// The number of how it was read: one that was read for another is read again.
+    pub format: u32,
+}
+
+/// An index, and what it was compiled of. The same things give the same index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompiledSource {
+    /// Id of the family.
+    pub family: String,
+    /// SHA-256 of the archive.
+    pub archive: Digest,
+    /// Ecosystem to SHA-256 of its scores, its own among them.
+    pub scores: BTreeMap<String, Digest>,
+    /// The index.
+    pub index: AdvisoryFamily,
+}
+
+/// Why a source could not be brought up to date.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceError {
+    /// The reason.
+    pub reason: String,
+    /// When it was.
+    pub at: Timestamp,
+    /// How often it has failed since it was last asked for by a schedule or by somebody.
+    pub failures: u32,
+}
+
+/// A source as it is stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredSource {
+    /// The source.
+    pub source: AdvisorySource,
+    /// Counts its writes, from 1; `None` when it is not stored yet.
+    pub revision: Option<i64>,
+}
+
+impl Records {
+    /// Every source that is known, by ecosystem.
+    pub async fn advisory_sources(&self) -> Result<BTreeMap<String, StoredSource>, RecordError> {
+        let prefix = keys::ADVISORY_SOURCE;
+        let items = self.all(Query::prefix(keys::ADVISORIES, prefix)).await?;
+        let stored = items.iter().map(|item| {
+            let ecosystem = item.key.sort.strip_prefix(prefix).unwrap_or_default().to_owned();
+            let revision = item.number("revision");
+            if revision.is_none() {
+                return Err(corrupt(item.key.sort.clone(), "there is no revision"));
+            }
+            Ok((ecosystem, StoredSource { source: decode(item)?, revision }))
+        });
+        stored.collect()
+    }
+
+    /// Writes a source, if it still has the revision from which `stored` was computed; else
+    /// [`RecordError::Changed`]. Gives it with its new revision.
+    pub async fn put_advisory_source(
+        &self,
+        ecosystem: &str,
+        stored: StoredSource,
+    ) -> Result<StoredSource, RecordError> {
+        let unchanged = stored.revision.map_or(Condition::ItemAbsent, |revision| {
+            Condition::Equal("revision".to_owned(), revision.into())
+        });
+        let revision = stored.revision.unwrap_or(0) + 1;
+        let item = encode(keys::advisory_source(ecosystem), &stored.source)?.with("revision", revision);
+        match unless_condition_failed(self.table.put(item, unchanged).await)? {
+            Some(()) => Ok(StoredSource { revision: Some(revision), ..stored }),
+            None => Err(RecordError::Changed { what: format!("the advisory source {ecosystem}") }),
+        }
+    }
+
+    /// Stores an archive, by its hash, so that it can be compiled again without being fetched.
+    pub async fn put_source_archive(
+        &self,
+        ecosystem: &str,
+        hash: &Digest,
+        archive: Bytes,
+    ) -> Result<(), RecordError> {
+        Ok(self.objects.put(&keys::object::source_archive(ecosystem, hash), archive).await?)
+    }
+
+    /// A stored archive; `None` when it is not there, or spoilt.
+    pub async fn source_archive(&self, ecosystem: &str, hash: &Digest) -> Result<Option<Bytes>, RecordError> {
+        self.hashed(&keys::object::source_archive(ecosystem, hash), hash).await
+    }
+
+    /// Stores the scores that an archive gives, by their hash.
+    pub async fn put_source_scores(
+        &self,
+        ecosystem: &str,
+        hash: &Digest,
+        scores: Bytes,
+    ) -> Result<(), RecordError> {
+        Ok(self.objects.put(&keys::object::source_scores(ecosystem, hash), scores).await?)
+    }
+
+    /// Stored scores; `None` when they are not there, or spoilt.
+    pub async fn source_scores(&self, ecosystem: &str, hash: &Digest) -> Result<Option<Bytes>, RecordError> {
+        self.hashed(&keys::object::source_scores(ecosystem, hash), hash).await
+    }
+
+    /// Removes what is stored of `old` and is no part of `new`.
+    pub async fn remove_source_objects(
+        &self,
+        ecosystem: &str,
+        old: &SourceArchive,
+        new: &SourceArchive,
+    ) -> Result<(), RecordError> {
+        if old.hash != new.hash {
+            self.objects.delete(&keys::object::source_archive(ecosystem, &old.hash)).await?;
+        }
+        if old.scores != new.scores {
+            self.objects.delete(&keys::object::source_scores(ecosystem, &old.scores)).await?;
+        }
+        Ok(())
+    }
+
+    /// The object at `key`, if it has this hash.
+    async fn hashed(&self, key: &str, hash: &Digest) -> Result<Option<Bytes>, RecordError> {
+        Ok(self.objects.get(key).await?.filter(|bytes| Digest::of(bytes) == *hash))
+    }
+}

@@ -1,0 +1,131 @@
+//! What a function needs to be allowed, told and sent, read from its code: starting at its `main`, by what it mentions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::records::{Permission, RecordMethods};
+use super::source::{Function, functions_in, functions_of};
+
+/// What one function needs.
+#[derive(Debug, Default)]
+pub struct Needs {
+    /// What it asks of the table and of object storage, with the method of `Records` that does it.
+    pub stored: BTreeMap<Permission, BTreeSet<String>>,
+    /// The queues that it sends to.
+    pub sends: BTreeSet<String>,
+    /// The queues that it reads.
+    pub reads: BTreeSet<String>,
+    /// Whether it takes scheduled events.
+    pub is_scheduled: bool,
+    /// Whether it answers HTTP requests.
+    pub answers_http: bool,
+    /// Whether it reads secrets of Secrets Manager.
+    pub reads_secrets: bool,
+    /// The environment variables that it reads beside those of the places.
+    pub variables: BTreeSet<String>,
+}
+
+/// The names of all functions: the folders of `functions/`.
+pub fn function_names(root: &Path) -> BTreeSet<String> {
+    let folders = fs::read_dir(root.join("functions")).unwrap().map(|entry| entry.unwrap().path());
+    let names = folders.filter(|folder| folder.join("Cargo.toml").exists());
+    names.map(|folder| folder.file_name().unwrap().to_str().unwrap().to_owned()).collect()
+}
+
+impl Needs {
+    /// Reads what the function `name` needs.
+    pub fn read(root: &Path, name: &str, records: &RecordMethods) -> Self {
+        let folder = root.join("functions").join(name);
+        let main = functions_of(&folder.join("src/main.rs"));
+        let mut functions = functions_in(&folder.join("src"));
+        functions.retain(|function| function.name != "main");
+        for library in libraries_on_records(root, &folder) {
+            functions.extend(functions_in(&library.join("src")));
+        }
+        let start = main.iter().find(|function| function.name == "main").expect("main.rs has main");
+        let mut needs = Self::default();
+        for function in reachable(start, &functions) {
+            needs.add(name, function, records);
+        }
+        // What is set up outside of functions, in `main.rs` or a library, is told by names that mean nothing else.
+        let mentions = |wanted: &str| main.iter().any(|function| function.names().any(|name| name == wanted));
+        needs.is_scheduled = mentions("schedule");
+        needs.answers_http = mentions("http");
+        needs.reads_secrets = main.iter().flat_map(|function| &function.paths).flatten().any(is_secrets_manager);
+        needs
+    }
+
+    fn add(&mut self, of: &str, function: &Function, records: &RecordMethods) {
+        for call in &function.calls {
+            let Some(permissions) = records.permissions(&call.name, call.arguments) else { continue };
+            assert_eq!(
+                call.receiver, "records",
+                "{of}: {}: is this `{}` the method of Records? What it is called on tells, by its name",
+                function.name, call.name
+            );
+            for permission in permissions {
+                self.stored.entry(permission.clone()).or_default().insert(call.name.clone());
+            }
+        }
+        for path in &function.paths {
+            match &path[..] {
+                [.., kind, method] if kind == "Records" && method != "new" => {
+                    panic!("{of}: {}: call Records::{method} on `records`", function.name)
+                }
+                [.., kind, queue] if kind == "QueueName" => {
+                    assert_ne!(queue, "ALL", "{of}: {}: name the queue", function.name);
+                    self.sends.insert(queue.clone());
+                }
+                _ => {}
+            }
+        }
+        self.reads.extend(function.read_queues.iter().cloned());
+        let variables = function.texts.iter().filter(|text| text.starts_with("TIDEWATCH_"));
+        self.variables.extend(variables.cloned());
+    }
+}
+
+fn is_secrets_manager(name: &String) -> bool {
+    name == "SecretsManager"
+}
+
+/// The functions that `start` may come to by name, itself among them.
+fn reachable<'a>(start: &'a Function, functions: &'a [Function]) -> Vec<&'a Function> {
+    let mut found = vec![start];
+    let mut next = 0;
+    while let Some(function) = found.get(next).copied() {
+        next += 1;
+        let names: BTreeSet<&str> = function.names().collect();
+        let called = functions.iter().filter(|other| names.contains(other.name.as_str()));
+        for other in called {
+            if !found.iter().any(|known| std::ptr::eq(*known, other)) {
+                found.push(other);
+            }
+        }
+    }
+    found
+}
+
+/// The crates of this workspace that the crate in `folder` is built on and that use records themselves. The others know
+/// nothing of them.
+fn libraries_on_records(root: &Path, folder: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    for name in dependencies(folder) {
+        let places = ["shared", "functions"].map(|place| root.join(place).join(&name));
+        let library = places.into_iter().find(|place| place.join("Cargo.toml").exists());
+        let library = library.unwrap_or_else(|| panic!("tidewatch-{name} is not in shared or functions"));
+        if name != "store" && dependencies(&library).contains("store") && found.insert(library.clone()) {
+            found.extend(libraries_on_records(root, &library));
+        }
+    }
+    found
+}
+
+/// The crates of this workspace in `[dependencies]`, without `tidewatch-`.
+fn dependencies(folder: &Path) -> BTreeSet<String> {
+    let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+    let section = manifest.split("\n[").find(|section| section.starts_with("dependencies]")).unwrap_or_default();
+    let lines = section.lines().filter_map(|line| line.strip_prefix("tidewatch-"));
+    lines.filter_map(|line| line.split(['.', ' ', '=']).next()).map(str::to_owned).collect()
+}
