@@ -18,3 +18,4 @@ mod organisations;
 mod outages;
 mod power_cuts;
 mod rescans;
+mod webhooks;

@@ -166,8 +166,24 @@ impl LocalMode {
         path: &str,
         headers: &[(&str, &str)],
     ) -> anyhow::Result<Scrape> {
+        self.send(method, path, headers, String::new()).await
+    }
+
+    /// Posts `body` to `path`, with these headers and no others.
+    pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: String) -> anyhow::Result<Scrape> {
+        self.send("POST", path, headers, body).await
+    }
+
+    async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> anyhow::Result<Scrape> {
         let url = format!("{}{path}", self.url);
         let request = reqwest::Client::new().request(method.parse()?, url);
+        let request = if body.is_empty() { request } else { request.body(body) };
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());

@@ -6,6 +6,7 @@
 
 mod endless;
 mod failures;
+mod pushes;
 mod repositories;
 mod tags;
 mod world;
