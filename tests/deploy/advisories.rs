@@ -13,7 +13,7 @@ pub(crate) async fn new_advisories(deployment: &Deployment) -> Outcome {
     let registry = DockerRegistry::start().await?;
     let images = fixtures::images();
     let web = images.iter().find(|image| image.repository == "demo/web").context("there is no demo/web")?;
-    registry.push(web).await?;
+    registry.push_fixture(web).await?;
     deployment.apply("rematched", registry.url(), "manual")?;
     deployment.must(&["rules", "run", "everything", "--org", "rematched", "--wait"])?;
     let token = deployment.token("rematched")?;

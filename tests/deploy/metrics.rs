@@ -13,7 +13,7 @@ use crate::{BINARY, Outcome, PATIENCE};
 pub(crate) async fn rule_to_metric(deployment: &Deployment) -> Outcome {
     let registry = DockerRegistry::start().await?;
     for fixture in fixtures::images() {
-        registry.push(&fixture).await?;
+        registry.push_fixture(&fixture).await?;
     }
     deployment.archives.put_folder(&fixtures::advisories());
     deployment.sync_advisories().await?;
@@ -60,7 +60,7 @@ pub(crate) async fn push_to_metric(deployment: &Deployment) -> Outcome {
     let nothing = deployment.settle("pushed", &token, &Numbers::default()).await?;
     ensure!(nothing.contains("scout_"), "no numbers: {nothing}");
     for fixture in fixtures::images() {
-        registry.push(&fixture).await?;
+        registry.push_fixture(&fixture).await?;
     }
     deployment.settle("pushed", &token, &Numbers::of_the_fixtures()).await?;
     Ok(())

@@ -168,6 +168,11 @@ impl LocalMode {
     ) -> anyhow::Result<Scrape> {
         request(method, &format!("{}{path}", self.url), headers, "").await
     }
+
+    /// Posts `body` to `path`, with these headers and no others.
+    pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: String) -> anyhow::Result<Scrape> {
+        request("POST", &format!("{}{path}", self.url), headers, &body).await
+    }
 }
 
 impl Drop for LocalMode {
