@@ -49,7 +49,8 @@ struct Found {
 
 /// Finds the stack `name`, which must be there with all outputs that are needed.
 async fn find(name: &StackName, config: &SdkConfig) -> Result<Found, StackError> {
-    let region = config.region().ok_or(StackError::NoRegion)?.to_string();
+    let region = config.region().map(ToString::to_string).filter(|region| !region.is_empty());
+    let region = region.ok_or(StackError::NoRegion)?;
     let asked = Client::new(config).describe_stacks().stack_name(name.as_str()).send().await;
     let answer =
         asked.map_err(|error| StackError::of_request(name, &region, config.endpoint_url(), error))?;
