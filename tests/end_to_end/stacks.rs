@@ -29,14 +29,17 @@ const NOBODY: &str = "http://127.0.0.1:9";
 const CREDENTIALS: [(&str, &str); 3] =
     [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_REGION", "us-east-1")];
 
+/// Environment variables.
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
 /// Runs the command in an empty folder with these variables and no others, so that nothing of how this machine is
 /// configured for AWS counts.
-fn run(variables: &[(&str, &str)], arguments: &[&str]) -> Finished {
+fn run(variables: Variables<'_>, arguments: &[&str]) -> Finished {
     let folder = tempfile::tempdir().unwrap();
     run_in(folder.path(), variables, arguments)
 }
 
-fn run_in(folder: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Finished {
+fn run_in(folder: &Path, variables: Variables<'_>, arguments: &[&str]) -> Finished {
     let nothing = [
         ("AWS_CONFIG_FILE", "/dev/null"),
         ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
@@ -72,9 +75,9 @@ const COMMANDS: [&[&str]; 10] = [
 
 #[test]
 fn one_command_works_on_one_instance() {
-    let stack: &[(&str, &str)] = &[("TIDEWATCH_STACK", "acme")];
-    let both: &[(&str, &str)] = &[("TIDEWATCH_STACK", "acme"), ("TIDEWATCH_DATA", "here")];
-    let cases: [(&[(&str, &str)], &[&str], &str); 9] = [
+    let stack: Variables<'_> = &[("TIDEWATCH_STACK", "acme")];
+    let both: Variables<'_> = &[("TIDEWATCH_STACK", "acme"), ("TIDEWATCH_DATA", "here")];
+    let cases: [(Variables<'_>, &[&str], &str); 9] = [
         (&[], &["images", "--data", "here", "--stack", "acme"], "--data and --stack are both given"),
         (&[], &["--stack", "acme", "images", "--data", "here"], "--data and --stack are both given"),
         (both, &["images"], "TIDEWATCH_DATA and TIDEWATCH_STACK are both set"),

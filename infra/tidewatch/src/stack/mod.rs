@@ -23,7 +23,8 @@ pub(crate) use failure::explain;
 
 /// The instance of the stack `name`, in the account and region of the caller. It is not changed.
 pub(crate) async fn open(name: &StackName, quiet: bool) -> Result<Instance, Failure> {
-    while_waiting(quiet, &format!("asking for the stack {name}"), async {
+    // Boxed, because the clients of AWS make large futures, which every command would carry.
+    let opening = Box::pin(async {
         let config = caller_config().await;
         let found = find(name, &config).await.map_err(StackError::into_failure)?;
         let deployed = Deployed::open(&config, found.places, Arc::new(SystemSleeper))?;
@@ -35,8 +36,8 @@ pub(crate) async fn open(name: &StackName, quiet: bool) -> Result<Instance, Fail
             url: found.url,
             cache: cache_folder()?.join(folder_name(&found.arn)),
         })
-    })
-    .await
+    });
+    while_waiting(quiet, &format!("asking for the stack {name}"), opening).await
 }
 
 /// What a stack says of itself.
