@@ -18,7 +18,7 @@ FUNCTIONS := $(notdir $(wildcard functions/*))
 LAMBDA := target/lambda
 LAMBDA_PROFILE := release
 
-.PHONY: help demo test test-corpus test-deploy test-prometheus test-all check $(CHECKS) fmt build-lambda deploy steps
+.PHONY: help demo test test-corpus test-deploy test-prometheus test-all check $(CHECKS) docs fmt build-lambda bench-cold-start deploy steps
 
 help: ## Say what there is to make.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,15 +43,22 @@ test-deploy: ## Deploy the functions to MiniStack, on this machine, and test the
 	fi; \
 	export TIDEWATCH_TOOLS="$$tools" TIDEWATCH_LAMBDA_FOLDER='$(CARGO_TARGET_DIR)/lambda-test'; \
 	cargo test -p tidewatch-store --locked --test aws_contract; \
-	cargo test -p tidewatch-tests --locked --test deploy
+	cargo test -p tidewatch --locked --test deploy
 
 test-prometheus: ## Let a real Prometheus scrape, and check the rules and dashboards with it.
 	.ci/debian-packages prometheus
-	cargo test -p tidewatch-tests --locked --test prometheus
+	cargo test -p tidewatch --locked --test end_to_end prometheus
 
 test-all: check $(TESTS) ## Run every check and every test. `.ci/run` does it step by step.
 
+bench-cold-start: ## Measure the cold starts of the functions built in DIR (target/lambda).
+	tools=$$(CI=true .ci/tools '$(CACHE)/tools'); \
+	TIDEWATCH_TOOLS="$$tools" cargo run --locked --package tidewatch-tests --bin cold-start -- '$(or $(DIR),target/lambda)'
+
 check: $(CHECKS) ## Run every check that is not a test.
+
+docs: ## Write docs/CONFIGURATION.md anew, from the types of the configuration.
+	cargo run --package tidewatch-tests --locked --quiet --bin configuration-docs
 
 check-format: ## Check that the code is formatted.
 	cargo fmt --all --check

@@ -77,6 +77,11 @@ fn the_help_shows_every_command_with_examples_and_exit_codes() {
               [env: TIDEWATCH_DATA=]
               [default: tidewatch-data]
 
+          --stack <NAME>
+              Work on a deployed stack, by its name or ARN, instead of a data folder
+
+              [env: TIDEWATCH_STACK=]
+
           --format <FORMAT>
               Tables for people, or JSON for programs (docs/COMMAND.md has the shapes)
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tidewatch_core::Timestamp;
 use tidewatch_core::ports::Sleeper as _;
-use tidewatch_core::{Severity, Timestamp};
 use tidewatch_runtime::system::SystemSleeper;
 use tidewatch_store::dynamodb::open_or_connect;
 use tidewatch_store::{ObjectStorage, Records};
@@ -16,15 +16,19 @@ use tidewatch_testkit::fixtures;
 use tidewatch_testkit::registry::TestRegistry;
 use tidewatch_tests::{Finished, LocalMode};
 
+pub(crate) use tidewatch_tests::Numbers;
+
 /// The command.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_tidewatch");
 
 /// The organisation of the tests that need only one.
 pub(crate) const ORG: &str = "acme";
 
-/// How often something is looked at that must come about by itself, and the pause between.
-const LOOKS: usize = 450;
+/// The pause between two looks at something that must stay.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// How long something may take that must come about by itself.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A folder of its own with a data folder in it. It is removed with everything when it is dropped.
 pub(crate) struct Installation {
@@ -164,52 +168,11 @@ impl fmt::Display for Configuration {
     }
 }
 
-/// The numbers of the stream `latest-indexed`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Numbers {
-    pub(crate) compliant: u64,
-    pub(crate) evaluated: u64,
-    /// From CRITICAL to UNSPECIFIED.
-    pub(crate) severities: [u64; 5],
-}
-
-impl Numbers {
-    /// Those of a scrape.
-    pub(crate) fn of(body: &str) -> Self {
-        let value = |beginning: String| -> u64 {
-            let line = body.lines().find(|line| line.starts_with(&beginning));
-            let line = line.unwrap_or_else(|| panic!("{beginning} is not there: {body}"));
-            line.rsplit_once(' ').unwrap().1.parse().unwrap()
-        };
-        Self {
-            compliant: value("scout_policy_compliant_images{".to_owned()),
-            evaluated: value("scout_policy_evaluated_images{".to_owned()),
-            severities: Severity::ALL.map(|severity| {
-                value(format!(
-                    "scout_stream_vulnerabilities{{streamName=\"latest-indexed\",severity=\"{severity}\""
-                ))
-            }),
-        }
-    }
-
-    /// Those of the fixtures, as they were worked out by hand.
-    pub(crate) fn of_the_fixtures() -> Self {
-        let expected = fixtures::expected();
-        let stream = &expected.streams["latest-indexed"];
-        let policy = &stream.policies["fixable-vulnerabilities"];
-        Self {
-            compliant: policy.compliant,
-            evaluated: policy.evaluated,
-            severities: Severity::ALL.map(|severity| stream.severities[&severity]),
-        }
-    }
-}
-
 /// Scrapes `org` until its numbers are `expected`, and gives the text: streams are rolled up once a second.
 pub(crate) async fn settle(local: &LocalMode, org: &str, token: &str, expected: &Numbers) -> String {
     eventually("the metrics do not become as expected", async || {
         let scrape = local.scrape(org, Some(token)).await.unwrap();
-        let numbers = (scrape.status == 200).then(|| Numbers::of(&scrape.body));
+        let numbers = (scrape.status == 200).then(|| Numbers::of(&scrape.body).unwrap());
         match numbers {
             Some(numbers) if numbers == *expected => Ok(scrape.body),
             other => Err(format!("expected {expected:?}, found {other:?} (status {})", scrape.status)),
@@ -230,16 +193,8 @@ pub(crate) async fn stays(local: &LocalMode, org: &str, token: &str, expected: &
 ///
 /// # Panics
 /// When it does not come about; with `what` and what was seen last.
-pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
-    let mut seen = String::new();
-    for _ in 0..LOOKS {
-        match look().await {
-            Ok(found) => return found,
-            Err(other) => seen = other,
-        }
-        SystemSleeper.sleep(LOOK).await;
-    }
-    panic!("{what}: {seen}");
+pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Result<T, String>) -> T {
+    tidewatch_tests::eventually(PATIENCE, what, look).await.unwrap()
 }
 
 /// A registry that holds the images of the fixtures.

@@ -17,4 +17,6 @@ mod metrics;
 mod organisations;
 mod outages;
 mod power_cuts;
+mod prometheus;
 mod rescans;
+mod stacks;

@@ -1,6 +1,14 @@
-//! Drives the `tidewatch` command as a user does: starts local mode as a process, runs commands beside it, scrapes it.
-//! Shared by the end-to-end tests and the demonstration.
+//! Drives the `tidewatch` command as a user does: starts local mode as a process, runs commands beside it, scrapes it,
+//! also by a real Prometheus.
+//! Shared by the end-to-end tests and the demonstration. Also makes the page of the configuration.
 
+pub mod configuration_docs;
+mod docker_registry;
 mod local_mode;
+mod numbers;
+mod prometheus;
 
+pub use docker_registry::DockerRegistry;
 pub use local_mode::{Finished, LocalMode, Scrape, run};
+pub use numbers::{Numbers, eventually};
+pub use prometheus::{Labels, Prometheus};

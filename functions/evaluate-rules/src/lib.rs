@@ -1,7 +1,10 @@
-//! The function `evaluate-rules`, run every minute: starts the rules that are due, and dispatches the work that is due.
+//! The function `evaluate-rules`, run every minute: starts the rules that are due, dispatches the work that is due, and
+//! sends images to be matched again when advisories or policies have changed.
 //!
 //! It asks no registry anything. A run that was started twice, by two evaluators or after a crash, has the same id and
 //! sends the same messages, which do no harm twice.
+
+mod rematch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,7 +83,8 @@ impl EvaluateRules {
         Self { records, queue, clock }
     }
 
-    /// One tick: for every organisation, starts due rules and dispatches due work. A rule whose last run still lists is
+    /// One tick: for every organisation, starts due rules, dispatches due work, and sends images to be matched again
+    /// when something else is in force. A rule whose last run still lists is
     /// started when that has ended. What fails for one organisation, rule or registry is logged, does not stop the others,
     /// and is done at the next tick.
     pub async fn tick(&self) -> Result<Tick, EvaluateError> {
@@ -117,6 +121,10 @@ impl EvaluateRules {
                     tracing::error!(org.name = %org, registry.id = %registry.id, error, "work cannot be dispatched");
                 }
             }
+        }
+        if let Err(error) = self.rematch_if_changed(org, &applied).await {
+            let error = describe(&error);
+            tracing::error!(org.name = %org, error, "images cannot be sent to be matched again");
         }
         Ok(())
     }
@@ -186,6 +194,7 @@ impl EvaluateRules {
                 registry: registry.clone(),
                 repository: None,
                 failures: 0,
+                position: None,
             });
         }
         send(&*self.queue, QueueName::Listings, &messages, Duration::ZERO).await?;

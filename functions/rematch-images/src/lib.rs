@@ -1,1 +1,154 @@
-//! The function `rematch-images`: matches and judges stored inventories again. No registry is asked.
+//! The function `rematch-images`: reads the queue `rematches`, and matches and judges images again because the advisories
+//! or the policies have changed. It works on what is stored alone: no registry is asked, and it could not ask one.
+//!
+//! A message about an organisation becomes one for each of its repositories; a message about a repository stands for the
+//! images behind its tags and the one in its slot. An image whose result is current costs a few reads, so that a message
+//! may come twice, and after another one. What is stored in no usable form is left to the next scan of the image.
+
+mod image;
+mod repository;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tidewatch_assessment::{AdvisoryIndexes, AssessmentError};
+use tidewatch_core::names::OrgName;
+use tidewatch_core::ports::queue::{QueueError, QueueName};
+use tidewatch_core::ports::{Clock, QueueSender};
+use tidewatch_core::work::{RematchMessage, RematchRepository};
+use tidewatch_core::{Retry, Retryable};
+use tidewatch_runtime::messages::send;
+use tidewatch_runtime::{Deadline, HandlerError, MessageHandler};
+use tidewatch_store::records::{RecordError, Records};
+
+/// How many messages about repositories are sent at a time.
+const BATCH: usize = 100;
+
+/// What can be set of how images are matched again.
+#[derive(Clone, Copy, Debug)]
+pub struct RematchSettings {
+    /// How many images of a repository are matched at the same time.
+    pub images_at_once: usize,
+    /// How many tags are read at a time.
+    pub tags_at_once: usize,
+    /// After how many tags a message ends, and another one goes on.
+    pub tags_per_message: usize,
+    /// How long before its deadline a message ends, and another one goes on; looked at after each page of tags.
+    pub margin: Duration,
+}
+
+impl Default for RematchSettings {
+    fn default() -> Self {
+        Self {
+            images_at_once: 8,
+            tags_at_once: 100,
+            tags_per_message: 1_000,
+            margin: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The ports of [`RematchImages`].
+pub struct RematchPorts {
+    /// Where results are, and what they were made from.
+    pub records: Records,
+    /// Where messages about repositories go.
+    pub queue: Arc<dyn QueueSender>,
+    /// What packages are matched against.
+    pub advisories: Arc<AdvisoryIndexes>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Matches images again.
+#[derive(Clone)]
+pub struct RematchImages {
+    records: Records,
+    queue: Arc<dyn QueueSender>,
+    advisories: Arc<AdvisoryIndexes>,
+    clock: Arc<dyn Clock>,
+    settings: RematchSettings,
+}
+
+/// Images could not be matched again.
+#[derive(Debug, thiserror::Error)]
+pub enum RematchError {
+    /// An image could not be matched and judged.
+    #[error(transparent)]
+    Assessment(#[from] AssessmentError),
+    /// A record could not be read or written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A message could not be sent.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+impl Retryable for RematchError {
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Assessment(error) => error.retry(),
+            Self::Record(error) => error.retry(),
+            Self::Queue(error) => error.retry(),
+        }
+    }
+}
+
+impl RematchError {
+    /// Whether it says something about one image, so that the others can go on.
+    fn is_of_the_image(&self) -> bool {
+        match self {
+            Self::Assessment(error) => error.is_of_the_image(),
+            Self::Record(error) => error.retry() == Retry::Never,
+            Self::Queue(_) => false,
+        }
+    }
+}
+
+impl RematchImages {
+    /// Matches again on these ports.
+    pub fn new(ports: RematchPorts, settings: RematchSettings) -> Self {
+        let RematchPorts { records, queue, advisories, clock } = ports;
+        Self { records, queue, advisories, clock, settings }
+    }
+
+    /// Sends one message for each repository that was ever listed.
+    async fn fan_out(&self, org: &OrgName) -> Result<(), RematchError> {
+        let repositories = self.records.repositories(org).await?;
+        for batch in repositories.chunks(BATCH) {
+            let messages: Vec<RematchMessage> = batch
+                .iter()
+                .map(|(registry, repository)| {
+                    let (registry, repository) = (registry.clone(), repository.clone());
+                    let repository = RematchRepository { registry, repository, after: None };
+                    RematchMessage { org: org.clone(), repository: Some(repository) }
+                })
+                .collect();
+            self.send(&messages).await?;
+        }
+        tracing::info!(
+            org.name = %org, repositories.sent = repositories.len(), "repositories sent to be matched again"
+        );
+        Ok(())
+    }
+
+    async fn send(&self, messages: &[RematchMessage]) -> Result<(), QueueError> {
+        send(&*self.queue, QueueName::Rematches, messages, Duration::ZERO).await
+    }
+}
+
+#[async_trait]
+impl MessageHandler for RematchImages {
+    type Message = RematchMessage;
+
+    async fn handle(&self, message: RematchMessage, deadline: Deadline) -> Result<(), HandlerError> {
+        let RematchMessage { org, repository } = message;
+        match repository {
+            None => self.fan_out(&org).await.map_err(HandlerError::new),
+            Some(repository) => {
+                self.rematch_repository(&org, &repository, deadline).await.map_err(HandlerError::new)
+            }
+        }
+    }
+}

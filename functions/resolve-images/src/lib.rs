@@ -3,7 +3,8 @@
 //! single tags that were pushed ([`ResolveHints`]).
 //!
 //! It never pulls a layer. A tag that points to what it pointed to at the last listing costs one HEAD request; an image
-//! whose result is current costs no work at all. A listing that fails removes nothing.
+//! whose result is current costs no work at all. A listing that fails removes nothing. One that takes longer than the
+//! function has goes on with another message.
 
 mod hint;
 mod images;
@@ -19,11 +20,13 @@ use tidewatch_core::names::{OrgName, RegistryId};
 use tidewatch_core::ports::queue::{QueueError, QueueName};
 use tidewatch_core::ports::registry::RegistryError;
 use tidewatch_core::ports::{Clock, QueueSender, Registries};
-use tidewatch_core::work::ListingMessage;
+use tidewatch_core::work::{ListingMessage, ListingPosition};
 use tidewatch_core::{Retry, Retryable};
 use tidewatch_runtime::messages::{describe, send};
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler};
 use tidewatch_store::records::{ListingProgress, ListingState, RecordError, Records};
+
+use listing::{Listing, Reached};
 
 pub use hint::ResolveHints;
 pub use images::{Found, find_images};
@@ -43,6 +46,12 @@ pub enum ResolveError {
     /// A message could not be sent.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// The registry gave something wrong in an earlier part of the listing, as it says.
+    #[error("{0}")]
+    Earlier(String),
+    /// The registry gave nothing in the time of the function.
+    #[error("failed to list anything before the time of the function ended")]
+    OutOfTime,
 }
 
 impl Retryable for ResolveError {
@@ -51,13 +60,24 @@ impl Retryable for ResolveError {
             Self::Registry(error) => error.retry(),
             Self::Record(error) => error.retry(),
             Self::Queue(error) => error.retry(),
+            Self::Earlier(_) | Self::OutOfTime => Retry::Again,
         }
     }
 }
 
 impl ResolveError {
     const fn is_of_registry(&self) -> bool {
-        matches!(self, Self::Registry(_))
+        matches!(self, Self::Registry(_) | Self::Earlier(_) | Self::OutOfTime)
+    }
+
+    /// Whether it says nothing about the place in the listing. Registries may forget the places that they gave, and the
+    /// error about that can be any: after others it begins anew.
+    const fn keeps_position(&self) -> bool {
+        matches!(
+            self,
+            Self::Registry(RegistryError::Unavailable { .. } | RegistryError::Throttled { .. })
+                | Self::OutOfTime
+        )
     }
 }
 
@@ -91,10 +111,11 @@ impl ResolveImages {
         Self { records, registries, queue, clock, retry_pause }
     }
 
-    async fn resolve(&self, message: &ListingMessage) -> Result<(), ResolveError> {
-        match self.list(message).await {
+    async fn resolve(&self, message: &ListingMessage, deadline: Deadline) -> Result<(), ResolveError> {
+        match self.list(message, deadline).await {
             Ok(None) => Ok(()),
-            Ok(Some(progress)) => self.record(message, &progress).await,
+            Ok(Some(Reached::End(progress))) => self.record(message, &progress).await,
+            Ok(Some(Reached::Position(position))) => self.go_on(message, position).await,
             // What the registry does has tries of its own; what cannot pass must not stay queued for ever.
             Err(error) if error.is_of_registry() || error.retry() == Retry::Never => {
                 self.note_failure(message, &error).await
@@ -104,22 +125,35 @@ impl ResolveImages {
     }
 
     /// Makes the listing; `None` when the organisation is not there any more.
-    async fn list(&self, message: &ListingMessage) -> Result<Option<ListingProgress>, ResolveError> {
+    async fn list(
+        &self,
+        message: &ListingMessage,
+        deadline: Deadline,
+    ) -> Result<Option<Reached>, ResolveError> {
         let Some(applied) = self.records.config(&message.org).await? else { return Ok(None) };
         let (rule, registry) =
             (applied.config.rule(&message.run.rule), applied.config.registry(&message.registry));
         let (Some(rule), Some(registry)) = (rule, registry) else {
             let reason = "the rule or the registry is not in the configuration any more";
-            return Ok(Some(failed(message, reason.to_owned())));
+            return Ok(Some(Reached::End(failed(message, reason.to_owned()))));
         };
         let registry = self.registries.open(registry).await?;
-        let listing =
-            listing::Listing { resolver: self, registry: &*registry, message, rule, applied: &applied };
-        let progress = match &message.repository {
+        let (registry, applied) = (&*registry, &applied);
+        let listing = Listing { resolver: self, registry, message, rule, applied, deadline };
+        let reached = match &message.repository {
             None => listing.repositories().await,
             Some(repository) => listing.tags(repository).await,
         };
-        progress.map(Some)
+        reached.map(Some)
+    }
+
+    /// Sends for the rest of the listing: that is no failure, unless nothing at all was listed.
+    async fn go_on(&self, message: &ListingMessage, position: ListingPosition) -> Result<(), ResolveError> {
+        if position == message.position.clone().unwrap_or_default() {
+            return self.note_failure(message, &ResolveError::OutOfTime).await;
+        }
+        let rest = ListingMessage { position: Some(position), ..message.clone() };
+        Ok(send(&*self.queue, QueueName::Listings, &[rest], Duration::ZERO).await?)
     }
 
     async fn record(&self, message: &ListingMessage, progress: &ListingProgress) -> Result<(), ResolveError> {
@@ -130,14 +164,16 @@ impl ResolveImages {
     async fn note_failure(&self, message: &ListingMessage, error: &ResolveError) -> Result<(), ResolveError> {
         let failures = message.failures + 1;
         let text = describe(error);
-        let again = error.retry() == Retry::Again && failures < MOST_FAILURES;
+        let position = message.position.clone().filter(|_| error.keeps_position());
+        let begins_anew = position != message.position;
+        let again = (error.retry() == Retry::Again || begins_anew) && failures < MOST_FAILURES;
         tracing::warn!(
             org.name = %message.org, registry.id = %message.registry, retry = again, listing.failures = failures,
             error = text, "listing failed"
         );
         if again {
             let pause = self.pause(failures, error);
-            let retry = ListingMessage { failures, ..message.clone() };
+            let retry = ListingMessage { failures, position, ..message.clone() };
             return Ok(send(&*self.queue, QueueName::Listings, &[retry], pause).await?);
         }
         self.record(message, &failed(message, text)).await
@@ -169,6 +205,7 @@ impl ResolveImages {
             messages.push(ListingMessage {
                 repository: Some(repository.clone()),
                 failures: 0,
+                position: None,
                 ..message.clone()
             });
         }
@@ -180,7 +217,7 @@ impl ResolveImages {
 impl MessageHandler for ResolveImages {
     type Message = ListingMessage;
 
-    async fn handle(&self, message: ListingMessage, _deadline: Deadline) -> Result<(), HandlerError> {
-        self.resolve(&message).await.map_err(HandlerError::new)
+    async fn handle(&self, message: ListingMessage, deadline: Deadline) -> Result<(), HandlerError> {
+        self.resolve(&message, deadline).await.map_err(HandlerError::new)
     }
 }

@@ -3,6 +3,8 @@
 
 use std::collections::HashSet;
 
+use tidewatch_core::work::ListingPosition;
+
 /// The most pages of one listing: 200,000 entries at 50 to a page, the smallest pages that registries are known to give.
 const MOST_PAGES: usize = 4_000;
 
@@ -14,6 +16,11 @@ const MOST_ENTRIES: u64 = 200_000;
 #[derive(Default)]
 pub(crate) struct Pages {
     cursor: Option<String>,
+    /// The last entry of the page at the cursor that is done with.
+    after: Option<String>,
+    /// How many pages are done with.
+    turned: usize,
+    /// The cursors since the listing was begun, or went on.
     seen: HashSet<String>,
 }
 
@@ -38,6 +45,32 @@ pub(crate) enum Endless {
 }
 
 impl Pages {
+    /// The place where a listing goes on.
+    pub(crate) fn at(position: &ListingPosition) -> Self {
+        let ListingPosition { cursor, after, pages, .. } = position.clone();
+        Self { seen: cursor.iter().cloned().collect(), cursor, after, turned: pages }
+    }
+
+    /// The place, with nothing said of what was found before it.
+    pub(crate) fn position(&self) -> ListingPosition {
+        let Self { cursor, after, turned, .. } = self;
+        let (cursor, after) = (cursor.clone(), after.clone());
+        ListingPosition { cursor, after, pages: *turned, ..ListingPosition::default() }
+    }
+
+    /// Those of the page's entries that are not done with: all, when the last one that was is not there any more.
+    pub(crate) fn left<T>(&self, mut entries: Vec<T>, name: impl Fn(&T) -> &str) -> Vec<T> {
+        let after = self.after.as_deref();
+        let done = after.and_then(|after| entries.iter().position(|entry| name(entry) == after));
+        entries.drain(..done.map_or(0, |done| done + 1));
+        entries
+    }
+
+    /// The entries of the page up to `last` are done with.
+    pub(crate) fn done_with(&mut self, last: &str) {
+        self.after = Some(last.to_owned());
+    }
+
     /// The cursor of the page to ask for.
     pub(crate) fn cursor(&self) -> Option<&str> {
         self.cursor.as_deref()
@@ -49,16 +82,19 @@ impl Pages {
         if !self.seen.insert(next.clone()) {
             return Err(Endless::Circle);
         }
-        // The first page has no cursor.
-        if self.seen.len() >= MOST_PAGES {
+        self.turned += 1;
+        if self.turned >= MOST_PAGES {
             return Err(Endless::Pages);
         }
-        if entries >= MOST_ENTRIES {
-            return Err(Endless::Entries);
-        }
-        self.cursor = Some(next);
+        limit(entries)?;
+        (self.cursor, self.after) = (Some(next), None);
         Ok(Turned::Next)
     }
+}
+
+/// Refuses a listing that goes on after so many entries.
+pub(crate) const fn limit(entries: u64) -> Result<(), Endless> {
+    if entries >= MOST_ENTRIES { Err(Endless::Entries) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -82,5 +118,25 @@ mod tests {
         assert_eq!(pages.turn(Some("1".to_owned()), MOST_ENTRIES - 1), Ok(Turned::Next));
         assert_eq!(pages.turn(Some("2".to_owned()), MOST_ENTRIES), Err(Endless::Entries));
         assert_eq!(pages.turn(None, MOST_ENTRIES), Ok(Turned::End), "it was complete");
+    }
+
+    #[test]
+    fn a_listing_that_goes_on_has_no_more_pages_than_another() {
+        let last =
+            ListingPosition { cursor: Some("last".to_owned()), pages: MOST_PAGES - 1, ..Default::default() };
+        let mut pages = Pages::at(&last);
+        assert_eq!(pages.position(), last);
+        assert_eq!(pages.turn(Some("last".to_owned()), 0), Err(Endless::Circle));
+        assert_eq!(pages.turn(Some("more".to_owned()), 0), Err(Endless::Pages));
+    }
+
+    #[test]
+    fn a_page_goes_on_after_the_entry_that_was_last_and_begins_anew_when_that_is_gone() {
+        let mut pages = Pages::default();
+        pages.done_with("b");
+        assert_eq!(pages.left(vec!["a", "b", "c", "d"], |name| name), ["c", "d"]);
+        assert_eq!(pages.left(vec!["a", "c"], |name| name), ["a", "c"]);
+        assert_eq!(pages.turn(Some("1".to_owned()), 4), Ok(Turned::Next));
+        assert_eq!(pages.left(vec!["b", "e"], |name| name), ["b", "e"], "it is another page");
     }
 }

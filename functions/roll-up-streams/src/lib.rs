@@ -1,5 +1,5 @@
-//! The function `roll-up-streams`, run every minute: recomputes the totals of the shards that have changed, and
-//! publishes one snapshot for each organisation.
+//! The function `roll-up-streams`, run every minute, and for one organisation by the queue `rollups`: recomputes the
+//! totals of the shards that have changed, and publishes one snapshot for each organisation.
 //!
 //! It keeps to the roll-up protocol (see `tidewatch_store::records`): totals are written only over those that were
 //! read, and a snapshot is published only over an older one, so that any number of roll-ups can run at the same time.
@@ -9,12 +9,15 @@ mod snapshot;
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::ports::Clock;
 use tidewatch_core::stream::Totals;
+use tidewatch_core::work::RollUpMessage;
 use tidewatch_core::{Retry, Retryable};
 use tidewatch_runtime::messages::describe;
+use tidewatch_runtime::{Deadline, HandlerError, MessageHandler};
 use tidewatch_store::records::{AppliedConfig, RecordError, Records, ShardState};
 
 pub use snapshot::SnapshotError;
@@ -117,6 +120,16 @@ impl RollUpStreams {
         let totals: Totals = members.iter().collect();
         self.records.put_totals(org, stream, shard, state, applied.version, &totals).await?;
         Ok(())
+    }
+}
+
+/// Rolls up one organisation before its turn. What has been rolled up by then costs a few reads.
+#[async_trait]
+impl MessageHandler for RollUpStreams {
+    type Message = RollUpMessage;
+
+    async fn handle(&self, message: RollUpMessage, _deadline: Deadline) -> Result<(), HandlerError> {
+        self.roll_up(&message.org).await.map(drop).map_err(HandlerError::new)
     }
 }
 

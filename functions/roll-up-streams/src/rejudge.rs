@@ -3,7 +3,6 @@
 
 use jiff::Timestamp;
 use tidewatch_core::names::{OrgName, StreamName};
-use tidewatch_core::policy::ImageFacts;
 use tidewatch_core::result::ResultState;
 use tidewatch_core::stream::Member;
 use tidewatch_store::records::{AppliedConfig, RecordError, StoredResult};
@@ -70,13 +69,7 @@ impl RollUpStreams {
             return Ok(Some(StoredResult { result, revision }));
         };
 
-        let facts = ImageFacts { findings: &report.findings, state: result.state, now };
-        report.policies = applied.config.policy_set().evaluate(facts);
-        result.policies =
-            report.policies.iter().map(|(id, evaluation)| (id.clone(), evaluation.outcome)).collect();
-        result.next_change_at =
-            report.policies.values().filter_map(|evaluation| evaluation.next_change_at).min();
-        result.judged_under = applied.config.judging_fingerprint();
+        result.judge(&mut report, &applied.config, now);
         result.report = Some(self.records.put_report(org, &report).await?);
 
         let (digest, platform) = (&member.image.digest, &member.image.platform);

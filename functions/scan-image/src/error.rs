@@ -1,6 +1,6 @@
 //! Why an image could not be scanned, and whether that is its own fault.
 
-use tidewatch_advisories::IndexError;
+use tidewatch_assessment::AssessmentError;
 use tidewatch_core::ports::queue::QueueError;
 use tidewatch_core::ports::registry::RegistryError;
 use tidewatch_core::{Retry, Retryable};
@@ -46,22 +46,9 @@ pub enum ScanError {
     /// The registry is not in the configuration any more.
     #[error("registry {0} is not in the configuration any more")]
     UnknownRegistry(tidewatch_core::names::RegistryId),
-    /// The advisories could not be read.
+    /// It could not be matched and judged.
     #[error(transparent)]
-    Index(#[from] IndexError),
-    /// An index that is in force is not there, or is not what its hash says.
-    #[error("failed to use the advisory index {family} {hash}: {reason}")]
-    IndexObject {
-        /// The family.
-        family: &'static str,
-        /// Its content hash.
-        hash: tidewatch_core::Digest,
-        /// What is wrong.
-        reason: &'static str,
-    },
-    /// The temporary folder for advisory indexes could not be used.
-    #[error("failed to keep an advisory index in the temporary folder")]
-    IndexFolder(#[source] std::io::Error),
+    Assessment(#[from] AssessmentError),
     /// A worker thread ended before its work.
     #[error("failed to finish {0} on a worker thread")]
     Thread(&'static str),
@@ -78,16 +65,13 @@ impl Retryable for ScanError {
         match self {
             Self::Registry(error) => error.retry(),
             Self::Layer(error) => error.retry(),
-            Self::Index(error) => error.retry(),
+            Self::Assessment(error) => error.retry(),
             Self::Record(error) => error.retry(),
             Self::Queue(error) => error.retry(),
             Self::Manifest { .. } | Self::UnknownRegistry(_) => Retry::Never,
-            Self::OversizedLayer { .. }
-            | Self::SlowLayer { .. }
-            | Self::OutOfTime
-            | Self::IndexObject { .. }
-            | Self::IndexFolder(_)
-            | Self::Thread(_) => Retry::Again,
+            Self::OversizedLayer { .. } | Self::SlowLayer { .. } | Self::OutOfTime | Self::Thread(_) => {
+                Retry::Again
+            }
         }
     }
 }
@@ -103,11 +87,8 @@ impl ScanError {
             }
             Self::Record(error) => error.retry() == Retry::Never,
             Self::Queue(error) => error.retry() == Retry::Never,
-            Self::Index(_)
-            | Self::IndexObject { .. }
-            | Self::IndexFolder(_)
-            | Self::OutOfTime
-            | Self::UnknownRegistry(_) => false,
+            Self::Assessment(error) => error.is_of_the_image(),
+            Self::UnknownRegistry(_) | Self::OutOfTime => false,
             Self::Layer(_)
             | Self::Manifest { .. }
             | Self::OversizedLayer { .. }

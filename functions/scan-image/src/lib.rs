@@ -6,32 +6,27 @@
 //! stores, by a registry that cannot be reached, throttles, or refuses us, or by the end of the function's time: that is
 //! deferred, with growing pauses. Layers that were read to their end stay read. An image has one attempt at a time.
 
-mod advisories;
-mod assess;
 mod error;
 mod image;
 mod layers;
 mod pull;
-mod record;
-mod text;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use tidewatch_assessment::{AdvisoryIndexes, record, record_failed, record_members, text};
 use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::ports::registry::RegistryError;
 use tidewatch_core::ports::{Clock, Ids, QueueSender, Registries, Sleeper};
-use tidewatch_core::work::{ScanMessage, Work};
+use tidewatch_core::work::{Priority, RollUpMessage, ScanMessage, Work};
 use tidewatch_core::{Retry, Retryable};
 use tidewatch_runtime::messages::{describe, send};
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler};
-use tidewatch_store::records::{ImagePlace, PendingWork, Records};
+use tidewatch_store::records::{ImagePlace, InForce, PendingWork, Records, StoredResult};
 
-pub use advisories::AdvisoryIndexes;
-pub use assess::{Assessment, assess};
 pub use error::ScanError;
 pub use layers::unreadable_layer;
 pub use pull::pull_layer;
@@ -157,7 +152,10 @@ impl ScanImage {
             () = self.keep_attempt(org, &pending) => Err(ScanError::OutOfTime),
         };
         match outcome {
-            Ok(Progress::Recorded) => self.complete(org, &pending).await,
+            Ok(Progress::Recorded) => {
+                self.hurry_roll_up(org, &pending.work).await;
+                self.complete(org, &pending).await
+            }
             Ok(Progress::Waiting) => {
                 let due_at = self.after(self.settings.waiting);
                 Ok(self.records.defer_attempt(org, &pending, due_at, None).await?)
@@ -187,6 +185,19 @@ impl ScanImage {
     /// How long there is still to work, when `margin` is kept.
     fn time_left(&self, margin: Duration) -> Duration {
         self.deadline.remaining(self.clock.now(), margin)
+    }
+
+    /// A pushed image is to be seen at once. That the message cannot be sent loses nothing: the timer rolls up within a
+    /// minute anyway.
+    async fn hurry_roll_up(&self, org: &OrgName, work: &Work) {
+        if work.priority != Priority::Pushed {
+            return;
+        }
+        let message = RollUpMessage { org: org.clone() };
+        if let Err(error) = send(&*self.queue, QueueName::Rollups, &[message], Duration::ZERO).await {
+            let error = describe(&error);
+            tracing::warn!(org.name = %org, image = %work.image, error, "roll-up cannot be hurried");
+        }
     }
 
     /// Removes the work, or sends what has come in the meantime: its message may have found this attempt at work.
@@ -232,41 +243,67 @@ impl ScanImage {
 
     /// Records the image as failed, and looks at it again after its cool-down.
     async fn give_up(&self, org: &OrgName, pending: &PendingWork, reason: &str) -> Result<(), ScanError> {
-        self.record_failed(org, &pending.work, reason).await?;
+        record_failed(&self.records, org, &pending.work.image, reason, self.clock.now()).await?;
         let pause = COOL_DOWN.saturating_mul(1 << pending.cooldowns.min(8)).min(LONGEST_COOL_DOWN);
         self.records.cool_down(org, pending, self.after(pause)).await?;
         Ok(self.records.end_attempt(org, pending).await?)
     }
 
+    /// Scans the image, and looks again when that is recorded: who sends images to be matched again, because something
+    /// else has come in force, finds only those that have a result.
     async fn scan(&self, org: &OrgName, work: &Work) -> Result<Progress, ScanError> {
-        // First the place, so that whoever stores a newer result from now on writes this slot too; then the result, so
-        // that what is in force is never older than the result that it is compared with.
+        let image = &work.image;
+        // First the place, so that whoever stores a newer result from now on writes this slot too.
         self.records.put_place(org, &place(work)).await?;
-        let stored = self.records.result(org, &work.image.digest, &work.image.platform).await?;
-        let Some(applied) = self.records.config(org).await? else { return Ok(Progress::Recorded) };
-        let config = &applied.config;
-        let advisories = self.records.current_advisories().await?;
-        if let Some(stored) = &stored {
-            let current =
-                stored.result.is_current(|family| advisories.hash(family), config.judging_fingerprint());
-            if current && stored.result.report.is_some() {
-                self.record_members(org, work, stored).await?;
+        let (mut known, mut recorded) = (None, None);
+        loop {
+            // What is in force is read last: it is never older than the result that it is compared with.
+            let stored = self.records.result(org, &image.digest, &image.platform).await?;
+            let Some(in_force) = self.records.in_force(org, known.as_deref()).await? else {
+                return Ok(Progress::Recorded);
+            };
+            let in_force = Arc::new(in_force);
+            if let Some(stored) = &stored
+                && in_force.is_current(&stored.result)
+                && stored.result.report.is_some()
+            {
+                if recorded != Some(stored.revision) {
+                    record_members(&self.records, org, image, stored).await?;
+                }
                 return Ok(Progress::Recorded);
             }
+            let Some(result) = self.scan_once(org, work, &in_force, stored.as_ref()).await? else {
+                return Ok(Progress::Waiting);
+            };
+            (known, recorded) = (Some(in_force), Some(result.revision));
         }
+    }
+
+    /// Reads, matches, judges and records the image, whose result was `stored` before; `None` when another worker is
+    /// reading one of its layers.
+    async fn scan_once(
+        &self,
+        org: &OrgName,
+        work: &Work,
+        in_force: &Arc<InForce>,
+        stored: Option<&StoredResult>,
+    ) -> Result<Option<StoredResult>, ScanError> {
+        let config = &in_force.applied.config;
         let manifest = self.manifest(org, config, work).await?;
         let Some(inventory) = self.inventory(org, config, work, &manifest).await? else {
-            return Ok(Progress::Waiting);
+            return Ok(None);
         };
-        let indexes = self.advisories.open(&self.records, &inventory, &advisories).await?;
         let now = self.clock.now();
-        // Reading the indexes blocks, and the versions of many packages take a while to compare.
-        let assessed = tokio::task::spawn_blocking(move || {
-            assess(inventory, indexes, &advisories, &applied.config, now)
-        });
-        let assessment = assessed.await.map_err(|_| ScanError::Thread("assessing an image"))??;
-        self.record(org, work, &manifest, assessment, stored.map_or(0, |stored| stored.revision)).await?;
-        Ok(Progress::Recorded)
+        let mut assessment =
+            self.advisories.assess(&self.records, inventory, Arc::clone(in_force), now).await?;
+        assessment.result.created_at = manifest.created_at;
+        let result = record(&self.records, org, &work.image, assessment, stored).await?;
+        tracing::info!(
+            org.name = %org, image = %work.image, scan.state = %result.result.state,
+            scan.packages = result.result.packages,
+            scan.vulnerabilities = result.result.severities.total(), "image scanned"
+        );
+        Ok(Some(result))
     }
 
     /// How long to wait before work that was deferred so often before: as long as a registry that throttles asks for, up

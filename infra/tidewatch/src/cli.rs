@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use tidewatch_core::Severity;
 use tidewatch_core::config::Period;
 use tidewatch_core::hook::HookId;
 use tidewatch_core::image::Platform;
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId};
+
+use crate::instance::{Given, StackName};
 
 /// Know how vulnerable your container images are, on the dashboards you already have.
 #[derive(Debug, Parser)]
@@ -33,6 +35,10 @@ pub(crate) struct Cli {
     #[arg(long, global = true, env = "TIDEWATCH_DATA", value_name = "DIR", default_value = "tidewatch-data")]
     pub(crate) data: PathBuf,
 
+    /// Work on a deployed stack, by its name or ARN, instead of a data folder.
+    #[arg(long, global = true, env = "TIDEWATCH_STACK", value_name = "NAME")]
+    pub(crate) stack: Option<StackName>,
+
     /// Tables for people, or JSON for programs (docs/COMMAND.md has the shapes).
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) format: Format,
@@ -43,6 +49,27 @@ pub(crate) struct Cli {
 
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// The command line of this process, with how the data folder and the stack were given. Help, or a command line
+    /// that cannot be read, ends the process.
+    pub(crate) fn read() -> (Self, InstanceOptions) {
+        let mut matches = Self::command().get_matches();
+        let given = InstanceOptions {
+            data: matches.value_source("data").into(),
+            stack: matches.value_source("stack").into(),
+        };
+        let cli = Self::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit());
+        (cli, given)
+    }
+}
+
+/// How the options were given that name the instance.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InstanceOptions {
+    pub(crate) data: Given,
+    pub(crate) stack: Given,
 }
 
 /// How results are printed.
@@ -392,4 +419,36 @@ pub(crate) struct Images {
     pub(crate) repository: Option<RepositoryName>,
     #[command(flatten)]
     pub(crate) org: Org,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use tidewatch_tests::configuration_docs::{Readers, VARIABLES};
+
+    use super::*;
+
+    /// The arguments of a command and of those below it.
+    fn arguments(command: &clap::Command) -> Vec<&clap::Arg> {
+        command.get_arguments().chain(command.get_subcommands().flat_map(arguments)).collect()
+    }
+
+    #[test]
+    fn the_variables_of_options_are_documented_with_their_defaults() {
+        let command = Cli::command();
+        let arguments = arguments(&command);
+        let with_variable: Vec<_> =
+            arguments.iter().filter(|argument| argument.get_env().is_some()).collect();
+        assert!(!with_variable.is_empty());
+        for argument in with_variable {
+            let name = argument.get_env().unwrap();
+            let row = VARIABLES.iter().find(|row| name == row.name).unwrap_or_else(|| panic!("{name:?}"));
+            assert_ne!(row.readers, Readers::Functions, "{name:?}");
+            let option = format!("`--{}`", argument.get_long().unwrap());
+            assert!(row.meaning.contains(&option), "{name:?} does not name {option}");
+            for default in argument.get_default_values() {
+                assert_eq!(row.default, format!("`{}`", default.display()), "{name:?}");
+            }
+        }
+    }
 }

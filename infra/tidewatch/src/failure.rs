@@ -42,6 +42,17 @@ impl Failure {
         self
     }
 
+    /// The same failure, saying what to do next unless it says so already.
+    pub(crate) fn hint_unless_given(mut self, hint: impl Into<String>) -> Self {
+        self.hint.get_or_insert_with(|| hint.into());
+        self
+    }
+
+    /// What failed, with all its causes.
+    pub(crate) fn text(&self) -> String {
+        describe(self.error.as_ref())
+    }
+
     /// What failed, when it is a `T`.
     pub(crate) fn cause<T: std::error::Error + Send + Sync + 'static>(&self) -> Option<&T> {
         self.error.downcast_ref()
@@ -49,7 +60,7 @@ impl Failure {
 
     /// Says on standard error what failed, and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
-        let error = visible_lines(&describe(self.error.as_ref()));
+        let error = visible_lines(&self.text());
         // The printing macros drop colours where standard error is no terminal.
         anstream::eprintln!("{} {error}", "error:".red().bold());
         if let Some(hint) = &self.hint {

@@ -4,17 +4,18 @@ mod cli;
 mod commands;
 mod config_file;
 mod failure;
+mod instance;
 mod local;
 mod output;
 mod reference;
+mod stack;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use tidewatch_runtime::logs;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let (cli, given) = cli::Cli::read();
     let default_level = if matches!(cli.command, cli::Command::Up(_)) { "info" } else { "error" };
     let filter =
         tidewatch_runtime::environment::variable("TIDEWATCH_LOG").unwrap_or_else(|| default_level.to_owned());
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
     let done = runtime
         .map_err(|error| failure::Failure::new(anyhow::Error::new(error).context("failed to start")))
         .and_then(|runtime| {
-            let done = runtime.block_on(commands::run(cli));
+            let done = runtime.block_on(commands::run(cli, given));
             // Dropping it would wait for blocking work, however long that takes; nothing is lost without.
             runtime.shutdown_background();
             done

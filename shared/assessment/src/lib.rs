@@ -1,1 +1,15 @@
-//! From an inventory to a recorded result: matched, judged, stored, and put into its slots.
+//! From an inventory to a recorded result: matched against the advisories, judged by the policies, stored, and put into
+//! the slots of every repository that holds the image.
+//!
+//! What a scan has just read and what was read before go the same way, so that both give the same result.
+
+mod advisories;
+mod assess;
+mod error;
+mod record;
+pub mod text;
+
+pub use advisories::AdvisoryIndexes;
+pub use assess::{Assessment, assess};
+pub use error::AssessmentError;
+pub use record::{record, record_failed, record_member, record_members};

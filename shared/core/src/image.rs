@@ -9,12 +9,15 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::names::{RegistryId, RepositoryName, Tag};
 
-/// The platform of an image: `linux/amd64`, `linux/arm/v7`.
+/// `OS/ARCHITECTURE[/VARIANT]` in Go's words. The variants `v8` of arm64 and `v1` of amd64 mean the same as none.
 ///
-/// Specification: <https://github.com/opencontainers/image-spec/blob/main/image-index.md#platform-variants>
+/// [Specification](https://github.com/opencontainers/image-spec/blob/main/image-index.md#platform-variants)
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String")]
+#[schemars(extend(
+    "pattern" = "^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)?$",
+    "examples" = ["linux/amd64", "linux/arm64", "linux/arm/v7"]
+))]
 pub struct Platform {
     /// Operating system: `linux`.
     pub os: String,

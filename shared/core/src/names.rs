@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A text that is not a valid name of its kind.
@@ -14,13 +15,20 @@ pub struct NameError {
     expected: &'static str,
 }
 
-/// Declares a name: a string that was checked by `$valid` when it was made.
+/// Declares a name: a string that was checked by `$valid` when it was made. `$schema` and `$pattern` say the same to
+/// editors, as a JSON Schema that names of one form share.
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $expected:literal, $valid:expr) => {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $expected:expr, $valid:expr, $schema:tt, $pattern:expr) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(try_from = "String", into = "String")]
+        #[schemars(rename = $schema, description = sentence($expected), extend("pattern" = $pattern))]
         pub struct $name(String);
+
+        impl $name {
+            /// The form as a regular expression: what it matches, and nothing else, is a name.
+            pub const PATTERN: &'static str = $pattern;
+        }
 
         impl $name {
             /// The name as a text.
@@ -70,36 +78,50 @@ macro_rules! name {
     };
 }
 
+const EXPECTED_ID: &str = "1 to 64 of a-z, 0-9, `-` and `_`, beginning with a letter or digit";
+
+const ID_PATTERN: &str = "^[a-z0-9][a-z0-9_-]{0,63}$";
+const REPOSITORY_PATTERN: &str = r"^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$";
+const TAG_PATTERN: &str = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$";
+
+/// A fragment as a sentence.
+fn sentence(fragment: &str) -> String {
+    let mut characters = fragment.chars();
+    let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", characters.as_str())
+}
+
 name!(
     /// An organisation: the tenant that owns registries, rules, tokens and metrics.
-    OrgName, "an organisation", "1 to 64 of a-z, 0-9, `-` and `_`, beginning with a letter or digit", is_id
+    OrgName, "an organisation", EXPECTED_ID, is_id, "Name", ID_PATTERN
 );
 name!(
     /// A registry of the configuration.
-    RegistryId, "a registry id", "1 to 64 of a-z, 0-9, `-` and `_`, beginning with a letter or digit", is_id
+    RegistryId, "a registry id", EXPECTED_ID, is_id, "Name", ID_PATTERN
 );
 name!(
     /// A rule of the configuration.
-    RuleId, "a rule id", "1 to 64 of a-z, 0-9, `-` and `_`, beginning with a letter or digit", is_id
+    RuleId, "a rule id", EXPECTED_ID, is_id, "Name", ID_PATTERN
 );
 name!(
     /// A policy: the label `id` of the metrics.
-    PolicyId, "a policy id", "1 to 64 of a-z, 0-9, `-` and `_`, beginning with a letter or digit", is_id
+    PolicyId, "a policy id", EXPECTED_ID, is_id, "Name", ID_PATTERN
 );
 name!(
     /// A stream: the label `streamName` of the metrics.
-    StreamName, "a stream name", "1 to 64 of a-z, 0-9, `-` and `_`, beginning with a letter or digit", is_id
+    StreamName, "a stream name", EXPECTED_ID, is_id, "Name", ID_PATTERN
 );
 name!(
     /// A repository within its registry, `team/web`, as the distribution specification allows it:
     /// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests>.
     RepositoryName, "a repository", "path components of a-z, 0-9 and single separators (`.`, `_`, `__`, `-`), joined by `/`",
-    is_repository
+    is_repository, "Repository", REPOSITORY_PATTERN
 );
 name!(
     /// A tag, as the distribution specification allows it:
     /// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests>.
-    Tag, "a tag", "1 to 128 of letters, digits, `_`, `.` and `-`, not beginning with `.` or `-`", is_tag
+    Tag, "a tag", "1 to 128 of letters, digits, `_`, `.` and `-`, not beginning with `.` or `-`", is_tag,
+    "Tag", TAG_PATTERN
 );
 
 impl StreamName {
@@ -137,7 +159,20 @@ fn is_path_component(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use regex::Regex;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn the_patterns_of_the_schema_match_what_is_taken_and_nothing_else(text in "[aZ0._/-]{0,8}|[a-z0-9-]{60,68}") {
+            let matches = |pattern: &str| Regex::new(pattern).unwrap().is_match(&text);
+            prop_assert_eq!(matches(OrgName::PATTERN), text.parse::<OrgName>().is_ok());
+            prop_assert_eq!(matches(RepositoryName::PATTERN), text.parse::<RepositoryName>().is_ok());
+            prop_assert_eq!(matches(Tag::PATTERN), text.parse::<Tag>().is_ok());
+        }
+    }
 
     #[test]
     fn repositories_follow_the_distribution_specification() {

@@ -5,10 +5,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Config;
 use crate::finding::Finding;
 use crate::names::PolicyId;
 use crate::package::{Distribution, Package};
-use crate::policy::{Evaluation, Outcome};
+use crate::policy::{Evaluation, ImageFacts, Outcome};
 use crate::problem::Problem;
 use crate::severity::SeverityCounts;
 use crate::{Digest, Timestamp};
@@ -87,6 +88,18 @@ impl ImageResult {
         self.judged_under == judging_fingerprint
             && self.indexes.iter().all(|(family, hash)| current(family) == *hash)
     }
+
+    /// Judges the findings of `report`, the one behind this result, by the policies of `config` at `now`, and puts the
+    /// answers into both.
+    pub fn judge(&mut self, report: &mut Report, config: &Config, now: Timestamp) {
+        let facts = ImageFacts { findings: &report.findings, state: self.state, now };
+        report.policies = config.policy_set().evaluate(facts);
+        self.policies =
+            report.policies.iter().map(|(id, evaluation)| (id.clone(), evaluation.outcome)).collect();
+        self.next_change_at =
+            report.policies.values().filter_map(|evaluation| evaluation.next_change_at).min();
+        self.judged_under = config.judging_fingerprint();
+    }
 }
 
 /// The rows behind a result: an object of its own, because it is too large for a table item.
@@ -102,11 +115,19 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// What each policy says, with the rows that fail it.
     pub policies: BTreeMap<PolicyId, Evaluation>,
-    /// What could not be read, ordered or matched.
+    /// What could not be read; in version 1, also what could not be ordered or matched.
     pub problems: Vec<Problem>,
+    /// What could not be ordered or matched.
+    #[serde(default)]
+    pub unmatched: Vec<Problem>,
 }
 
 impl Report {
     /// The version of the shape that this code writes.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
+
+    /// What could not be read, and then what could not be ordered or matched.
+    pub fn all_problems(&self) -> impl Iterator<Item = &Problem> {
+        self.problems.iter().chain(&self.unmatched)
+    }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// The severity of a vulnerability, from worst to unknown.
 ///
-/// The order of the variants is the order of tables and metrics; the words are the values of the label `severity`.
+/// These are the values of the label `severity`, in the order of tables and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Severity {

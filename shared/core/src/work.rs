@@ -34,6 +34,33 @@ pub struct ListingMessage {
     /// How often it has failed before.
     #[serde(default)]
     pub failures: u32,
+    /// Where it goes on; at its beginning without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<ListingPosition>,
+}
+
+/// How far a listing came in the time that one call of its function has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListingPosition {
+    /// The page to ask for, as the registry names it; the first one without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// The last entry of that page that is done with; none without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// How many pages are done with.
+    pub pages: usize,
+    /// Entries that are done with.
+    pub listed: u64,
+    /// Those that the rule chose.
+    pub selected: u64,
+    /// Those without an image to scan.
+    pub skipped: u64,
+    /// Images that got work.
+    pub queued: u64,
+    /// What was wrong with the answer about one of them: the listing fails of it, but only at its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
 }
 
 /// A message of the queue `scans`: scan one image.

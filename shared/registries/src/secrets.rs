@@ -128,11 +128,12 @@ impl Login {
     /// Reads `text`, which stands where `credentials` say: `USER:PASSWORD`, and in Secrets Manager also JSON with
     /// `username` and `password`.
     pub fn of(credentials: &Credentials, text: &str) -> Result<Self, LoginError> {
-        let document = matches!(credentials, Credentials::Secret(_)).then(|| serde_json::from_str(text));
-        match document {
-            Some(Ok(SecretDocument { username, password })) => Self::new(&username, &password),
-            _ => Self::parse(text),
+        if !matches!(credentials, Credentials::Secret(_)) || !text.trim_start().starts_with('{') {
+            return Self::parse(text);
         }
+        // Without the words of the error, which may quote the secret.
+        let document: SecretDocument = serde_json::from_str(text).map_err(|_| LoginError)?;
+        Self::new(&document.username, &document.password)
     }
 
     /// Reads `USER:PASSWORD`; a newline at the end is dropped, and only the first colon divides.

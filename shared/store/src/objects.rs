@@ -69,7 +69,7 @@ impl Objects for ObjectStorage {
         };
         match read {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(unavailable(key, error)),
         }
     }
@@ -81,7 +81,8 @@ impl Objects for ObjectStorage {
 
     async fn delete(&self, key: &str) -> Result<(), ObjectsError> {
         match self.store.delete(&path_of(key)?).await {
-            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Ok(()) => Ok(()),
+            Err(error) if is_absent(&error) => Ok(()),
             Err(error) => Err(unavailable(key, error)),
         }
     }
@@ -110,6 +111,15 @@ fn path_of(key: &str) -> Result<Path, ObjectsError> {
 fn is_part(part: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     !matches!(part, "" | "." | "..") && part.bytes().all(allowed)
+}
+
+/// Whether `error` says that there is no such object. A missing bucket has the same status, but another code, which is
+/// found in the answer's body only: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
+fn is_absent(error: &Error) -> bool {
+    match error {
+        Error::NotFound { source, .. } => !source.to_string().contains("<Code>NoSuchBucket</Code>"),
+        _ => false,
+    }
 }
 
 fn unavailable(key: &str, error: Error) -> ObjectsError {

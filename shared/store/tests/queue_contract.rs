@@ -1,4 +1,5 @@
-//! The local queue keeps the contract of the queue ports, over restarts and with several processes on its file.
+//! The local queue keeps the contract of the queue ports, to the millisecond, over restarts and with several processes
+//! on its file; and what SQS does not promise: order, and that a stale receipt does nothing.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a broken set-up ends the test")]
 
@@ -7,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tidewatch_core::ports::queue::{OutgoingMessage, QueueName, QueueReceiver, QueueSender};
+use tidewatch_core::ports::queue::{
+    Delivery, MAX_DELAY, MAX_RECEIVES, OutgoingMessage, QueueName, QueueReceiver, QueueSender,
+};
 use tidewatch_store::{LocalQueue, LocalQueueError};
 use tidewatch_testkit::ports::SettableClock;
 use tidewatch_testkit::queue_contract;
@@ -15,9 +18,9 @@ use tidewatch_testkit::queue_contract;
 const QUEUE: QueueName = QueueName::Scans;
 const VISIBILITY: Duration = Duration::from_secs(30);
 
-async fn local_queue(clock: Arc<SettableClock>) -> (Arc<LocalQueue>, TempDir) {
-    let folder = TempDir::new().unwrap();
-    (Arc::new(open(folder.path(), &clock).await), folder)
+async fn local_queue() -> ((Arc<LocalQueue>, Arc<SettableClock>), TempDir) {
+    let (folder, clock) = (TempDir::new().unwrap(), clock());
+    ((Arc::new(open(folder.path(), &clock).await), clock), folder)
 }
 
 async fn open(folder: &Path, clock: &Arc<SettableClock>) -> LocalQueue {
@@ -34,6 +37,100 @@ fn messages(bodies: impl IntoIterator<Item = u32>) -> Vec<OutgoingMessage> {
 }
 
 queue_contract!(local, local_queue);
+
+/// The only message that is visible.
+async fn receive_one(queue: &LocalQueue) -> Delivery {
+    let mut deliveries = queue.receive(QUEUE, 10, VISIBILITY).await.unwrap();
+    assert_eq!(deliveries.len(), 1, "one message is visible");
+    deliveries.remove(0)
+}
+
+async fn assert_nothing_visible(queue: &LocalQueue) {
+    assert_eq!(queue.receive(QUEUE, 10, VISIBILITY).await.unwrap(), [], "no message is visible");
+}
+
+/// Nothing is visible for a message that becomes so after `duration`, until then; then it is.
+async fn receive_after(queue: &LocalQueue, clock: &SettableClock, duration: Duration) -> Delivery {
+    clock.advance(duration - Duration::from_millis(1));
+    assert_nothing_visible(queue).await;
+    clock.advance(Duration::from_millis(1));
+    receive_one(queue).await
+}
+
+#[tokio::test]
+async fn visibility_release_and_delay_end_to_the_millisecond() {
+    let ((queue, clock), _folder) = local_queue().await;
+    queue.send(QUEUE, messages([1])).await.unwrap();
+    receive_one(&queue).await;
+    let second = receive_after(&queue, &clock, VISIBILITY).await;
+    queue.release(QUEUE, &second.receipt, VISIBILITY * 3).await.unwrap();
+    let third = receive_after(&queue, &clock, VISIBILITY * 3).await;
+    queue.acknowledge(QUEUE, &third.receipt).await.unwrap();
+
+    let delayed = OutgoingMessage { body: "later".to_owned(), delay: MAX_DELAY };
+    queue.send(QUEUE, vec![delayed]).await.unwrap();
+    assert_eq!(receive_after(&queue, &clock, MAX_DELAY).await.body, "later");
+}
+
+#[tokio::test]
+async fn a_stale_receipt_removes_nothing_that_another_receiver_holds() {
+    let ((queue, clock), _folder) = local_queue().await;
+    queue.send(QUEUE, messages([1])).await.unwrap();
+    let stale = receive_one(&queue).await;
+    clock.advance(VISIBILITY);
+    receive_one(&queue).await;
+    queue.acknowledge(QUEUE, &stale.receipt).await.unwrap();
+    clock.advance(VISIBILITY);
+    let third = receive_one(&queue).await;
+    assert_eq!(third.receives, 3);
+    queue.acknowledge(QUEUE, &third.receipt).await.unwrap();
+    clock.advance(VISIBILITY);
+    assert_nothing_visible(&queue).await;
+}
+
+#[tokio::test]
+async fn a_stale_receipt_releases_nothing() {
+    let ((queue, clock), _folder) = local_queue().await;
+    queue.send(QUEUE, messages([1])).await.unwrap();
+    let stale = receive_one(&queue).await;
+    clock.advance(VISIBILITY);
+    receive_one(&queue).await;
+    queue.release(QUEUE, &stale.receipt, Duration::ZERO).await.unwrap();
+    assert_nothing_visible(&queue).await;
+    queue.release(QUEUE, &stale.receipt, VISIBILITY * 9).await.unwrap();
+    clock.advance(VISIBILITY);
+    assert_eq!(receive_one(&queue).await.receives, 3);
+}
+
+#[tokio::test]
+async fn a_call_receives_as_many_as_it_asks_for() {
+    let ((queue, _clock), _folder) = local_queue().await;
+    queue.send(QUEUE, messages(0..14)).await.unwrap();
+    let mut received = Vec::new();
+    for most in [1, 11, 10] {
+        received.push(queue.receive(QUEUE, most, VISIBILITY).await.unwrap().len());
+    }
+    assert_eq!(received, [1, 10, 3]);
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_oldest_first_with_their_receives() {
+    let ((queue, _clock), _folder) = local_queue().await;
+    for body in 1..=3 {
+        queue.send(QUEUE, messages([body])).await.unwrap();
+        for _ in 0..MAX_RECEIVES {
+            let delivery = receive_one(&queue).await;
+            queue.release(QUEUE, &delivery.receipt, Duration::ZERO).await.unwrap();
+        }
+        assert_nothing_visible(&queue).await;
+    }
+    let listed = |letters: Vec<Delivery>| {
+        letters.into_iter().map(|letter| (letter.body, letter.receives)).collect::<Vec<_>>()
+    };
+    let expected = ["1", "2", "3"].map(|body| (body.to_owned(), MAX_RECEIVES));
+    assert_eq!(listed(queue.dead_letters(QUEUE, 2).await.unwrap()), expected[..2]);
+    assert_eq!(listed(queue.dead_letters(QUEUE, 10).await.unwrap()), expected);
+}
 
 #[tokio::test]
 async fn a_queue_opened_again_has_its_messages_counts_and_receipts() {

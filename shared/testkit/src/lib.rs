@@ -13,4 +13,5 @@ pub mod layer;
 pub mod ministack;
 pub mod ports;
 pub mod registry;
+pub mod runtime_api;
 pub mod skip;

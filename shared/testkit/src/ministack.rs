@@ -155,6 +155,12 @@ impl MiniStack {
         variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
+    /// Makes the S3 bucket `name`, where policies are not enforced.
+    pub fn make_bucket(&self, name: &str) {
+        let status = request(self.port, "PUT", &format!("/{name}")).expect("MiniStack answers");
+        assert_eq!(status, "200", "MiniStack makes the bucket {name}");
+    }
+
     /// What it and its functions have written so far.
     pub fn log(&self) -> String {
         let bytes = std::fs::read(log_file(&self.folder)).expect("the log of MiniStack");
@@ -204,18 +210,18 @@ fn command(program: &Path, folder: &Path, port: u16, settings: &[(&str, &str)]) 
 
 /// Whether MiniStack on `port` says that it is ready.
 fn is_ready(port: u16) -> bool {
-    let ask = || -> std::io::Result<bool> {
-        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        write!(
-            stream,
-            "GET /_ministack/ready HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
-        )?;
-        let mut status = [0; 12];
-        stream.read_exact(&mut status)?;
-        Ok(status.starts_with(b"HTTP/1.") && status.ends_with(b" 200"))
-    };
-    ask().unwrap_or(false)
+    request(port, "GET", "/_ministack/ready").is_ok_and(|status| status == "200")
+}
+
+/// Asks MiniStack on `port` without a body and a signature, and gives the status of its answer.
+fn request(port: u16, method: &str, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    let head = "Connection: close\r\nContent-Length: 0\r\n";
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{head}\r\n")?;
+    let mut answer = String::new();
+    stream.take(12).read_to_string(&mut answer)?;
+    Ok(answer.trim_start_matches("HTTP/1.1 ").to_owned())
 }
 
 #[expect(clippy::disallowed_methods, reason = "another process cannot be told to be ready sooner")]

@@ -123,6 +123,15 @@ impl World {
         self.resolver.handle(message, Deadline::NONE).await
     }
 
+    /// Delivers it to a function that ends at `end`.
+    pub(crate) async fn deliver_until(
+        &self,
+        message: ListingMessage,
+        end: Timestamp,
+    ) -> Result<(), HandlerError> {
+        self.resolver.handle(message, Deadline::at(end)).await
+    }
+
     /// Lists the tags of a repository.
     pub(crate) async fn list(&self, repository: &str) -> ListingProgress {
         self.deliver(tags_of(repository)).await.unwrap();
@@ -255,7 +264,7 @@ pub(crate) fn run() -> RunId {
 
 /// The message that lists the repositories of the registry.
 pub(crate) fn repositories() -> ListingMessage {
-    ListingMessage { org: acme(), run: run(), registry: reg(), repository: None, failures: 0 }
+    ListingMessage { org: acme(), run: run(), registry: reg(), repository: None, failures: 0, position: None }
 }
 
 /// The message that lists the tags of a repository.

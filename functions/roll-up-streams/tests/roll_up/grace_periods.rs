@@ -96,9 +96,9 @@ impl Scan {
         member.severities = findings.iter().map(|finding| finding.severity).collect();
         member.policies = policies.iter().map(|(id, evaluation)| (id.clone(), evaluation.outcome)).collect();
         member.next_change_at = policies.values().filter_map(|evaluation| evaluation.next_change_at).min();
-        let (packages, problems) = (Vec::new(), Vec::new());
-        let report =
-            Report { version: Report::VERSION, distribution: None, packages, findings, policies, problems };
+        let (packages, problems, unmatched) = (Vec::new(), Vec::new(), Vec::new());
+        let (version, distribution) = (Report::VERSION, None);
+        let report = Report { version, distribution, packages, findings, policies, problems, unmatched };
         let result = ImageResult {
             state: member.state,
             reason: None,

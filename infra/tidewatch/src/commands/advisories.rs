@@ -16,8 +16,8 @@ use tidewatch_store::records::{AdvisoryFamily, CurrentAdvisories};
 use super::Context;
 use crate::cli::{self, BuildAdvisories, QueryAdvisories};
 use crate::failure::Failure;
-use crate::local::{BuildFolder, Instance};
-use crate::output::{ProgressBars, Table, advise, ago, cell, number_cell, print_document};
+use crate::instance::Place;
+use crate::output::{ProgressBars, Table, advise, ago, cell, number_cell, print_document, while_waiting};
 
 #[derive(Serialize)]
 struct FamilyRow {
@@ -44,9 +44,13 @@ pub(super) async fn run(context: &Context, command: cli::Advisories) -> Result<(
 
 async fn build(context: &Context, arguments: BuildAdvisories) -> Result<(), Failure> {
     check_source(&arguments.from)?;
-    Instance::make_folder(&context.data)?;
-    let folder = BuildFolder::make(&context.data)?;
-    // Compiled before the instance is opened: other commands need not wait so long.
+    // What is wrong with a stack is said before the long work. A data folder is opened after it, because other commands
+    // wait as long as it is open.
+    let opened = match &context.place {
+        Place::Folder(_) => None,
+        Place::Stack(_) => Some(context.instance().await?),
+    };
+    let folder = context.build_folder()?;
     let built = compile(&arguments.from, folder.path(), context).await?;
     if built.families.is_empty() {
         return Err(Failure::wrong_use(anyhow::anyhow!(
@@ -55,8 +59,12 @@ async fn build(context: &Context, arguments: BuildAdvisories) -> Result<(), Fail
         ))
         .hint("the folder must hold Debian/all.zip, Alpine/all.zip or folders of their JSON files"));
     }
-    let instance = context.instance().await?;
-    let problems = publish(&instance.records, &built).await?;
+    let instance = match opened {
+        Some(instance) => instance,
+        None => context.instance().await?,
+    };
+    let publishing = publish(&instance.records, &built);
+    let problems = while_waiting(context.quiet, "putting them in force", publishing).await?;
     let current = instance.records.current_advisories().await?;
     if context.is_json() {
         return print_document("advisories", 1, &FamilyRows { families: rows(&current), problems });
@@ -176,7 +184,7 @@ async fn query(context: &Context, arguments: QueryAdvisories) -> Result<(), Fail
         })?;
     let instance = context.existing_instance().await?;
     let current = instance.records.current_advisories().await?;
-    let indexes = Arc::new(tidewatch_scan_image::AdvisoryIndexes::new(instance.cache()));
+    let indexes = Arc::new(tidewatch_assessment::AdvisoryIndexes::new(instance.cache()));
     let index = indexes.open_family(&instance.records, family, &current).await?.ok_or_else(|| {
         Failure::new(anyhow::anyhow!("there are no advisories yet for {family}"))
             .hint("compile them: tidewatch advisories build --from DIR")

@@ -6,16 +6,16 @@ use std::path::Path;
 
 use comfy_table::Color;
 use serde::Serialize;
-use tidewatch_core::config::Config;
+use tidewatch_core::config::{Config, Credentials};
 use tidewatch_core::ports::Clock as _;
 use tidewatch_runtime::system::SystemClock;
 use tidewatch_store::RecordError;
 
-use super::Context;
+use super::{Context, no_data};
 use crate::cli::Apply;
 use crate::config_file::{self, ConfigFileError};
 use crate::failure::Failure;
-use crate::local::Instance;
+use crate::instance::{Instance, Place};
 use crate::output::{Table, advise, cell, print_document};
 
 /// One part of the configuration that changes.
@@ -39,8 +39,10 @@ struct Plan<'a> {
 
 pub(super) async fn run(context: &Context, arguments: Apply) -> Result<(), Failure> {
     let config = read(&arguments.file)?;
-    if arguments.dry_run && !Instance::exists(&context.data) {
-        advise(context.quiet, &format!("{}: apply makes it", context.no_data()));
+    if arguments.dry_run
+        && let Some(folder) = context.missing_folder()
+    {
+        advise(context.quiet, &format!("{}: apply makes it", no_data(folder)));
         let changes = changes(None, &config);
         let plan = Plan { org: config.org.as_str(), changes: &changes, version: None, applied: false };
         return report(context, &plan, true);
@@ -72,6 +74,9 @@ async fn apply(
     dry_run: bool,
     context: &Context,
 ) -> Result<(), Failure> {
+    if let Place::Stack(_) = instance.place {
+        check_credentials(config)?;
+    }
     let current = instance.records.config(&config.org).await?;
     let changes = changes(current.as_ref().map(|applied| &applied.config), config);
     let mut version = current.map(|applied| applied.version);
@@ -89,6 +94,25 @@ async fn apply(
     }
     let plan = Plan { org: config.org.as_str(), changes: &changes, version, applied: apply };
     report(context, &plan, dry_run)
+}
+
+/// Refuses credentials that the functions of a stack cannot read: those on the machine of whoever applies them.
+fn check_credentials(config: &Config) -> Result<(), Failure> {
+    let of_a_machine =
+        |credentials: &Credentials| matches!(credentials, Credentials::Env(_) | Credentials::File(_));
+    let registries = config.registries.iter();
+    let unreadable: Vec<&str> = registries
+        .filter(|registry| registry.credentials.as_ref().is_some_and(of_a_machine))
+        .map(|registry| registry.id.as_str())
+        .collect();
+    if unreadable.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::wrong_use(anyhow::anyhow!(
+        "a stack cannot read the credentials of {}: {{env: …}} and {{file: …}} are those of one machine",
+        unreadable.join(", ")
+    ))
+    .hint("nothing was changed; keep them in AWS Secrets Manager, and write credentials: {secret: NAME}"))
 }
 
 fn report(context: &Context, plan: &Plan<'_>, dry_run: bool) -> Result<(), Failure> {
@@ -167,6 +191,21 @@ mod tests {
     fn config(rules: &serde_json::Value) -> Config {
         let registries = json!([{"id": "hub", "kind": "oci", "url": "https://hub.example.com"}]);
         serde_json::from_value(json!({"org": "acme", "registries": registries, "rules": rules})).unwrap()
+    }
+
+    #[test]
+    fn a_stack_takes_no_credentials_of_this_machine() {
+        let with = |credentials: serde_json::Value| {
+            let mut config = config(&json!([]));
+            config.registries[0].credentials = serde_json::from_value(credentials).unwrap();
+            check_credentials(&config)
+        };
+        for machine in [json!({"env": "LOGIN"}), json!({"file": "/run/login"})] {
+            let failure = with(machine).unwrap_err();
+            assert!(failure.text().contains("the credentials of hub"), "{}", failure.text());
+            assert!(!failure.text().contains("LOGIN"));
+        }
+        assert!(with(json!(null)).is_ok());
     }
 
     #[test]

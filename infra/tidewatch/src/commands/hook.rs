@@ -10,7 +10,7 @@ use tidewatch_runtime::system::{SystemClock, SystemRandomness};
 use super::Context;
 use crate::cli::{self, CreateHook, HookKindName, Org, RevokeHook, RotateHook};
 use crate::failure::Failure;
-use crate::local::Instance;
+use crate::instance::Instance;
 use crate::output::{Table, advise, ago, cell, print_document};
 
 /// A hook as it is shown: never its secrets.
@@ -94,7 +94,7 @@ fn reveal(
     secret: &HookSecret,
     base: Option<String>,
 ) -> Result<(), Failure> {
-    let base = base.or_else(|| local_url(instance));
+    let base = base.or_else(|| instance.url.clone());
     let url = format!("{}{}", base.as_deref().unwrap_or_default(), record.path());
     let configuration = configuration(record.kind, &url, secret);
     if context.is_json() {
@@ -117,12 +117,6 @@ fn reveal(
         ),
     );
     Ok(())
-}
-
-/// Where the running local mode is reached; not known when it listens on every address.
-fn local_url(instance: &Instance) -> Option<String> {
-    let address = instance.address().filter(|address| !address.ip().is_unspecified());
-    address.map(|address| format!("http://{address}"))
 }
 
 /// What a sender of this kind is told, in the form of its own configuration.

@@ -19,6 +19,7 @@ use crate::cli::Images;
 use crate::failure::Failure;
 use crate::output::{
     Table, advise, ago, cell, number_cell, print_document, print_line, severity_cell, state_cell,
+    while_waiting,
 };
 
 #[derive(Serialize)]
@@ -57,12 +58,9 @@ struct Skipped {
 pub(super) async fn run(context: &Context, arguments: Images) -> Result<(), Failure> {
     let instance = context.existing_instance().await?;
     let org = instance.org(arguments.org.org).await?;
-    let mut document = Document { images: Vec::new(), skipped: Vec::new() };
-    for (registry, repository) in instance.records.repositories(&org).await? {
-        if arguments.repository.as_ref().is_none_or(|wanted| *wanted == repository) {
-            collect(&instance.records, &org, &registry, &repository, &mut document).await?;
-        }
-    }
+    let wanted = arguments.repository.as_ref();
+    let reading = collect_all(&instance.records, &org, wanted);
+    let document = while_waiting(context.quiet, "reading images", reading).await?;
     if context.is_json() {
         return print_document("images", 1, &document);
     }
@@ -72,12 +70,26 @@ pub(super) async fn run(context: &Context, arguments: Images) -> Result<(), Fail
         advise(context.quiet, &format!("skipped {registry}/{repository}:{tag}: {reason}"));
     }
     if document.images.is_empty() {
-        advise(
-            context.quiet,
-            "no images yet: run a rule (tidewatch rules run ID) while `tidewatch up` is running",
-        );
+        let none = "no images yet: run a rule (tidewatch rules run ID)";
+        let while_up = if instance.is_running { "" } else { " while `tidewatch up` is running" };
+        advise(context.quiet, &format!("{none}{while_up}"));
     }
     Ok(())
+}
+
+/// The images of the repository that is wanted, or of all.
+async fn collect_all(
+    records: &Records,
+    org: &OrgName,
+    wanted: Option<&RepositoryName>,
+) -> Result<Document, Failure> {
+    let mut document = Document { images: Vec::new(), skipped: Vec::new() };
+    for (registry, repository) in records.repositories(org).await? {
+        if wanted.is_none_or(|wanted| *wanted == repository) {
+            collect(records, org, &registry, &repository, &mut document).await?;
+        }
+    }
+    Ok(document)
 }
 
 async fn collect(

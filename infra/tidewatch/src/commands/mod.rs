@@ -10,15 +10,17 @@ mod scan;
 mod token;
 mod up;
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use crate::cli::{Cli, Command, Format};
+use crate::cli::{Cli, Command, Format, InstanceOptions};
 use crate::failure::Failure;
-use crate::local::Instance;
+use crate::instance::{BuildFolder, Instance, Place, remove_leftovers};
+use crate::{local, stack};
 
 /// What every command is told.
 pub(crate) struct Context {
-    data: std::path::PathBuf,
+    place: Place,
     format: Format,
     quiet: bool,
 }
@@ -28,39 +30,73 @@ impl Context {
         self.format == Format::Json
     }
 
-    /// The instance of the data folder, which is made when it is not there.
+    /// The instance: of the stack, or of the data folder, which is made when it is not there.
     async fn instance(&self) -> Result<Instance, Failure> {
-        Instance::open(&self.data).await
+        match &self.place {
+            Place::Folder(folder) => local::open(folder).await,
+            Place::Stack(name) => stack::open(name, self.quiet).await,
+        }
     }
 
-    /// The instance of a data folder that is there: for commands that make no sense on an empty one.
+    /// The instance of a stack, or of a data folder that is there: for commands that make no sense on an empty one.
     async fn existing_instance(&self) -> Result<Instance, Failure> {
-        if !Instance::exists(&self.data) {
-            return Err(Failure::wrong_use(anyhow::anyhow!("{}", self.no_data())).hint(
+        if let Some(folder) = self.missing_folder() {
+            return Err(Failure::wrong_use(anyhow::anyhow!("{}", no_data(folder))).hint(
                 "name the right one by --data, or begin a new one: tidewatch advisories build --from DIR, \
-                 tidewatch apply tidewatch.yaml",
+                 tidewatch apply tidewatch.yaml; a deployed one is named by --stack",
             ));
         }
         self.instance().await
     }
 
-    fn no_data(&self) -> String {
-        format!("there is no data folder at {}", self.data.display())
+    /// The data folder, when that is the place and it is not there.
+    fn missing_folder(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Folder(folder) if !local::exists(folder) => Some(folder),
+            Place::Folder(_) | Place::Stack(_) => None,
+        }
+    }
+
+    /// A folder to compile advisories in, on this machine.
+    fn build_folder(&self) -> Result<BuildFolder, Failure> {
+        match &self.place {
+            Place::Folder(folder) => BuildFolder::make(&local::make_folder(folder)?),
+            Place::Stack(_) => {
+                let cache = stack::cache_folder()?;
+                // No process has this folder for itself, so whoever comes next clears up.
+                remove_leftovers(&cache);
+                BuildFolder::make(&cache)
+            }
+        }
     }
 }
 
+fn no_data(folder: &Path) -> String {
+    format!("there is no data folder at {}", folder.display())
+}
+
 /// Runs a command, and gives its exit code.
-pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
-    let context = Context { data: cli.data, format: cli.format, quiet: cli.quiet };
-    match cli.command {
-        Command::Up(arguments) => up::run(&context, arguments).await,
-        Command::Scan(arguments) => return scan::run(&context, arguments).await,
-        Command::Apply(arguments) => apply::run(&context, arguments).await,
-        Command::Rules(command) => rules::run(&context, command).await,
-        Command::Token(command) => token::run(&context, command).await,
-        Command::Hook(command) => hook::run(&context, command).await,
-        Command::Advisories(command) => advisories::run(&context, command).await,
-        Command::Images(arguments) => images::run(&context, arguments).await,
+pub(crate) async fn run(cli: Cli, given: InstanceOptions) -> Result<ExitCode, Failure> {
+    let is_local = matches!(cli.command, Command::Up(_) | Command::Scan(_));
+    let place = Place::choose((cli.data, given.data), (cli.stack, given.stack), is_local)?;
+    let context = Context { place, format: cli.format, quiet: cli.quiet };
+    let done = dispatch(&context, cli.command).await;
+    match &context.place {
+        Place::Folder(_) => done,
+        Place::Stack(name) => done.map_err(|failure| stack::explain(failure, name)),
+    }
+}
+
+async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Up(arguments) => up::run(context, arguments).await,
+        Command::Scan(arguments) => return scan::run(context, arguments).await,
+        Command::Apply(arguments) => apply::run(context, arguments).await,
+        Command::Rules(command) => rules::run(context, command).await,
+        Command::Token(command) => token::run(context, command).await,
+        Command::Hook(command) => hook::run(context, command).await,
+        Command::Advisories(command) => advisories::run(context, command).await,
+        Command::Images(arguments) => images::run(context, arguments).await,
     }
     .map(|()| ExitCode::SUCCESS)
 }

@@ -14,11 +14,10 @@ use super::Context;
 use super::run_images::{RunImages, Stillness};
 use crate::cli::{Org, RuleStatus, Rules, RunRule};
 use crate::failure::Failure;
-use crate::local::Instance;
-use crate::output::{ProgressBars, Table, advise, ago, cell, number_cell, print_document, print_line};
-
-/// How often a run that is waited for is looked at.
-const LOOK: std::time::Duration = std::time::Duration::from_millis(300);
+use crate::instance::Instance;
+use crate::output::{
+    ProgressBars, Table, advise, ago, cell, number_cell, print_document, print_line, while_waiting,
+};
 
 /// Up to how many failed images of a run are named.
 const MOST_NAMED: usize = 10;
@@ -148,7 +147,8 @@ async fn run_rule(context: &Context, arguments: RunRule) -> Result<(), Failure> 
     let run = Run { id, trigger: RunTrigger::Manual, started_at: SystemClock.now() };
     let row = if arguments.wait {
         let row = wait(context, &instance, &org, rule, &run).await?;
-        let images = RunImages::count(&instance.records, &org, rule, &run.id).await?;
+        let counting = RunImages::count(&instance.records, &org, rule, &run.id);
+        let images = while_waiting(context.quiet, "counting images", counting).await?;
         RunRow { images: Some(images), ..row }
     } else {
         row(&instance, &org, rule, &run).await?
@@ -235,9 +235,9 @@ async fn wait(
                 row.listings,
                 row.remaining
             ))
-            .hint("it goes on without being waited for; look at what `tidewatch up` logs"));
+            .hint(format!("it goes on without being waited for; look at {}", instance.place.logs())));
         }
-        SystemSleeper.sleep(LOOK).await;
+        SystemSleeper.sleep(instance.place.look()).await;
     }
 }
 

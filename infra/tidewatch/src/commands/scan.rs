@@ -7,6 +7,7 @@ use anyhow::{Context as _, anyhow};
 use indicatif::DecimalBytes;
 use serde::Serialize;
 use tidewatch_advisories::{Index, IndexSet, families_for};
+use tidewatch_assessment::{AdvisoryIndexes, Assessment, assess};
 use tidewatch_core::Digest;
 use tidewatch_core::config::Config;
 use tidewatch_core::finding::Finding;
@@ -21,13 +22,13 @@ use tidewatch_core::severity::{Severity, SeverityCounts};
 use tidewatch_inventory::{ImageInventory, merge};
 use tidewatch_resolve_images::find_images;
 use tidewatch_runtime::system::SystemClock;
-use tidewatch_scan_image::{AdvisoryIndexes, Assessment, ScanError, assess, pull_layer, unreadable_layer};
+use tidewatch_scan_image::{ScanError, pull_layer, unreadable_layer};
 use tidewatch_store::records::CurrentAdvisories;
 
 use super::{Context, advisories};
 use crate::cli::Scan;
 use crate::failure::{Failure, exit};
-use crate::local::Instance;
+use crate::local;
 use crate::output::{Progress, ProgressBars, Table, advise, cell, print_document, print_line};
 use crate::reference::{Target, explain};
 
@@ -44,10 +45,12 @@ struct Document<'a> {
     findings: &'a [Finding],
     policies:
         &'a std::collections::BTreeMap<tidewatch_core::names::PolicyId, tidewatch_core::policy::Evaluation>,
-    problems: &'a [Problem],
+    problems: Vec<&'a Problem>,
 }
 
 pub(super) async fn run(context: &Context, arguments: Scan) -> Result<ExitCode, Failure> {
+    // Refused before anything is pulled.
+    context.place.folder()?;
     if let Some(source) = &arguments.advisories {
         advisories::check_source(source)?;
     }
@@ -161,7 +164,7 @@ async fn indexes(
         }
         return Ok((indexes, current));
     }
-    if !Instance::exists(&context.data) {
+    if !local::exists(context.place.folder()?) {
         advise(context.quiet, "there are no advisories: give a folder by --advisories, or build them first");
         return Ok((IndexSet::default(), CurrentAdvisories::default()));
     }
@@ -197,7 +200,7 @@ fn print(
             vulnerabilities: result.severities,
             findings: &report.findings,
             policies: &report.policies,
-            problems: &report.problems,
+            problems: report.all_problems().collect(),
         };
         return print_document("scan", 1, &document);
     }

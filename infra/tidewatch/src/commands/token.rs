@@ -76,6 +76,9 @@ async fn create(context: &Context, arguments: CreateToken) -> Result<(), Failure
         context.quiet,
         "keep it now: it cannot be shown again. Prometheus reads it by `credentials_file`.",
     );
+    if let Some(url) = &instance.url {
+        advise(context.quiet, &format!("metrics at {url}/v1/exporter/org/{}/metrics", record.org));
+    }
     Ok(())
 }
 

@@ -24,7 +24,8 @@ const TICK: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(context: &Context, arguments: Up) -> Result<(), Failure> {
-    let owned = OwnedInstance::take(&context.data).await?;
+    let folder = context.place.folder()?;
+    let owned = OwnedInstance::take(folder).await?;
     if let Some(file) = &arguments.config {
         apply::apply_file(&owned.instance, file, context).await?;
     }
@@ -33,23 +34,20 @@ pub(super) async fn run(context: &Context, arguments: Up) -> Result<(), Failure>
         .with_context(|| format!("failed to listen on {}", arguments.listen))
         .map_err(|error| Failure::new(error).hint("give another address by --listen"))?;
     let address = listener.local_addr()?;
-    owned.instance.note_address(address)?;
+    OwnedInstance::note_address(folder, address)?;
 
     let settings = Settings { scans_at_once: usize::from(arguments.workers), tick: TICK };
     let mut workers = Workers::start(&owned, settings);
     advise(
         context.quiet,
-        &format!(
-            "metrics at http://{address}/v1/exporter/org/ORG/metrics; data in {}",
-            context.data.display()
-        ),
+        &format!("metrics at http://{address}/v1/exporter/org/ORG/metrics; data in {}", folder.display()),
     );
     if owned.instance.records.orgs().await?.is_empty() {
         advise(context.quiet, "nothing is configured yet: tidewatch apply tidewatch.yaml");
     }
     tracing::info!(http.address = %address, "local mode started");
 
-    let (records, queue) = (&owned.instance.records, Arc::new(owned.instance.queue.clone()));
+    let (records, queue) = (&owned.instance.records, Arc::new(owned.queue.clone()));
     let functions = Functions {
         metrics: ExportMetrics::new(records.clone(), Arc::new(SystemClock)),
         hooks: ReceiveWebhook::new(records.clone(), queue, Arc::new(SystemClock)),

@@ -1,3 +1,5 @@
+mod documents;
+
 use proptest::prelude::*;
 use tidewatch_core::config::Credentials;
 use tidewatch_core::rule::Schedule;

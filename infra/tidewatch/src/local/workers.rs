@@ -3,20 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidewatch_assessment::AdvisoryIndexes;
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::ports::{QueueReceiver, Sleeper};
 use tidewatch_registries::{ConfiguredRegistries, LocalSecrets, Ports};
+use tidewatch_rematch_images::{RematchImages, RematchPorts, RematchSettings};
 use tidewatch_resolve_images::{ResolveHints, ResolveImages};
 use tidewatch_roll_up_streams::RollUpStreams;
 use tidewatch_runtime::messages::{Handled, describe, handle, pause};
 use tidewatch_runtime::system::{SystemClock, SystemIds, SystemRandomness, SystemSleeper};
 use tidewatch_runtime::{Deadline, MessageHandler};
-use tidewatch_scan_image::{AdvisoryIndexes, ScanImage, ScanPorts, ScanSettings};
+use tidewatch_scan_image::{ScanImage, ScanPorts, ScanSettings};
 use tidewatch_store::{EmbeddedDynamoDb, LocalQueue};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::{Instance, OwnedInstance};
+use super::OwnedInstance;
+use crate::instance::Instance;
 
 /// How long a received message stays with its worker before it is delivered again.
 const VISIBILITY: Duration = Duration::from_secs(960);
@@ -32,6 +35,9 @@ const LISTINGS_AT_ONCE: usize = 4;
 
 /// How many pushed tags are resolved at the same time.
 const HINTS_AT_ONCE: usize = 4;
+
+/// How many repositories are matched again at the same time.
+const REMATCHES_AT_ONCE: usize = 2;
 
 /// What can be set of local mode.
 #[derive(Clone, Copy, Debug)]
@@ -62,20 +68,29 @@ impl Workers {
             async move { evaluate.tick().await.map(drop).map_err(|error| describe(&error)) }
         }));
         let roll_up = RollUpStreams::new(instance.records.clone(), clock);
+        let hurried = roll_up.clone();
         tasks.spawn(every(settings.tick, stopped.clone(), move || {
             let roll_up = roll_up.clone();
             async move { roll_up.tick().await.map(drop).map_err(|error| describe(&error)) }
         }));
         tasks.spawn(sweep(owned.table.clone(), stopped.clone()));
 
-        let (resolve, scan) = handlers(instance);
-        let queue = instance.queue.clone();
+        let (resolve, scan, rematch) = handlers(instance);
+        let queue = owned.queue.clone();
         let hints = ResolveHints::new(resolve.clone());
         tasks.spawn(consume(queue.clone(), QueueName::Hints, hints, HINTS_AT_ONCE, stopped.clone()));
         // Workers of their own: pushed images do not wait for those that a rule has found.
         let pushed_at_once = settings.scans_at_once.div_ceil(2);
         tasks.spawn(consume(queue.clone(), QueueName::Pushed, scan.clone(), pushed_at_once, stopped.clone()));
         tasks.spawn(consume(queue.clone(), QueueName::Listings, resolve, LISTINGS_AT_ONCE, stopped.clone()));
+        tasks.spawn(consume(
+            queue.clone(),
+            QueueName::Rematches,
+            rematch,
+            REMATCHES_AT_ONCE,
+            stopped.clone(),
+        ));
+        tasks.spawn(consume(queue.clone(), QueueName::Rollups, hurried, 1, stopped.clone()));
         tasks.spawn(consume(queue, QueueName::Scans, scan, settings.scans_at_once, stopped));
         Self { tasks, stop }
     }
@@ -101,13 +116,13 @@ impl Workers {
     }
 }
 
-fn handlers(instance: &Instance) -> (ResolveImages, ScanImage) {
+fn handlers(instance: &Instance) -> (ResolveImages, ScanImage, RematchImages) {
     let (clock, sleeper) = (Arc::new(SystemClock), Arc::new(SystemSleeper));
     let ports =
         Ports { clock: clock.clone(), sleeper: sleeper.clone(), randomness: Arc::new(SystemRandomness) };
     let secrets = LocalSecrets::new(tidewatch_runtime::environment::variable);
     let registries = Arc::new(ConfiguredRegistries::new(Arc::new(secrets), ports));
-    let queue = Arc::new(instance.queue.clone());
+    let queue = Arc::clone(&instance.queue);
     let resolve = ResolveImages::new(
         instance.records.clone(),
         registries.clone(),
@@ -115,11 +130,18 @@ fn handlers(instance: &Instance) -> (ResolveImages, ScanImage) {
         clock.clone(),
         Duration::from_secs(2),
     );
+    let advisories = Arc::new(AdvisoryIndexes::new(instance.cache()));
+    let rematch = RematchPorts {
+        records: instance.records.clone(),
+        queue: queue.clone(),
+        advisories: Arc::clone(&advisories),
+        clock: clock.clone(),
+    };
     let ports = ScanPorts {
         records: instance.records.clone(),
         registries,
         queue,
-        advisories: Arc::new(AdvisoryIndexes::new(instance.cache())),
+        advisories,
         clock,
         sleeper,
         ids: Arc::new(SystemIds::default()),
@@ -132,7 +154,8 @@ fn handlers(instance: &Instance) -> (ResolveImages, ScanImage) {
         waiting: Duration::from_secs(10),
         ..ScanSettings::default()
     };
-    (resolve, ScanImage::new(ports, settings))
+    let rematch = RematchImages::new(rematch, RematchSettings::default());
+    (resolve, ScanImage::new(ports, settings), rematch)
 }
 
 /// Does `work` again and again, with a pause of `period`, until it is stopped.

@@ -6,7 +6,7 @@ mod table;
 mod text;
 
 pub(crate) use document::print_document;
-pub(crate) use progress::{Progress, ProgressBars};
+pub(crate) use progress::{Progress, ProgressBars, while_waiting};
 pub(crate) use table::{Table, ago, cell, number_cell, severity_cell, severity_word_cell, state_cell};
 pub(crate) use text::{visible, visible_lines};
 

@@ -1,11 +1,17 @@
 //! Progress of work that takes longer than a second: bars on a terminal, nothing elsewhere.
 
 use std::io::IsTerminal as _;
+use std::pin::pin;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tidewatch_core::ports::Sleeper as _;
+use tidewatch_runtime::system::SystemSleeper;
 
 /// How often a line is drawn again by itself.
 const TICK: std::time::Duration = std::time::Duration::from_millis(200);
+
+/// How long work that is usually short may take before it is said that it goes on.
+const SHORT: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// The progress bars of a command.
 pub(crate) struct ProgressBars {
@@ -33,6 +39,28 @@ impl ProgressBars {
         bar.enable_steady_tick(TICK);
         Progress(bar)
     }
+
+    /// A line that moves and says `what` is being done, where there is nothing to count.
+    fn spinner(&self, what: &str) -> Progress {
+        let bar = self.bars.add(ProgressBar::new_spinner());
+        bar.set_style(style("{spinner} {msg}"));
+        bar.set_message(what.to_owned());
+        bar.enable_steady_tick(TICK);
+        Progress(bar)
+    }
+}
+
+/// Does `work`, which is usually short. When it takes longer than a second, a line says `what` is being done.
+pub(crate) async fn while_waiting<T>(quiet: bool, what: &str, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    tokio::select! {
+        done = &mut work => return done,
+        () = SystemSleeper.sleep(SHORT) => {}
+    }
+    let line = ProgressBars::new(quiet).spinner(what);
+    let done = work.await;
+    line.finish();
+    done
 }
 
 /// A template that cannot be read would show the default line.

@@ -24,15 +24,17 @@ pub use policy::PolicyConfig;
 pub use registry::{Credentials, RegistryConfig, RegistryKind};
 pub use rule::RuleConfig;
 
-/// The configuration of one organisation.
+/// The keys at the top of the file.
+///
+/// Ids are unique in their list. Unknown keys are errors, and a key without a value is as good as none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "The file")]
 pub struct Config {
-    /// The organisation.
-    #[schemars(with = "String")]
+    /// The organisation: the tenant that owns all of this, and the `ORG` in the path of its metrics.
     pub org: OrgName,
-    /// The platforms to scan, where an image has them. The gauges count linux/amd64 where it is there, else the first
-    /// of these. An image with none of them is not scanned.
+    /// Which platforms of an image are scanned; at least one. The gauges count linux/amd64 where it is there, else the
+    /// first of these that the image has. An image with none of them is skipped.
     #[serde(default = "default_platforms")]
     pub platforms: Vec<Platform>,
     /// Where images are.
@@ -41,7 +43,8 @@ pub struct Config {
     /// Which images to scan, and when.
     #[serde(default)]
     pub rules: Vec<RuleConfig>,
-    /// Changes to the policies, which are all enabled with their published defaults.
+    /// Changes to the policies. Without any, every policy is judged with its defaults. A change takes effect on an
+    /// image when a rule next lists it.
     #[serde(default)]
     pub policies: Vec<PolicyConfig>,
 }
@@ -163,13 +166,47 @@ fn problem(path: &[Step], message: String) -> ConfigProblem {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn messages(config: serde_json::Value) -> Vec<String> {
         let config: Config = serde_json::from_value(config).unwrap();
         config.problems().into_iter().map(|problem| problem.message).collect()
+    }
+
+    /// Reads every example that stands in the schema of `T`, also within its forms, and says how many there were.
+    fn read_examples<T: JsonSchema + DeserializeOwned>() -> usize {
+        let schema = schemars::schema_for!(T).to_value();
+        let forms = ["oneOf", "anyOf"].iter().filter_map(|key| schema[key].as_array()).flatten();
+        let examples = forms.chain([&schema]).filter_map(|schema| schema["examples"].as_array()).flatten();
+        examples
+            .map(|example| {
+                serde_json::from_value::<T>(example.clone())
+                    .unwrap_or_else(|error| panic!("{example}: {error}"))
+            })
+            .count()
+    }
+
+    #[test]
+    fn the_examples_of_the_schema_are_right() {
+        let counts = [
+            read_examples::<Platform>(),
+            read_examples::<Period>(),
+            read_examples::<crate::rule::Pattern>(),
+            read_examples::<crate::rule::Schedule>(),
+            read_examples::<Credentials>(),
+        ];
+        assert_eq!(counts, [3, 3, 5, 2, 2]);
+        let schema = schemars::schema_for!(crate::rule::Schedule).to_value();
+        let cron = &schema["anyOf"][2]["properties"];
+        for (expression, zone) in [(0, 0), (1, 1)] {
+            let [expression, zone] =
+                [("cron", expression), ("timezone", zone)].map(|(key, at)| &cron[key]["examples"][at]);
+            let schedule: Value = json!({"cron": expression, "timezone": zone});
+            assert!(serde_json::from_value::<crate::rule::Schedule>(schedule).is_ok(), "{expression} {zone}");
+        }
     }
 
     #[test]

@@ -7,10 +7,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A length of time, a whole number and one unit: `s`, `m`, `h`, `d` (24 hours) or `w` (7 days). Longer than nothing.
+/// A whole number and one unit: `s`, `m`, `h`, `d` (24 hours) or `w` (7 days). Longer than nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String")]
+#[schemars(extend("pattern" = Period::PATTERN, "examples" = ["30m", "6h", "2w"]))]
 pub struct Period(u64);
 
 /// A text that is not a length of time.
@@ -22,6 +22,9 @@ pub struct PeriodError(String);
 const UNITS: [(&str, u64); 5] = [("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
 
 impl Period {
+    /// The form as a regular expression. The number is less than 2³².
+    pub const PATTERN: &'static str = "^0*[1-9][0-9]*[smhdw]$";
+
     /// The latest point in time that is a whole number of periods, at least one, after `start` and not after `now`.
     pub fn latest_after(self, start: crate::Timestamp, now: crate::Timestamp) -> Option<crate::Timestamp> {
         let passed = u64::try_from(now.duration_since(start).as_secs()).ok()?;
@@ -42,6 +45,8 @@ impl FromStr for Period {
         UNITS
             .iter()
             .find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, *seconds)))
+            // A sign is none of the digits.
+            .filter(|(number, _)| number.bytes().all(|byte| byte.is_ascii_digit()))
             .and_then(|(number, seconds)| {
                 number.parse::<u32>().ok().map(|number| u64::from(number) * seconds)
             })
@@ -75,7 +80,18 @@ impl fmt::Display for Period {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use regex::Regex;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn the_pattern_of_the_schema_matches_what_is_taken_and_nothing_else(text in "[+.0-9 ]{0,9}[smhdwx]{0,2}") {
+            let matches = Regex::new(Period::PATTERN).unwrap().is_match(&text);
+            prop_assert_eq!(matches, text.parse::<Period>().is_ok());
+        }
+    }
 
     #[test]
     fn a_period_reads_back_what_it_writes() {

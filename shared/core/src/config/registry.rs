@@ -8,20 +8,21 @@ use crate::names::RegistryId;
 /// A registry to read images from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "Registry")]
 pub struct RegistryConfig {
-    /// The name of the registry in rules, tables and image references.
-    #[schemars(with = "String")]
+    /// Its name in rules and tables.
     pub id: RegistryId,
     /// Which product it is.
     pub kind: RegistryKind,
-    /// Where it is: `https://registry.example.com`. `http://` is spoken only where it stands here.
+    /// `https://HOST[:PORT]`, or `http://HOST[:PORT]` for a registry without TLS: plain HTTP is spoken only where it
+    /// stands here. No path, no user.
+    #[schemars(extend("pattern" = "^https?://[^/?#@ ]+/*$"))]
     pub url: String,
-    /// Repositories to read, instead of those that the registry lists: for registries that do not list them, or to
-    /// read only these.
+    /// Read these repositories, instead of those that the registry lists: for a registry that does not list them
+    /// (`/v2/_catalog`), or to read only these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "Vec<String>")]
     pub repositories: Vec<crate::names::RepositoryName>,
-    /// How to log in. Without it the registry is read anonymously.
+    /// Where the credentials are. Without it the registry is read anonymously.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
 }
@@ -29,22 +30,30 @@ pub struct RegistryConfig {
 /// The product behind a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(title = "Kind of registry")]
 pub enum RegistryKind {
-    /// Any registry that speaks the OCI distribution specification.
+    /// Any registry that speaks the [OCI distribution
+    /// specification](https://github.com/opencontainers/distribution-spec/blob/main/spec.md). Basic and Bearer (token
+    /// server) challenges are answered.
     Oci,
 }
 
-/// Where the credentials of a registry are. They never stand in the configuration itself: the text found there is
-/// `USER:PASSWORD`, and a newline at its end is dropped. Variables and files are those of local mode; a deployed
-/// Tidewatch reads secrets.
+/// Where the credentials of a registry are. They never stand in the configuration itself.
+///
+/// The text found there is `USER:PASSWORD`. It is split at its first colon; a newline at its end is dropped. The process
+/// that reads the registry looks it up each time it turns to the registry, so a changed file is used without a restart.
+/// Variables and files are those of local mode; a deployed Tidewatch reads secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Credentials {
-    /// In an environment variable of the process.
+    /// In the environment variable of this name, of the process that reads the registry.
+    #[schemars(extend("examples" = [{"env": "REGISTRY_LOGIN"}]))]
     Env(String),
-    /// In a file.
+    /// In the file at this path, on the machine that reads the registry.
+    #[schemars(extend("examples" = [{"file": "/run/secrets/registry"}]))]
     File(String),
     /// In AWS Secrets Manager, under this name or ARN. The text may also be JSON with `username` and `password`.
+    #[schemars(extend("examples" = [{"secret": "tidewatch/registry"}]))]
     Secret(String),
 }
 

@@ -6,20 +6,22 @@ use serde::{Deserialize, Serialize};
 use crate::names::{RegistryId, RuleId};
 use crate::rule::{Pattern, Schedule};
 
-/// A rule: which images of which registries to scan, and when.
+/// Which images of which registries to scan, and when.
+///
+/// An image that several rules choose is scanned once. Tags that signing tools make (`sha256-…`, `.sig`, `.att`,
+/// `.sbom`), artifacts, attestations, schema 1 manifests and Windows images are skipped and named as such.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "Rule")]
 pub struct RuleConfig {
-    /// The name of the rule in tables and logs.
-    #[schemars(with = "String")]
+    /// Its name in tables and logs.
     pub id: RuleId,
-    /// The registries that it reads.
-    #[schemars(with = "Vec<String>")]
+    /// The ids of the registries that it reads; at least one.
     pub registries: Vec<RegistryId>,
-    /// Images to scan, as `REPOSITORY[:TAG]` patterns. Without one, all are.
+    /// An image is chosen when one of these matches it; without any, every image is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub include: Vec<Pattern>,
-    /// Images to leave out, of those included.
+    /// An image that one of these matches is left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<Pattern>,
     /// When the rule runs by itself.

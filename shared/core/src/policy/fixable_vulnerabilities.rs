@@ -16,18 +16,21 @@ use crate::{Severity, Timestamp};
 pub(super) const TYPE: PolicyType = PolicyType {
     id: "fixable-vulnerabilities",
     display_name: "No fixable critical or high vulnerabilities",
+    parameters: |generator| generator.subschema_for::<Parameters>(),
     build,
 };
 
-/// The parameters.
+/// An image fails this policy when it has a vulnerability that counts.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(title = "Parameters of fixable-vulnerabilities", rename = "FixableVulnerabilities")]
 struct Parameters {
     /// The severities that count.
     severities: BTreeSet<Severity>,
-    /// Whether only vulnerabilities with a known fix count.
+    /// Whether only findings with a known fix count.
     fixable_only: bool,
-    /// The purl types that count; empty means all.
+    /// Only packages of these [purl types](https://github.com/package-url/purl-spec) count: `deb`, `apk`. Empty means
+    /// all.
     package_types: BTreeSet<String>,
     /// How many days after its publication a vulnerability begins to count; one without a date counts at once.
     grace_period_days: u32,

@@ -8,6 +8,7 @@ mod fixable_vulnerabilities;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use schemars::{Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -79,6 +80,8 @@ pub struct PolicyType {
     pub id: &'static str,
     /// What people read: the label `displayName`. It never changes either, since a new one would begin a new series.
     pub display_name: &'static str,
+    /// The JSON Schema of its parameters.
+    pub parameters: fn(&mut SchemaGenerator) -> Schema,
     /// Makes the policy from its parameters as JSON; `null` means the defaults.
     pub build: fn(&Value) -> Result<Box<dyn Policy>, PolicyConfigError>,
 }

@@ -1,7 +1,8 @@
 //! Message queues as ports, with the semantics of an SQS standard queue: at least once, in any order.
 //!
-//! A received message is invisible for its visibility time and comes again after it, unless it is acknowledged.
-//! After [`MAX_RECEIVES`] receives that were not acknowledged it goes to the dead-letter queue of its queue.
+//! A received message is invisible for its visibility time and comes again after it, unless it is acknowledged; rarely
+//! it comes sooner. After [`MAX_RECEIVES`] receives that were not acknowledged it goes to the dead-letter queue of its
+//! queue, when that is next received from. Times may be rounded up to whole seconds.
 //! Sending and receiving are two ports because a Lambda function only sends: its event source mapping receives.
 
 use std::time::Duration;
@@ -123,8 +124,8 @@ pub trait QueueSender: Send + Sync {
 /// Receives messages: local mode's side of a queue, played by the event source mapping when deployed.
 #[async_trait]
 pub trait QueueReceiver: Send + Sync {
-    /// Up to `most` (1 to 10) messages that are visible now, which stay invisible for `visibility`. Empty when there
-    /// are none; it does not wait.
+    /// Up to `most` messages that are visible now, at most [`MAX_BATCH`], which stay invisible for `visibility`, at most
+    /// 12 hours. It does not wait, and may give fewer than there are: SQS asks a part of its servers only.
     async fn receive(
         &self,
         queue: QueueName,
@@ -132,14 +133,17 @@ pub trait QueueReceiver: Send + Sync {
         visibility: Duration,
     ) -> Result<Vec<Delivery>, QueueError>;
 
-    /// Removes a received message. A receipt whose visibility time has passed and that was delivered again since, or
-    /// whose message is gone, is no error and removes nothing that another receiver holds.
+    /// Removes a received message. A stale receipt, whose message is gone or was delivered again since, is no error. In
+    /// the latter case the message may be removed or not: whoever acknowledges has done the work.
     async fn acknowledge(&self, queue: QueueName, receipt: &str) -> Result<(), QueueError>;
 
-    /// Makes a received message visible again after `delay`; a stale receipt is no error and changes nothing.
+    /// Makes a received message visible again after `delay`, at most 12 hours. A stale receipt is no error; it may make
+    /// the message come again sooner or later than its receiver expects.
     async fn release(&self, queue: QueueName, receipt: &str, delay: Duration) -> Result<(), QueueError>;
 
-    /// The messages in the dead-letter queue of `queue`, oldest first, at most `most`; they stay there.
+    /// Messages in the dead-letter queue of `queue`, at most `most`, the older of them first; they stay there. It may
+    /// give fewer than there are, like [`receive`](Self::receive), and others read none of them meanwhile. `receives`
+    /// may count these readings too.
     async fn dead_letters(&self, queue: QueueName, most: usize) -> Result<Vec<Delivery>, QueueError>;
 }
 

@@ -14,10 +14,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::{RepositoryName, Tag};
 
-/// A pattern that chooses images by repository and tag.
+/// `REPOSITORY[:TAG]`, anchored, case-sensitive. Put it in quotes: `*` and `:` mean something in YAML.
+///
+/// | form | matches |
+/// |---|---|
+/// | `*` | any characters within one part of the path |
+/// | `**` | any number of whole parts, also none; it stands alone between slashes: `team/**` matches `team` and `team/a/b` |
+/// | `?` | one character |
+/// | `{a,b}` | either |
+/// | `[0-9]`, `[!a]` | one character of a class, or not of it |
+/// | empty repository or tag | any: `:latest`, `team/**`, `team/web:` |
+/// | `contains:TEXT` | TEXT anywhere in `repository:tag` |
+/// | `regex:EXPRESSION` | a regular expression found anywhere in `repository:tag`; anchor it with `^` and `$`. [Syntax](https://docs.rs/regex/latest/regex/#syntax), linear time |
+///
+/// A backslash has no special meaning in globs.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String")]
+#[schemars(
+    extend("minLength" = 1),
+    extend("examples" = ["team/web:1.*", "{web,api}:v[0-9]*", "**/api", ":*-prod", r"regex:^team/.*:1\.[0-9]+$"])
+)]
 pub struct Pattern {
     text: String,
     matcher: Matcher,

@@ -17,9 +17,12 @@ use crate::config::Period;
 const SHORTEST_PERIOD: Duration = Duration::from_secs(60);
 
 /// When a rule runs by itself.
+///
+/// Starts that were missed while nothing ran fold into one. A run by hand does not move the schedule. While the last run
+/// of a rule still lists, for six hours at most, its next one waits. After an `apply` that changes something, a `cron`
+/// schedule counts from then: a new one does not start at once, and a start that was missed before is not made up for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "ScheduleForm", into = "ScheduleForm")]
-#[schemars(with = "ScheduleForm")]
 pub enum Schedule {
     /// Never by itself; only when somebody runs it.
     #[default]
@@ -46,31 +49,41 @@ pub struct Timetable {
     expecting = "expected `manual`, {every: 6h} or {cron: \"0 2 * * *\", timezone: Europe/Berlin}"
 )]
 enum ScheduleForm {
+    /// Only by `tidewatch rules run`.
     Word(Word),
+    /// At once after the first `apply`, and then after each period.
     Every(EveryForm),
+    /// At the times of a cron expression, in a time zone.
     Cron(CronForm),
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 enum Word {
     Manual,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline, extend("examples" = [{"every": "6h"}]))]
 struct EveryForm {
-    /// A length of time, at least a minute: `6h`.
+    /// The time between two starts, at least `1m`.
+    #[schemars(with = "Period")]
     every: String,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline, extend("examples" = [{"cron": "0 2 * * *", "timezone": "Asia/Tokyo"}]))]
 struct CronForm {
-    /// Minute, hour, day of month, month, day of week.
+    /// Five fields: minute, hour, day of month, month, day of week; where both days are given, either is enough. Or
+    /// `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. [Syntax](https://docs.rs/croner/latest/croner/#pattern).
+    #[schemars(extend("examples" = ["0 2 * * *", "*/15 8-18 * * MON-FRI"]))]
     cron: String,
-    /// An IANA time zone, UTC when there is none.
+    /// The [IANA name](https://www.iana.org/time-zones) of the time zone in which the expression is read.
     #[serde(default = "utc")]
+    #[schemars(extend("examples" = ["Europe/Berlin", "Asia/Tokyo"]))]
     timezone: String,
 }
 
@@ -213,6 +226,25 @@ mod tests {
 
     fn schedule(json: &str) -> Schedule {
         serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_cron_expression_may_name_a_period_and_days_of_month_and_week() {
+        let next = |cron: &str| {
+            schedule(&format!(r#"{{"cron": "{cron}"}}"#)).next(None, at("2026-11-09T00:30:00Z")).unwrap()
+        };
+        for (cron, expected) in [
+            ("@hourly", "2026-11-09T01:00:00Z"),
+            ("@daily", "2026-11-10T00:00:00Z"),
+            ("@weekly", "2026-11-15T00:00:00Z"),
+            ("@monthly", "2026-12-01T00:00:00Z"),
+            ("@yearly", "2027-01-01T00:00:00Z"),
+            // A Thursday the 12th and a Friday: the earlier of the two.
+            ("0 2 12 * FRI", "2026-11-12T02:00:00Z"),
+            ("0 2 14 * FRI", "2026-11-13T02:00:00Z"),
+        ] {
+            assert_eq!(next(cron), at(expected), "{cron}");
+        }
     }
 
     #[test]

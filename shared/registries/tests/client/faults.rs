@@ -25,7 +25,7 @@ async fn throttling_is_told_at_once_with_the_wait_that_the_registry_asks_for() {
         assert_eq!((*retry_after, error.retry()), (wait, Retry::Again));
     }
     assert_eq!(registry.requests().len(), 2);
-    assert_eq!(client.sleeper.slept(), []);
+    assert!(client.sleeper.slept().is_empty());
 }
 
 #[tokio::test]

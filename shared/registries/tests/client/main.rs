@@ -8,4 +8,5 @@ mod faults;
 mod layout;
 mod opening;
 mod reading;
+mod secrets_manager;
 mod support;

@@ -56,6 +56,7 @@ async fn what_cannot_be_opened_is_misconfigured_and_names_what_is_missing_but_no
         (with(Credentials::Env("OTHER".to_owned())), "OTHER"),
         (with(Credentials::File("/nowhere/token".to_owned())), "/nowhere/token"),
         (with(Credentials::Env("TOKEN".to_owned())), "USER:PASSWORD"),
+        (with(Credentials::Secret("team/login".to_owned())), "team/login is read when deployed only"),
         (elsewhere, "registry:5000/x"),
     ] {
         let error = registries.open(&config).await.err().unwrap();

@@ -29,6 +29,9 @@ use crate::{environment, logs};
 pub use event::{Event, UnknownEvent};
 pub use queues::Queues;
 
+/// The variable by which Lambda says where its Runtime API is.
+const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
+
 type Schedule = Box<dyn Fn() -> LocalBoxFuture<'static, Result<(), String>>>;
 type Http = Box<dyn Fn(ApiGatewayV2httpRequest) -> LocalBoxFuture<'static, ApiGatewayV2httpResponse>>;
 
@@ -188,8 +191,11 @@ pub async fn run<E: Into<Box<dyn Error + Send + Sync>>>(
     set_up: impl AsyncFnOnce() -> Result<Entry, E>,
 ) -> ExitCode {
     logs::start_deployed(&environment::variable("TIDEWATCH_LOG").unwrap_or_else(|| "info".to_owned()));
-    if environment::variable("AWS_LAMBDA_RUNTIME_API").is_none() {
-        tracing::error!("this is a function of AWS Lambda and runs only there: the command is tidewatch");
+    if environment::variable(RUNTIME_API).is_none() {
+        tracing::error!(
+            variable.name = RUNTIME_API,
+            "not in AWS Lambda, where alone functions run: the command is tidewatch"
+        );
         return ExitCode::FAILURE;
     }
     let done = match set_up().await {

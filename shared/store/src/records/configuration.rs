@@ -38,9 +38,21 @@ impl Records {
 
     /// The configuration in force; `None` for an organisation that is not there.
     pub async fn config(&self, org: &OrgName) -> Result<Option<AppliedConfig>, RecordError> {
+        self.config_unless_known(org, None).await
+    }
+
+    /// The configuration in force; its object is not read when it is the `known` one.
+    pub(super) async fn config_unless_known(
+        &self,
+        org: &OrgName,
+        known: Option<&AppliedConfig>,
+    ) -> Result<Option<AppliedConfig>, RecordError> {
         let Some(pointer) = self.record::<Pointer>(&keys::configuration(org)).await? else {
             return Ok(None);
         };
+        if let Some(known) = known.filter(|known| known.version == pointer.version) {
+            return Ok(Some(known.clone()));
+        }
         let place = || pointer.object.clone();
         let object =
             self.objects.get(&pointer.object).await?.ok_or_else(|| corrupt(place(), "it is not there"))?;

@@ -106,6 +106,11 @@ impl Records {
         items.iter().map(decode).collect()
     }
 
+    /// How an image was found in its repository; `None` where it was not.
+    pub async fn place(&self, org: &OrgName, image: &Image) -> Result<Option<ImagePlace>, RecordError> {
+        self.record(&keys::image_place(org, image)).await
+    }
+
     /// The result of an image.
     pub async fn result(
         &self,
@@ -147,7 +152,14 @@ impl Records {
 
     /// The rows behind a result, by the key that the result holds.
     pub async fn report(&self, key: &str) -> Result<Option<Report>, RecordError> {
-        self.object(key).await
+        let report: Option<Report> = self.object(key).await?;
+        match &report {
+            Some(Report { version, .. }) if *version > Report::VERSION => {
+                let reason = format!("version {version} is not one this version reads");
+                Err(corrupt(key.to_owned(), reason))
+            }
+            _ => Ok(report),
+        }
     }
 
     /// An object that holds JSON.

@@ -43,6 +43,11 @@ pub(super) fn configuration(name: &OrgName) -> Key {
     Key::new(org(name), "CONFIG")
 }
 
+/// For what images were last sent to be matched again.
+pub(super) fn rematch(name: &OrgName) -> Key {
+    Key::new(org(name), "REMATCH")
+}
+
 pub(super) fn snapshot(name: &OrgName) -> Key {
     Key::new(org(name), "SNAPSHOT")
 }
@@ -169,9 +174,14 @@ pub(super) fn shard_partition(org: &OrgName, stream: &StreamName, shard: u16) ->
     format!("STREAM#{org}#{stream}#{shard}")
 }
 
-pub(super) fn member(org: &OrgName, stream: &StreamName, image: &Image) -> Key {
-    let shard = tidewatch_core::stream::shard_of(&image.registry, &image.repository);
-    Key::new(shard_partition(org, stream, shard), format!("{MEMBER}{}/{}", image.registry, image.repository))
+pub(super) fn member(
+    org: &OrgName,
+    stream: &StreamName,
+    registry: &RegistryId,
+    repository: &RepositoryName,
+) -> Key {
+    let shard = tidewatch_core::stream::shard_of(registry, repository);
+    Key::new(shard_partition(org, stream, shard), format!("{MEMBER}{registry}/{repository}"))
 }
 
 pub(super) fn shard_totals(org: &OrgName, stream: &StreamName, shard: u16) -> Key {

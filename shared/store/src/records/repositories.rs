@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use tidewatch_core::Digest;
 use tidewatch_core::image::Platform;
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, Tag};
-use tidewatch_core::ports::table::{Condition, Item, Query};
+use tidewatch_core::ports::table::{Condition, Cursor, Item, Query};
 
 use super::{
     ITEM_VERSION, RecordError, Records, corrupt, decode, encode, keys, millis, unless_condition_failed,
@@ -39,6 +39,15 @@ pub struct TaggedImage {
     pub platform: Platform,
     /// Whether the gauges count this platform.
     pub counted: bool,
+}
+
+/// Some tags of a repository.
+#[derive(Debug)]
+pub struct TagPage {
+    /// The tags. One that cannot be read does not hide the others.
+    pub tags: Vec<Result<TagRecord, RecordError>>,
+    /// The tag after which to go on; `None` at the end.
+    pub next: Option<Tag>,
 }
 
 impl Records {
@@ -87,6 +96,23 @@ impl Records {
         self.record(&keys::tag(org, registry, repository, tag)).await
     }
 
+    /// Up to `most` tags of a repository as they were last listed, sorted by tag: those after `after`.
+    pub async fn tags_page(
+        &self,
+        org: &OrgName,
+        registry: &RegistryId,
+        repository: &RepositoryName,
+        after: Option<&Tag>,
+        most: usize,
+    ) -> Result<TagPage, RecordError> {
+        let mut query =
+            Query::prefix(keys::repository(org, registry, repository), keys::TAG).limit(most.max(1));
+        query.after = after.map(|tag| Cursor(keys::tag(org, registry, repository, tag).sort));
+        let page = self.table.query(query).await?;
+        let next = page.next.map(|cursor| read_tag(&cursor.0)).transpose()?;
+        Ok(TagPage { tags: page.items.iter().map(decode).collect(), next })
+    }
+
     /// Records what a tag points to, unless it was seen to point elsewhere later: a listing and a push can resolve it at
     /// the same time.
     pub async fn put_tag(
@@ -104,6 +130,11 @@ impl Records {
         ]);
         unless_condition_failed(self.table.put(item, not_newer).await).map(drop)
     }
+}
+
+fn read_tag(sort: &str) -> Result<Tag, RecordError> {
+    let tag = sort.strip_prefix(keys::TAG).and_then(|tag| tag.parse().ok());
+    tag.ok_or_else(|| corrupt(sort.to_owned(), "it names no tag"))
 }
 
 fn read_place(place: &str) -> Result<(RegistryId, RepositoryName), RecordError> {

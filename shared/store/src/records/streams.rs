@@ -7,7 +7,8 @@
 //! another configuration than the one in force: who changes that has nothing to mark.
 
 use jiff::Timestamp;
-use tidewatch_core::names::{OrgName, StreamName};
+use tidewatch_core::image::Image;
+use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, StreamName};
 use tidewatch_core::ports::table::{Condition, Item, Query, Update};
 use tidewatch_core::stream::{Member, SHARDS, Totals, shard_of};
 
@@ -54,8 +55,9 @@ impl Records {
             Condition::Absent("version".to_owned()),
             Condition::LessOrEqual("version".to_owned(), version.as_str().into()),
         ]);
-        let item =
-            encode(keys::member(org, stream, &member.image), member)?.with("version", version.as_str());
+        let Image { registry, repository, .. } = &member.image;
+        let key = keys::member(org, stream, registry, repository);
+        let item = encode(key, member)?.with("version", version.as_str());
         unless_condition_failed(self.table.put(item, not_newer).await)?;
         Ok(())
     }
@@ -105,6 +107,17 @@ impl Records {
     ) -> Result<Vec<Member>, RecordError> {
         let items = self.all(Query::prefix(keys::shard_partition(org, stream, shard), keys::MEMBER)).await?;
         items.iter().map(decode).collect()
+    }
+
+    /// The member in the slot of a repository.
+    pub async fn member(
+        &self,
+        org: &OrgName,
+        stream: &StreamName,
+        registry: &RegistryId,
+        repository: &RepositoryName,
+    ) -> Result<Option<Member>, RecordError> {
+        self.record(&keys::member(org, stream, registry, repository)).await
     }
 
     /// Writes the totals of a shard that were computed after `read` was read, from its members, under this version of

@@ -37,7 +37,11 @@ pub(super) fn is_stale<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bo
     let stale = |code| {
         matches!(
             code,
-            "ReceiptHandleIsInvalid" | "InvalidIdFormat" | "MessageNotInflight" | "InvalidParameterValue"
+            "MissingParameter"
+                | "ReceiptHandleIsInvalid"
+                | "InvalidIdFormat"
+                | "MessageNotInflight"
+                | "InvalidParameterValue"
         )
     };
     error.code().map(unprefixed).is_some_and(stale)

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use tidewatch_core::ports::Objects;
 use tidewatch_core::ports::objects::ObjectsError;
 
-/// Makes a module `$backend` with one test for each promise of object storage. `$make` is an `async fn()` that gives a
-/// fresh `Arc<dyn Objects>` and whatever must live as long as it, or `()`.
+/// Makes a module `$backend` with one test for each promise of object storage. `$make` is an `async fn()` that gives a fresh
+/// `Arc<dyn Objects>` as [`Fresh`](crate::contract::Fresh) says.
 #[macro_export]
 macro_rules! objects_contract {
     (@tests $backend:ident, $make:path, $($promise:ident),+ $(,)?) => {
@@ -16,7 +16,8 @@ macro_rules! objects_contract {
             $(
                 #[tokio::test]
                 async fn $promise() {
-                    let (objects, _kept) = $make().await;
+                    let fresh = $crate::contract::Fresh::fresh($make().await);
+                    let Some((objects, _kept)) = fresh else { return };
                     $crate::contract::objects::$promise(objects).await;
                 }
             )+

@@ -23,7 +23,7 @@ pub use writes::*;
 const TRIES: usize = 100;
 
 /// Makes a module `$backend` with one test for each promise of the table. `$make` is an `async fn()` that gives a fresh
-/// `Arc<dyn Table>` and whatever must live as long as it, or `()`.
+/// `Arc<dyn Table>` as [`Fresh`](crate::contract::Fresh) says.
 #[macro_export]
 macro_rules! table_contract {
     (@tests $backend:ident, $make:path, $($promise:ident),+ $(,)?) => {
@@ -32,7 +32,8 @@ macro_rules! table_contract {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $promise() {
-                    let (table, _kept) = $make().await;
+                    let fresh = $crate::contract::Fresh::fresh($make().await);
+                    let Some((table, _kept)) = fresh else { return };
                     $crate::contract::table::$promise(table).await;
                 }
             )+

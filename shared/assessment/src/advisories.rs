@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use tempfile::NamedTempFile;
 use tidewatch_advisories::{Index, IndexSet, families_for};
 use tidewatch_core::Digest;
 use tidewatch_inventory::ImageInventory;
-use tidewatch_store::records::{CurrentAdvisories, Records};
+use tidewatch_store::records::{CurrentAdvisories, InForce, Records};
 
-use crate::ScanError;
+use crate::{Assessment, AssessmentError, assess};
 
 /// Opens the indexes that images need.
 #[derive(Debug)]
@@ -31,13 +32,29 @@ impl AdvisoryIndexes {
         Self { folder: folder.into(), opened: Mutex::default(), fetching: tokio::sync::Mutex::default() }
     }
 
+    /// [`assess`]es an inventory by what is in force, on a thread where that may block: reading the indexes does, and the
+    /// versions of many packages take a while to compare.
+    pub async fn assess(
+        &self,
+        records: &Records,
+        inventory: ImageInventory,
+        in_force: Arc<InForce>,
+        now: Timestamp,
+    ) -> Result<Assessment, AssessmentError> {
+        let indexes = self.open(records, &inventory, &in_force.advisories).await?;
+        let assessed = tokio::task::spawn_blocking(move || {
+            assess(inventory, indexes, &in_force.advisories, &in_force.applied.config, now)
+        });
+        assessed.await.map_err(|_| AssessmentError::Thread)?
+    }
+
     /// The indexes of the families that the packages of `inventory` need, as far as `current` has them.
     pub async fn open(
         &self,
         records: &Records,
         inventory: &ImageInventory,
         current: &CurrentAdvisories,
-    ) -> Result<IndexSet, ScanError> {
+    ) -> Result<IndexSet, AssessmentError> {
         let mut indexes = IndexSet::default();
         for family in families_for(inventory.distribution.as_ref(), &inventory.packages) {
             if let Some(index) = self.open_family(records, family, current).await? {
@@ -53,7 +70,7 @@ impl AdvisoryIndexes {
         records: &Records,
         family: &'static str,
         current: &CurrentAdvisories,
-    ) -> Result<Option<Arc<Index>>, ScanError> {
+    ) -> Result<Option<Arc<Index>>, AssessmentError> {
         match current.hash(family) {
             Some(hash) => self.index(records, family, &hash).await.map(Some),
             None => Ok(None),
@@ -65,7 +82,7 @@ impl AdvisoryIndexes {
         records: &Records,
         family: &'static str,
         hash: &Digest,
-    ) -> Result<Arc<Index>, ScanError> {
+    ) -> Result<Arc<Index>, AssessmentError> {
         if let Some(index) = self.opened(family, hash) {
             return Ok(index);
         }
@@ -79,7 +96,7 @@ impl AdvisoryIndexes {
         } else {
             // It is not there, or spoilt.
             let file = self.fetch(records, family, hash).await?;
-            keep(&self.folder, &path, &file).map_err(ScanError::IndexFolder)?;
+            keep(&self.folder, &path, &file).map_err(AssessmentError::IndexFolder)?;
             Index::open(&path)?
         };
         let index = Arc::new(index);
@@ -93,8 +110,8 @@ impl AdvisoryIndexes {
         records: &Records,
         family: &'static str,
         hash: &Digest,
-    ) -> Result<Bytes, ScanError> {
-        let unusable = |reason| ScanError::IndexObject { family, hash: *hash, reason };
+    ) -> Result<Bytes, AssessmentError> {
+        let unusable = |reason| AssessmentError::IndexObject { family, hash: *hash, reason };
         let file = records.advisory_index(family, hash).await?.ok_or_else(|| unusable("it is not there"))?;
         if Digest::of(&file) != *hash {
             return Err(unusable("its content has another hash"));

@@ -1,14 +1,14 @@
 //! Texts that come from outside, made fit for a record: one line, and not too long.
 
 /// The most characters of a reason.
-pub(crate) const REASON: usize = 500;
+pub const REASON: usize = 500;
 
 /// The most characters of the name of a distribution.
-pub(crate) const DISTRIBUTION: usize = 200;
+pub const DISTRIBUTION: usize = 200;
 
 /// `text` without control characters, each of which becomes U+FFFD, and at most `most` characters of it, the last of
 /// which is `…` where something was left out.
-pub(crate) fn line(text: &str, most: usize) -> String {
+pub fn line(text: &str, most: usize) -> String {
     let plain =
         |character: char| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character };
     let mut line: String = text.chars().take(most).map(plain).collect();

@@ -8,15 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::{Sleeper as _, Table};
-use tidewatch_evaluate_rules::EvaluateRules;
 use tidewatch_runtime::system::{SystemClock, SystemSleeper};
 use tidewatch_store::dynamodb::{DynamoDbTable, EmbeddedError, connect};
 use tidewatch_store::{EmbeddedDynamoDb, LocalQueue, ObjectStorage, Records};
 
-use super::builds;
 use crate::failure::Failure;
+use crate::instance::{Instance, Place, remove_leftovers};
 
 /// The name of the table.
 const TABLE: &str = "tidewatch";
@@ -79,20 +77,42 @@ impl Layout {
     fn address(&self) -> PathBuf {
         self.folder.join("address")
     }
-}
 
-/// The records and the queue of a data folder, whoever runs it.
-pub(crate) struct Instance {
-    pub(crate) records: Records,
-    pub(crate) queue: LocalQueue,
-    pub(crate) folder: PathBuf,
-    /// Whether some process runs it, so that work is done.
-    pub(crate) is_running: bool,
+    /// Where the process that runs the folder is reached; not known when it has not said so, or listens on every
+    /// address.
+    fn url(&self) -> Option<String> {
+        let address: SocketAddr = std::fs::read_to_string(self.address()).ok()?.parse().ok()?;
+        (!address.ip().is_unspecified()).then(|| format!("http://{address}"))
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.folder.join("cache")
+    }
+
+    /// The instance with this table and this queue.
+    fn instance(
+        &self,
+        table: Arc<dyn Table>,
+        queue: &LocalQueue,
+        is_running: bool,
+    ) -> Result<Instance, Failure> {
+        let objects = ObjectStorage::folder(&self.objects())?;
+        Ok(Instance {
+            records: Records::new(table, Arc::new(objects), Arc::new(SystemSleeper)),
+            queue: Arc::new(queue.clone()),
+            place: Place::Folder(self.folder.clone()),
+            is_running,
+            // What a process that was killed has left behind is no longer true.
+            url: is_running.then(|| self.url()).flatten(),
+            cache: self.cache(),
+        })
+    }
 }
 
 /// A data folder that this process runs: no other process does.
 pub(crate) struct OwnedInstance {
     pub(crate) instance: Instance,
+    pub(crate) queue: LocalQueue,
     pub(crate) table: EmbeddedDynamoDb,
     /// Lets commands in other processes work on the table until it is dropped.
     _bridge: tidewatch_store::dynamodb::Bridge,
@@ -106,89 +126,30 @@ enum OpenedTable {
     Owned(EmbeddedDynamoDb),
 }
 
-impl Instance {
-    /// Whether there is something in the data folder `folder`.
-    pub(crate) fn exists(folder: &Path) -> bool {
-        Layout { folder: folder.to_owned() }.table().is_dir()
-    }
-
-    /// Makes the data folder where it is missing; only its user may enter it.
-    pub(crate) fn make_folder(folder: &Path) -> Result<(), Failure> {
-        Layout::of(folder)?.make()
-    }
-
-    /// The instance of `folder`, which is made where it is missing: through the process that runs it, or its files when
-    /// none does. While another command has the files open, it is waited for, up to five seconds.
-    pub(crate) async fn open(folder: &Path) -> Result<Self, Failure> {
-        let layout = Layout::of(folder)?;
-        layout.make()?;
-        let (table, is_running) = match open_table(&layout).await? {
-            OpenedTable::Joined(table) => (table, true),
-            OpenedTable::Owned(embedded) => (embedded.table(TABLE).await?, false),
-        };
-        Self::on(&layout, Arc::new(table), is_running).await
-    }
-
-    async fn on(layout: &Layout, table: Arc<dyn Table>, is_running: bool) -> Result<Self, Failure> {
-        let objects = ObjectStorage::folder(&layout.objects())?;
-        let queue = LocalQueue::open(&layout.queue(), Arc::new(SystemClock)).await?;
-        let records = Records::new(table, Arc::new(objects), Arc::new(SystemSleeper));
-        Ok(Self { records, queue, folder: layout.folder.clone(), is_running })
-    }
-
-    /// The organisation that is meant: the one that was named, which must have a configuration, or the only one.
-    pub(crate) async fn org(&self, named: Option<OrgName>) -> Result<OrgName, Failure> {
-        let mut orgs = self.records.orgs().await?;
-        if let Some(named) = named {
-            return if orgs.contains(&named) { Ok(named) } else { Err(no_such_org(&named, &orgs)) };
-        }
-        match (orgs.pop(), orgs.is_empty()) {
-            (Some(only), true) => Ok(only),
-            (None, _) => Err(Failure::wrong_use(anyhow::anyhow!("there is no organisation yet"))
-                .hint("put a configuration in force: tidewatch apply tidewatch.yaml")),
-            (Some(_), false) => Err(Failure::wrong_use(anyhow::anyhow!("there are several organisations"))
-                .hint("say which one: --org NAME")),
-        }
-    }
-
-    /// The function that starts rules.
-    pub(crate) fn evaluate_rules(&self) -> EvaluateRules {
-        EvaluateRules::new(self.records.clone(), Arc::new(self.queue.clone()), Arc::new(SystemClock))
-    }
-
-    /// Notes where this process listens, for commands beside it.
-    pub(crate) fn note_address(&self, address: SocketAddr) -> Result<(), Failure> {
-        let file = Layout { folder: self.folder.clone() }.address();
-        let written = std::fs::write(&file, address.to_string());
-        Ok(written.with_context(|| format!("failed to write {}", file.display()))?)
-    }
-
-    /// Where the process that runs the folder listens; `None` when no process does, or it has not said so.
-    pub(crate) fn address(&self) -> Option<SocketAddr> {
-        // What a process that was killed has left behind is no longer true.
-        let file = self.is_running.then(|| Layout { folder: self.folder.clone() }.address())?;
-        std::fs::read_to_string(file).ok()?.parse().ok()
-    }
-
-    /// The folder for files that can be made again.
-    pub(crate) fn cache(&self) -> PathBuf {
-        cache(&self.folder)
-    }
+/// Whether there is something in the data folder `folder`.
+pub(crate) fn exists(folder: &Path) -> bool {
+    Layout { folder: folder.to_owned() }.table().is_dir()
 }
 
-/// The folder for files that can be made again, of the data folder `folder`.
-pub(super) fn cache(folder: &Path) -> PathBuf {
-    folder.join("cache")
+/// Makes the data folder where it is missing; only its user may enter it. Gives the folder in it for files that can be
+/// made again.
+pub(crate) fn make_folder(folder: &Path) -> Result<PathBuf, Failure> {
+    let layout = Layout::of(folder)?;
+    layout.make()?;
+    Ok(layout.cache())
 }
 
-fn no_such_org(named: &OrgName, orgs: &[OrgName]) -> Failure {
-    let known: Vec<&str> = orgs.iter().map(OrgName::as_str).collect();
-    let hint = if known.is_empty() {
-        "put its configuration in force first: tidewatch apply tidewatch.yaml".to_owned()
-    } else {
-        format!("there are: {}; another one comes with its configuration: tidewatch apply", known.join(", "))
+/// The instance of `folder`, which is made where it is missing: through the process that runs it, or its files when
+/// none does. While another command has the files open, it is waited for, up to five seconds.
+pub(crate) async fn open(folder: &Path) -> Result<Instance, Failure> {
+    let layout = Layout::of(folder)?;
+    layout.make()?;
+    let (table, is_running) = match open_table(&layout).await? {
+        OpenedTable::Joined(table) => (table, true),
+        OpenedTable::Owned(embedded) => (embedded.table(TABLE).await?, false),
     };
-    Failure::wrong_use(anyhow!("there is no organisation {named}")).hint(hint)
+    let queue = LocalQueue::open(&layout.queue(), Arc::new(SystemClock)).await?;
+    layout.instance(Arc::new(table), &queue, is_running)
 }
 
 /// The table, as soon as no other command has its file open.
@@ -225,11 +186,19 @@ impl OwnedInstance {
         };
         let table = embedded.table(TABLE).await?;
         let bridge = embedded.serve(&layout.socket())?;
-        let instance = Instance::on(&layout, Arc::new(table), true).await?;
+        let queue = LocalQueue::open(&layout.queue(), Arc::new(SystemClock)).await?;
+        let instance = layout.instance(Arc::new(table), &queue, true)?;
         // Whoever had received these messages is gone: this process has the folder for itself.
-        instance.queue.release_all().await?;
-        builds::remove_leftovers(&cache(folder));
-        Ok(Self { instance, table: embedded, _bridge: bridge })
+        queue.release_all().await?;
+        remove_leftovers(&layout.cache());
+        Ok(Self { instance, queue, table: embedded, _bridge: bridge })
+    }
+
+    /// Notes where this process listens, for commands beside it.
+    pub(crate) fn note_address(folder: &Path, address: SocketAddr) -> Result<(), Failure> {
+        let file = Layout::of(folder)?.address();
+        let written = std::fs::write(&file, address.to_string());
+        Ok(written.with_context(|| format!("failed to write {}", file.display()))?)
     }
 }
 
@@ -242,7 +211,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::of(folder.path()).unwrap();
         let other = EmbeddedDynamoDb::open(&layout.table()).await.unwrap();
-        let opening = tokio::spawn(async move { Instance::open(&layout.folder).await });
+        let opening = tokio::spawn(async move { open(&layout.folder).await });
         SystemSleeper.sleep(PAUSE * 3).await;
         assert!(!opening.is_finished());
         drop(other);
@@ -256,7 +225,7 @@ mod tests {
         let starting = EmbeddedDynamoDb::open(&layout.table()).await.unwrap();
         starting.table(TABLE).await.unwrap();
         let socket = layout.socket();
-        let opening = tokio::spawn(async move { Instance::open(&layout.folder).await });
+        let opening = tokio::spawn(async move { open(&layout.folder).await });
         SystemSleeper.sleep(PAUSE * 3).await;
         let _bridge = starting.serve(&socket).unwrap();
         assert!(opening.await.unwrap().unwrap().is_running);

@@ -1,0 +1,133 @@
+//! Records a result, in the order of the roll-up protocol: rows, then the mark. Redelivery writes the same again.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use tidewatch_core::Digest;
+use tidewatch_core::image::Image;
+use tidewatch_core::names::{OrgName, StreamName};
+use tidewatch_core::result::{ImageResult, ResultState};
+use tidewatch_core::severity::SeverityCounts;
+use tidewatch_core::stream::Member;
+use tidewatch_inventory::READER_VERSION;
+use tidewatch_store::records::{ImagePlace, RecordError, Records, StoredResult};
+
+use crate::{Assessment, text};
+
+/// Stores the rows, then the result, then the members of every repository that holds the image. `computed_from` is the
+/// stored result that the assessment was made after, if there was one: [`RecordError::Changed`] when another has been
+/// stored since. Of `image` only digest and platform count.
+pub async fn record(
+    records: &Records,
+    org: &OrgName,
+    image: &Image,
+    assessment: Assessment,
+    computed_from: Option<&StoredResult>,
+) -> Result<StoredResult, RecordError> {
+    let Assessment { mut result, report } = assessment;
+    if result.report.is_none() {
+        result.report = Some(records.put_report(org, &report).await?);
+    }
+    let revision = computed_from.map_or(0, |stored| stored.revision);
+    let revision = records.put_result(org, &image.digest, &image.platform, &result, revision).await?;
+    let stored = StoredResult { result, revision };
+    record_members(records, org, image, &stored).await?;
+    Ok(stored)
+}
+
+/// Puts the image into the stream `latest-indexed`, for every repository that holds it: where it is one that the gauges
+/// count, and was scanned. Of `image` only digest and platform count.
+pub async fn record_members(
+    records: &Records,
+    org: &OrgName,
+    image: &Image,
+    stored: &StoredResult,
+) -> Result<(), RecordError> {
+    if !enters_streams(&stored.result) {
+        return Ok(());
+    }
+    for place in records.places(org, &image.digest, &image.platform).await? {
+        put_member(records, org, place, stored).await?;
+    }
+    Ok(())
+}
+
+/// The same for the repository of `image` alone.
+pub async fn record_member(
+    records: &Records,
+    org: &OrgName,
+    image: &Image,
+    stored: &StoredResult,
+) -> Result<(), RecordError> {
+    if !enters_streams(&stored.result) {
+        return Ok(());
+    }
+    match records.place(org, image).await? {
+        Some(place) => put_member(records, org, place, stored).await,
+        None => Ok(()),
+    }
+}
+
+/// Such a result does not enter a slot: what was known before stays.
+fn enters_streams(result: &ImageResult) -> bool {
+    !matches!(result.state, ResultState::Pending | ResultState::Failed)
+}
+
+/// The mark follows also when the slot holds a newer image: whoever wrote that may have died before its mark.
+async fn put_member(
+    records: &Records,
+    org: &OrgName,
+    place: ImagePlace,
+    stored: &StoredResult,
+) -> Result<(), RecordError> {
+    if !place.counted {
+        return Ok(());
+    }
+    let (stream, result) = (StreamName::latest_indexed(), &stored.result);
+    let member = Member {
+        image: place.image,
+        tag: place.tag,
+        seen_at: place.seen_at,
+        created_at: result.created_at,
+        state: result.state,
+        severities: result.severities,
+        policies: result.policies.clone(),
+        next_change_at: result.next_change_at,
+    };
+    records.put_member(org, &stream, &member, stored.revision).await?;
+    records.mark_member(org, &stream, &member).await
+}
+
+/// Records that the image failed, for `reason`. A result that it had stays: what is known of a digest does not become
+/// unknown.
+pub async fn record_failed(
+    records: &Records,
+    org: &OrgName,
+    image: &Image,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), RecordError> {
+    let stored = records.result(org, &image.digest, &image.platform).await?;
+    if stored.as_ref().is_some_and(|stored| stored.result.report.is_some()) {
+        return Ok(());
+    }
+    let config = records.config(org).await?;
+    let result = ImageResult {
+        state: ResultState::Failed,
+        reason: Some(text::line(reason, text::REASON)),
+        distribution: None,
+        packages: 0,
+        severities: SeverityCounts::default(),
+        policies: BTreeMap::new(),
+        created_at: None,
+        scanned_at: now,
+        next_change_at: None,
+        reader_version: READER_VERSION,
+        indexes: BTreeMap::new(),
+        judged_under: config.map_or(Digest::of(b""), |applied| applied.config.judging_fingerprint()),
+        report: None,
+    };
+    let revision = stored.map_or(0, |stored| stored.revision);
+    records.put_result(org, &image.digest, &image.platform, &result, revision).await?;
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! The environment variables that the programs read, in one table. A test compares it with the code.
+
+use tidewatch_core::ports::queue::QueueName;
+
+use super::render::{code, row};
+
+/// Which programs read a variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readers {
+    /// The command `tidewatch`, and so local mode.
+    Command,
+    /// The functions, where they are deployed.
+    Functions,
+    /// All of them.
+    Both,
+}
+
+/// An environment variable.
+#[derive(Clone, Copy, Debug)]
+pub struct Variable {
+    /// Its name. What stands in `<…>` stands for several.
+    pub name: &'static str,
+    /// Who reads it.
+    pub readers: Readers,
+    /// What holds when it is not set, as a text of the page; empty means that it has to be set.
+    pub default: &'static str,
+    /// What it says, as a text of the page.
+    pub meaning: &'static str,
+}
+
+impl Variable {
+    /// The name as far as it is the same for all that it stands for.
+    pub fn beginning(&self) -> &'static str {
+        self.name.split('<').next().unwrap_or_default()
+    }
+}
+
+/// Every variable with a name of Tidewatch's own.
+pub const VARIABLES: &[Variable] = &[
+    Variable {
+        name: "TIDEWATCH_DATA",
+        readers: Readers::Command,
+        default: "`tidewatch-data`",
+        meaning: "the data folder of local mode; the option `--data` goes before",
+    },
+    Variable {
+        name: "TIDEWATCH_STACK",
+        readers: Readers::Command,
+        default: "the data folder",
+        meaning: "the deployed stack to work on; the option `--stack` goes before",
+    },
+    Variable {
+        name: "TIDEWATCH_ORG",
+        readers: Readers::Command,
+        default: "the only one",
+        meaning: "the organisation that a command is about; the option `--org` goes before",
+    },
+    Variable {
+        name: "TIDEWATCH_LOG",
+        readers: Readers::Both,
+        default: "`info`; of commands other than `up`: `error`",
+        meaning: "which logs, as [directives](https://docs.rs/tracing-subscriber/latest/tracing_subscriber/filter/struct.EnvFilter.html#directives): \
+                  `debug`, `info,tidewatch_scan_image=debug`",
+    },
+    Variable {
+        name: "TIDEWATCH_TABLE",
+        readers: Readers::Functions,
+        default: "",
+        meaning: "the name of the DynamoDB table",
+    },
+    Variable {
+        name: "TIDEWATCH_BUCKET",
+        readers: Readers::Functions,
+        default: "",
+        meaning: "the name of the S3 bucket",
+    },
+    Variable {
+        name: "TIDEWATCH_QUEUE_<NAME>",
+        readers: Readers::Functions,
+        default: "",
+        meaning: "the URL of a queue that the function reads or sends to; NAME is one of {queues}",
+    },
+    Variable {
+        name: "TIDEWATCH_ADVISORIES_URL",
+        readers: Readers::Functions,
+        default: "nothing is fetched",
+        meaning: "where sync-advisories fetches advisories, as OSV lays them out: `URL/Debian/all.zip`",
+    },
+    Variable {
+        name: "TIDEWATCH_ECOSYSTEMS",
+        readers: Readers::Functions,
+        default: "those that are matched",
+        meaning: "the ecosystems that sync-advisories fetches, with commas between them",
+    },
+];
+
+/// The table of the page.
+pub(super) fn table() -> String {
+    let queues: Vec<String> =
+        QueueName::ALL.iter().map(|queue| code(&queue.as_str().to_ascii_uppercase())).collect();
+    let mut lines =
+        vec!["| variable | read by | default | meaning |".to_owned(), "|---|---|---|---|".to_owned()];
+    for variable in VARIABLES {
+        let readers = match variable.readers {
+            Readers::Command => "the command",
+            Readers::Functions => "functions",
+            Readers::Both => "both",
+        };
+        let default = if variable.default.is_empty() { "required" } else { variable.default };
+        let meaning = variable.meaning.replace("{queues}", &queues.join(", "));
+        lines.push(row(&[&code(variable.name), readers, default, &meaning]));
+    }
+    lines.join("\n")
+}
