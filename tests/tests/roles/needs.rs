@@ -60,7 +60,8 @@ impl Needs {
     fn add(&mut self, of: &str, function: &Function, records: &RecordMethods) {
         for call in &function.calls {
             let Some(permissions) = records.permissions(&call.name, call.arguments) else { continue };
-            if records.is_of_port(call) {
+            let is_own = call.receiver == "self" && function.owner.as_deref() != Some("Records");
+            if is_own || records.is_of_port(call) {
                 continue;
             }
             assert_eq!(

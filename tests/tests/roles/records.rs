@@ -39,7 +39,7 @@ const OBJECTS: &[(&str, Option<&str>, bool)] = &[
 ];
 
 /// Methods that take the key of an object from an item, and the folder that those keys are in.
-const KEYS_FROM_ITEMS: &[(&str, &str)] = &[("config", "configurations"), ("report", "reports")];
+const KEYS_FROM_ITEMS: &[(&str, &str)] = &[("config_unless_known", "configurations"), ("report", "reports")];
 
 /// What the methods of `Records` ask for, by their name and number of arguments.
 pub(crate) struct RecordMethods {
@@ -53,6 +53,11 @@ impl RecordMethods {
     pub(crate) fn read(root: &Path) -> Self {
         check_ports(root);
         let functions = functions_in(&root.join("shared/store/src/records"));
+        for (name, _) in KEYS_FROM_ITEMS {
+            let method = functions.iter().find(|function| is_method(function) && function.name == *name);
+            let uses = method.is_some_and(|method| !object_calls(&functions, method).is_empty());
+            assert!(uses, "{name} uses no objects (any more)");
+        }
         let methods = functions.iter().filter(|function| is_method(function) && function.is_public);
         let permissions = methods.map(|method| {
             let key = (method.name.clone(), method.arguments);

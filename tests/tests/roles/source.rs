@@ -87,8 +87,12 @@ pub(crate) fn texts_in(folder: &Path, prefix: &str) -> Vec<String> {
 
 /// The functions of one file.
 pub(crate) fn functions_of(file: &Path) -> Vec<Function> {
+    functions_of_parsed(&parse(file))
+}
+
+fn functions_of_parsed(file: &syn::File) -> Vec<Function> {
     let mut reader = Reader::default();
-    reader.visit_file(&parse(file));
+    reader.visit_file(file);
     reader.functions
 }
 
@@ -308,4 +312,38 @@ impl<'ast> Visit<'ast> for Reader {
     }
 
     fn visit_attribute(&mut self, _: &'ast Attribute) {}
+}
+
+#[test]
+fn calls_are_seen_wherever_they_stand() {
+    let code = r#"
+        impl Scan {
+            pub async fn run(&self, id: &str) -> Result<(), Error> {
+                tokio::select! {
+                    done = self.keep(id) => done,
+                    kept = self.records.put_run(org, &Run { id, trigger }) => kept.map(Self::note)?,
+                }
+                let all = ids.iter().map(|id| async move { self.ports.records.token(id).await });
+                tracing::info!(run.id = %id, queue.name = %QueueName::Scans, "run {} started", records.name());
+                Queues::new().handle(QueueName::Hints, send(QueueName::Pushed));
+                match queue { QueueName::Rollups => {} _ => {} }
+            }
+        }
+        #[cfg(test)]
+        mod tests {
+            fn unseen() { records.delete_everything(); }
+        }
+    "#;
+    let functions = functions_of_parsed(&syn::parse_file(code).unwrap());
+    let [run] = &functions[..] else { panic!("{functions:?}") };
+    assert_eq!((run.owner.as_deref(), run.name.as_str(), run.arguments, run.is_public), (Some("Scan"), "run", 1, true));
+    let on_records = run.calls.iter().filter(|call| call.receiver == "records");
+    let on_records: Vec<_> = on_records.map(|call| (call.name.as_str(), call.arguments)).collect();
+    assert_eq!(on_records, [("put_run", 2), ("token", 1), ("name", 0)]);
+    assert!(run.calls.contains(&Call { name: "keep".to_owned(), arguments: 1, receiver: "self".to_owned() }));
+    assert!(["note", "send"].iter().all(|wanted| run.names().any(|name| name == *wanted)));
+    let queues: Vec<_> = run.paths.iter().filter(|path| path[0] == "QueueName").map(|path| path.join("::")).collect();
+    assert_eq!(run.read_queues, ["Hints"]);
+    assert!(queues.contains(&"QueueName::Scans".to_owned()) && queues.contains(&"QueueName::Pushed".to_owned()));
+    assert!(!queues.contains(&"QueueName::Rollups".to_owned()) && !queues.contains(&"QueueName::Hints".to_owned()));
 }
