@@ -5,29 +5,29 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::records::{Permission, RecordMethods};
-use super::source::{Function, functions_in, functions_of};
+use super::source::{Function, functions_in, functions_of, texts_in};
 
 /// What one function needs.
 #[derive(Debug, Default)]
-pub struct Needs {
+pub(crate) struct Needs {
     /// What it asks of the table and of object storage, with the method of `Records` that does it.
-    pub stored: BTreeMap<Permission, BTreeSet<String>>,
+    pub(crate) stored: BTreeMap<Permission, BTreeSet<String>>,
     /// The queues that it sends to.
-    pub sends: BTreeSet<String>,
+    pub(crate) sends: BTreeSet<String>,
     /// The queues that it reads.
-    pub reads: BTreeSet<String>,
+    pub(crate) reads: BTreeSet<String>,
     /// Whether it takes scheduled events.
-    pub is_scheduled: bool,
+    pub(crate) is_scheduled: bool,
     /// Whether it answers HTTP requests.
-    pub answers_http: bool,
+    pub(crate) answers_http: bool,
     /// Whether it reads secrets of Secrets Manager.
-    pub reads_secrets: bool,
+    pub(crate) reads_secrets: bool,
     /// The environment variables that it reads beside those of the places.
-    pub variables: BTreeSet<String>,
+    pub(crate) variables: BTreeSet<String>,
 }
 
 /// The names of all functions: the folders of `functions/`.
-pub fn function_names(root: &Path) -> BTreeSet<String> {
+pub(crate) fn function_names(root: &Path) -> BTreeSet<String> {
     let folders = fs::read_dir(root.join("functions")).unwrap().map(|entry| entry.unwrap().path());
     let names = folders.filter(|folder| folder.join("Cargo.toml").exists());
     names.map(|folder| folder.file_name().unwrap().to_str().unwrap().to_owned()).collect()
@@ -35,7 +35,7 @@ pub fn function_names(root: &Path) -> BTreeSet<String> {
 
 impl Needs {
     /// Reads what the function `name` needs.
-    pub fn read(root: &Path, name: &str, records: &RecordMethods) -> Self {
+    pub(crate) fn read(root: &Path, name: &str, records: &RecordMethods) -> Self {
         let folder = root.join("functions").join(name);
         let main = functions_of(&folder.join("src/main.rs"));
         let mut functions = functions_in(&folder.join("src"));
@@ -53,12 +53,17 @@ impl Needs {
         needs.is_scheduled = mentions("schedule");
         needs.answers_http = mentions("http");
         needs.reads_secrets = main.iter().flat_map(|function| &function.paths).flatten().any(is_secrets_manager);
+        needs.variables = texts_in(&folder.join("src"), "TIDEWATCH_").into_iter().collect();
         needs
     }
 
     fn add(&mut self, of: &str, function: &Function, records: &RecordMethods) {
         for call in &function.calls {
             let Some(permissions) = records.permissions(&call.name, call.arguments) else { continue };
+            let is_own = call.receiver == "self" && function.owner.as_deref() != Some("Records");
+            if is_own || records.is_of_port(call) {
+                continue;
+            }
             assert_eq!(
                 call.receiver, "records",
                 "{of}: {}: is this `{}` the method of Records? What it is called on tells, by its name",
@@ -81,8 +86,6 @@ impl Needs {
             }
         }
         self.reads.extend(function.read_queues.iter().cloned());
-        let variables = function.texts.iter().filter(|text| text.starts_with("TIDEWATCH_"));
-        self.variables.extend(variables.cloned());
     }
 }
 
