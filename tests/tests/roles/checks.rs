@@ -112,13 +112,16 @@ fn role(faults: &mut Vec<String>, template: &Template, function: &Deployed<'_>) 
         }
     }
     let unused = there.iter().filter(|permission| !wanted.contains_key(*permission));
-    faults.extend(unused.map(|permission| format!("{name}: its role has {permission:?}, which nothing needs")));
+    faults
+        .extend(unused.map(|permission| format!("{name}: its role has {permission:?}, which nothing needs")));
 }
 
 /// What the role of a function must hold, and why.
 fn permissions(function: &Deployed<'_>) -> BTreeMap<Permission, String> {
     let Deployed { id, needs, .. } = function;
-    let because = |methods: &BTreeSet<String>| format!("Records::{}", methods.iter().cloned().collect::<Vec<_>>().join(", "));
+    let because = |methods: &BTreeSet<String>| {
+        format!("Records::{}", methods.iter().cloned().collect::<Vec<_>>().join(", "))
+    };
     let mut wanted: BTreeMap<Permission, String> =
         needs.stored.iter().map(|(permission, methods)| (permission.clone(), because(methods))).collect();
     let mut add = |action: &str, resource: String, why: &str| {
@@ -136,7 +139,8 @@ fn permissions(function: &Deployed<'_>) -> BTreeMap<Permission, String> {
         }
     }
     if needs.reads_secrets {
-        let secrets = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${SecretsPrefix}*";
+        let secrets =
+            "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${SecretsPrefix}*";
         add("secretsmanager:GetSecretValue", secrets.to_owned(), "the credentials of registries");
     }
     wanted
@@ -148,7 +152,10 @@ fn in_vpc(faults: &mut Vec<String>, name: &str, choice: &[Value]) {
         return faults.push(format!("{name}: a policy is chosen among other than two"));
     };
     let actions = |statement: &Value| -> BTreeSet<String> {
-        each(&statement["Action"]).iter().map(|action| action.as_str().unwrap_or_default().to_owned()).collect()
+        each(&statement["Action"])
+            .iter()
+            .map(|action| action.as_str().unwrap_or_default().to_owned())
+            .collect()
     };
     let wanted: BTreeSet<String> = NETWORK.iter().map(|action| (*action).to_owned()).collect();
     let itself = format!("${{AWS::StackName}}-{name}");
@@ -180,7 +187,11 @@ fn function_itself(faults: &mut Vec<String>, template: &Template, function: &Dep
     is("its name", &properties["FunctionName"], &format!("${{AWS::StackName}}-{name}"));
     is("its log group", &properties["LoggingConfig"]["LogGroup"], &format!("${{{id}Logs}}"));
     let logs = template.properties(&format!("{id}Logs"));
-    is("the name of its log group", &logs["LogGroupName"], &format!("/aws/lambda/${{AWS::StackName}}-{name}"));
+    is(
+        "the name of its log group",
+        &logs["LogGroupName"],
+        &format!("/aws/lambda/${{AWS::StackName}}-{name}"),
+    );
     is("the time that its logs are kept", &logs["RetentionInDays"], "${LogRetentionDays}");
     let vpc = if needs.reads_secrets { "InVpc" } else { "null" };
     is("the condition of its VPC", &properties["VpcConfig"]["Fn::If"][0], vpc);
@@ -254,7 +265,8 @@ fn sources(faults: &mut Vec<String>, template: &Template, function: &Deployed<'_
         .filter(|permission| referred(&permission["FunctionName"]) == *id)
         .map(|permission| (reference(&permission["Principal"]), reference(&permission["SourceArn"])))
         .collect();
-    let may = |principal: &str, part: &str| callers.get(principal).is_some_and(|source| source.contains(part));
+    let may =
+        |principal: &str, part: &str| callers.get(principal).is_some_and(|source| source.contains(part));
     let of = [
         ("a schedule", needs.is_scheduled, scheduled, may("events.amazonaws.com", "Schedule.Arn")),
         ("the API", needs.answers_http, answers, may("apigateway.amazonaws.com", "${Api}/")),
@@ -304,11 +316,15 @@ fn storage(faults: &mut Vec<String>, template: &Template) {
     };
     for id in ["Table", "Bucket", "BucketPolicy"] {
         let resource = &template.document["Resources"][id];
-        let is_kept = ["DeletionPolicy", "UpdateReplacePolicy"].iter().all(|policy| resource[policy] == "Retain");
+        let is_kept =
+            ["DeletionPolicy", "UpdateReplacePolicy"].iter().all(|policy| resource[policy] == "Retain");
         holds(&format!("{id} does not stay when the stack goes"), is_kept);
     }
     let table = template.properties("Table");
-    holds("the table has another time to live", table["TimeToLiveSpecification"]["AttributeName"] == TIME_TO_LIVE);
+    holds(
+        "the table has another time to live",
+        table["TimeToLiveSpecification"]["AttributeName"] == TIME_TO_LIVE,
+    );
     holds("nothing of the table expires", table["TimeToLiveSpecification"]["Enabled"] == true);
     let recovery = &table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"];
     holds("the table cannot be put back to a point in time", *recovery == true);

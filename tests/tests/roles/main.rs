@@ -44,18 +44,54 @@ fn every_role_may_do_what_the_code_of_its_function_does_and_no_more() {
 fn a_mistake_in_the_template_is_noticed() {
     let mistakes = [
         ("                  - dynamodb:ConditionCheckItem\n", "", "lacks (\"dynamodb:ConditionCheckItem\""),
-        ("                  - dynamodb:BatchGetItem\n", "                  - dynamodb:BatchGetItem\n                  - dynamodb:Scan\n", "has (\"dynamodb:Scan\""),
-        ("- !Sub \"${Bucket.Arn}/layers/*\"", "- !Sub \"${Bucket.Arn}/*\"", "lacks (\"s3:GetObject\", \"${Bucket.Arn}/layers/*\")"),
+        (
+            "                  - dynamodb:BatchGetItem\n",
+            "                  - dynamodb:BatchGetItem\n                  - dynamodb:Scan\n",
+            "has (\"dynamodb:Scan\"",
+        ),
+        (
+            "- !Sub \"${Bucket.Arn}/layers/*\"",
+            "- !Sub \"${Bucket.Arn}/*\"",
+            "lacks (\"s3:GetObject\", \"${Bucket.Arn}/layers/*\")",
+        ),
         ("Action: s3:ListBucket", "Action: s3:*", "\"s3:*\" allows more than one action"),
-        ("Role: !GetAtt ScanImageRole.Arn", "Role: !GetAtt ResolveImagesRole.Arn", "scan-image: its role is not its own"),
-        ("Action: secretsmanager:GetSecretValue\n                Resource: !Sub \"arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${SecretsPrefix}*\"", "Action: secretsmanager:GetSecretValue\n                Resource: \"*\"", "is allowed on everything"),
-        ("        TIDEWATCH_BUCKET: !Ref Bucket\n", "", "its environment: (\"TIDEWATCH_BUCKET\", \"${Bucket}\") is missing"),
-        ("            FunctionResponseTypes: [ReportBatchItemFailures]\n", "", "does not report the messages that failed"),
+        (
+            "Role: !GetAtt ScanImageRole.Arn",
+            "Role: !GetAtt ResolveImagesRole.Arn",
+            "scan-image: its role is not its own",
+        ),
+        (
+            "Action: secretsmanager:GetSecretValue\n                Resource: !Sub \"arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${SecretsPrefix}*\"",
+            "Action: secretsmanager:GetSecretValue\n                Resource: \"*\"",
+            "is allowed on everything",
+        ),
+        (
+            "        TIDEWATCH_BUCKET: !Ref Bucket\n",
+            "",
+            "its environment: (\"TIDEWATCH_BUCKET\", \"${Bucket}\") is missing",
+        ),
+        (
+            "            FunctionResponseTypes: [ReportBatchItemFailures]\n",
+            "",
+            "does not report the messages that failed",
+        ),
         ("VisibilityTimeout: 960", "VisibilityTimeout: 900", "become visible again while it is at work"),
-        ("      RedrivePolicy: {deadLetterTargetArn: !GetAtt ScansDead.Arn, maxReceiveCount: !Ref MaxReceives}\n", "", "the queue scans has no dead-letter queue"),
+        (
+            "      RedrivePolicy: {deadLetterTargetArn: !GetAtt ScansDead.Arn, maxReceiveCount: !Ref MaxReceives}\n",
+            "",
+            "the queue scans has no dead-letter queue",
+        ),
         ("    DeletionPolicy: Retain\n", "", "Table does not stay"),
-        ("      RouteKey: \"HEAD /v1/exporter/org/{org}\"\n", "      RouteKey: \"ANY /v1/exporter/org/{org}\"\n", "the routes"),
-        ("      AutoDeploy: true\n", "      AutoDeploy: true\n      AccessLogSettings: {Format: '$context.path'}\n", "access log tells paths"),
+        (
+            "      RouteKey: \"HEAD /v1/exporter/org/{org}\"\n",
+            "      RouteKey: \"ANY /v1/exporter/org/{org}\"\n",
+            "the routes",
+        ),
+        (
+            "      AutoDeploy: true\n",
+            "      AutoDeploy: true\n      AccessLogSettings: {Format: '$context.path'}\n",
+            "access log tells paths",
+        ),
     ];
     let (text, functions) = (text(), functions());
     for (right, wrong, fault) in mistakes {

@@ -52,7 +52,8 @@ impl Needs {
         let mentions = |wanted: &str| main.iter().any(|function| function.names().any(|name| name == wanted));
         needs.is_scheduled = mentions("schedule");
         needs.answers_http = mentions("http");
-        needs.reads_secrets = main.iter().flat_map(|function| &function.paths).flatten().any(is_secrets_manager);
+        needs.reads_secrets =
+            main.iter().flat_map(|function| &function.paths).flatten().any(is_secrets_manager);
         needs.variables = texts_in(&folder.join("src"), "TIDEWATCH_").into_iter().collect();
         needs
     }
@@ -128,7 +129,8 @@ fn libraries_on_records(root: &Path, folder: &Path) -> BTreeSet<PathBuf> {
 /// The crates of this workspace in `[dependencies]`, without `tidewatch-`.
 fn dependencies(folder: &Path) -> BTreeSet<String> {
     let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
-    let section = manifest.split("\n[").find(|section| section.starts_with("dependencies]")).unwrap_or_default();
+    let section =
+        manifest.split("\n[").find(|section| section.starts_with("dependencies]")).unwrap_or_default();
     let lines = section.lines().filter_map(|line| line.strip_prefix("tidewatch-"));
     lines.filter_map(|line| line.split(['.', ' ', '=']).next()).map(str::to_owned).collect()
 }
