@@ -20,7 +20,7 @@ use crate::metrics::vulnerabilities;
 #[test]
 fn every_command_has_help_with_what_it_does() {
     let installation = Installation::new();
-    let commands: [&[&str]; 16] = [
+    let commands: [&[&str]; 21] = [
         &["up"],
         &["scan"],
         &["apply"],
@@ -32,6 +32,11 @@ fn every_command_has_help_with_what_it_does() {
         &["token", "create"],
         &["token", "list"],
         &["token", "revoke"],
+        &["hook"],
+        &["hook", "create"],
+        &["hook", "list"],
+        &["hook", "rotate"],
+        &["hook", "revoke"],
         &["advisories"],
         &["advisories", "info"],
         &["advisories", "build"],
@@ -66,6 +71,7 @@ fn the_help_shows_every_command_with_examples_and_exit_codes() {
       apply       Put a configuration in force
       rules       Rules: list, run, see how runs are getting on
       token       Tokens for the metrics endpoint
+      hook        Hooks, by which registries tell of pushes
       advisories  Advisories: compile, look up
       images      List the images that are known, with their results
       help        Print this message or the help of the given subcommand(s)
@@ -107,6 +113,7 @@ fn the_help_shows_every_command_with_examples_and_exit_codes() {
       tidewatch apply tidewatch.yaml             tell it what to scan
       tidewatch rules run nightly --wait         scan now
       tidewatch token create --org acme          a token for Prometheus
+      tidewatch hook create --registry hub       scan what is pushed, at once
 
     Exit codes: 0 done; 1 failed; 2 wrong command line or configuration; 3 a condition such as --fail-on
     is not met.

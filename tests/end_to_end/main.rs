@@ -20,3 +20,4 @@ mod power_cuts;
 mod prometheus;
 mod rescans;
 mod stacks;
+mod webhooks;

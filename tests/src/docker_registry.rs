@@ -2,7 +2,7 @@
 //! own.
 
 use std::fs::File;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use anyhow::{Context as _, ensure};
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use tempfile::TempDir;
 use tidewatch_testkit::fixtures::Fixture;
+use tidewatch_testkit::image::BuiltImage;
 
 use crate::eventually;
 
@@ -31,16 +32,23 @@ impl DockerRegistry {
         Command::new("docker-registry").arg("--version").output().is_ok()
     }
 
-    /// Starts one on a free port. `notifications` is the value of the key of that name in its configuration, as YAML in
-    /// one line: <https://distribution.github.io/distribution/about/notifications/>.
-    pub async fn start(notifications: Option<&str>) -> anyhow::Result<Self> {
+    /// An address on loopback at which one can be started: free until another process takes it.
+    pub fn free_address() -> anyhow::Result<SocketAddr> {
+        Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+    }
+
+    /// Starts one at a free address.
+    pub async fn start() -> anyhow::Result<Self> {
+        Self::start_at(Self::free_address()?, "").await
+    }
+
+    /// Starts one at `address`, with `more` at the end of its configuration, in YAML: its notifications, such as
+    /// `tidewatch hook create` prints them.
+    pub async fn start_at(address: SocketAddr, more: &str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        // The port is free until another process takes it between here and the start: then the start fails.
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let notifications = notifications.map(|text| format!("notifications: {text}\n")).unwrap_or_default();
         let text = format!(
             "version: 0.1\nlog: {{level: info, formatter: json}}\n\
-             storage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '{address}'}}\n{notifications}",
+             storage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '{address}'}}\n{more}",
             folder.path().join("storage").display()
         );
         let config = folder.path().join("config.yml");
@@ -79,29 +87,29 @@ impl DockerRegistry {
         self.folder.path().join("log")
     }
 
-    /// Pushes an image of the fixtures as a client does: blobs, then manifests, then its tag.
-    pub async fn push(&self, fixture: &Fixture) -> anyhow::Result<()> {
-        let http = reqwest::Client::new();
-        let repository = format!("{}/v2/{}", self.url, fixture.repository);
-        for (digest, blob) in &fixture.image.blobs {
-            let begun = http.post(format!("{repository}/blobs/uploads/")).send().await?.error_for_status()?;
-            let location =
-                begun.headers().get(LOCATION).context("there is no place to upload to")?.to_str()?;
-            let upload = begun.url().join(location)?;
+    /// Pushes an image of the fixtures.
+    pub async fn push_fixture(&self, fixture: &Fixture) -> anyhow::Result<()> {
+        self.push(&fixture.repository, &fixture.tag, &fixture.image).await
+    }
+
+    /// Pushes an image under a tag, as a client does: first the blobs, then the manifests, the image's own last.
+    pub async fn push(&self, repository: &str, tag: &str, image: &BuiltImage) -> anyhow::Result<()> {
+        let (http, base) = (reqwest::Client::new(), format!("{}/v2/{repository}", self.url));
+        for (digest, blob) in &image.blobs {
+            let begun = http.post(format!("{base}/blobs/uploads/")).send().await?;
+            let location = begun.headers().get(LOCATION).context("there is no place to upload to")?;
+            let upload = begun.url().join(location.to_str()?)?;
             let put = http.put(upload).query(&[("digest", digest.to_string())]).body(blob.clone());
-            put.send().await?.error_for_status()?;
+            let status = put.send().await?.status();
+            ensure!(status == 201, "the upload of {digest} was answered with {status}");
         }
-        let (tagged, others): (Vec<_>, Vec<_>) =
-            fixture.image.manifests.iter().partition(|(digest, _)| **digest == fixture.image.digest);
-        ensure!(tagged.len() == 1, "{} has no manifest of its own", fixture.repository);
-        for (digest, manifest) in others.into_iter().chain(tagged) {
-            let reference =
-                if *digest == fixture.image.digest { fixture.tag.clone() } else { digest.to_string() };
-            let put = http
-                .put(format!("{repository}/manifests/{reference}"))
-                .header(CONTENT_TYPE, &manifest.media_type)
-                .body(manifest.bytes.clone());
-            put.send().await?.error_for_status()?;
+        let others = image.manifests.iter().filter(|(digest, _)| **digest != image.digest);
+        let others = others.map(|(digest, manifest)| (digest.to_string(), manifest));
+        for (reference, manifest) in others.chain([(tag.to_owned(), image.manifest())]) {
+            let put = http.put(format!("{base}/manifests/{reference}"));
+            let put = put.header(CONTENT_TYPE, &manifest.media_type).body(manifest.bytes.clone());
+            let status = put.send().await?.status();
+            ensure!(status == 201, "the push of {reference} was answered with {status}");
         }
         Ok(())
     }

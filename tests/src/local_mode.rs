@@ -166,12 +166,12 @@ impl LocalMode {
         path: &str,
         headers: &[(&str, &str)],
     ) -> anyhow::Result<Scrape> {
-        let url = format!("{}{path}", self.url);
-        let request = reqwest::Client::new().request(method.parse()?, url);
-        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        let response = request.send().await?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(Scrape { status, headers, body: response.text().await? })
+        request(method, &format!("{}{path}", self.url), headers, "").await
+    }
+
+    /// Posts `body` to `path`, with these headers and no others.
+    pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: String) -> anyhow::Result<Scrape> {
+        request("POST", &format!("{}{path}", self.url), headers, &body).await
     }
 }
 
@@ -181,6 +181,20 @@ impl Drop for LocalMode {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a request to `url` with these headers and no others.
+pub async fn request(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> anyhow::Result<Scrape> {
+    let request = reqwest::Client::new().request(method.parse()?, url);
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    let response = request.body(body.to_owned()).send().await?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Ok(Scrape { status, headers, body: response.text().await? })
 }
 
 /// Runs `binary` with `arguments` on the folder `data`.

@@ -295,6 +295,23 @@ async fn work_is_dispatched_by_priority_and_then_by_time() {
 }
 
 #[tokio::test]
+async fn pushed_images_are_dispatched_to_a_queue_of_their_own() {
+    let world = World::new(json!("manual")).await;
+    for number in 0..12 {
+        world.enqueue(&work(&format!("new {number}"), Priority::New), number - 100).await;
+        world.enqueue(&work(&format!("pushed {number}"), Priority::Pushed), number - 50).await;
+    }
+    assert_eq!(world.tick().await, Tick { started: 0, dispatched: 24 });
+    let pushed: Vec<ScanMessage> = world.queue.messages(QueueName::Pushed);
+    let pushed: Vec<Digest> = pushed.into_iter().map(|message| message.work.image.digest).collect();
+    let named = |word: &str| -> Vec<Digest> {
+        (0..12).map(|number| Digest::of(format!("{word} {number}").as_bytes())).collect()
+    };
+    assert_eq!((pushed, world.dispatched()), (named("pushed"), named("new")));
+    assert_eq!(world.tick().await, Tick::default(), "they are noted as dispatched");
+}
+
+#[tokio::test]
 async fn dispatched_work_comes_again_only_after_twenty_minutes() {
     let world = World::new(json!("manual")).await;
     world.enqueue(&work("web", Priority::New), 0).await;

@@ -28,6 +28,8 @@ pub use error::SyncError;
 pub use fetch::FetchError;
 pub use settings::{ECOSYSTEMS_VARIABLE, Settings, SettingsError, URL_VARIABLE, parse_ecosystems, parse_url};
 
+pub use source::index_of;
+
 use fetch::Archives;
 use settings::is_ecosystem;
 
@@ -71,8 +73,17 @@ impl SyncAdvisories {
         Ok(messages.len())
     }
 
+    /// Does what the schedule does, if an ecosystem has not been asked for within the last [`PERIOD`]. Whether it was.
+    pub async fn tick_if_due(&self) -> Result<bool, SyncError> {
+        let is_due = self.is_due().await?;
+        if is_due {
+            self.tick().await?;
+        }
+        Ok(is_due)
+    }
+
     /// Whether an ecosystem has not been asked for within the last [`PERIOD`]. Never without a URL.
-    pub async fn is_due(&self) -> Result<bool, SyncError> {
+    async fn is_due(&self) -> Result<bool, SyncError> {
         if self.archives.is_none() {
             return Ok(false);
         }

@@ -5,11 +5,12 @@ use std::io::{Cursor, Read, Seek};
 use std::time::Duration;
 
 use tidewatch_advisories::{BuiltFamily, FORMAT, Family, ReadOptions, Reading, ScoreTable};
-use tidewatch_core::Digest;
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::work::AdvisoriesMessage;
+use tidewatch_core::{Digest, Timestamp};
 use tidewatch_runtime::Deadline;
 use tidewatch_runtime::messages::send;
+use tidewatch_store::RecordError;
 use tidewatch_store::records::{AdvisoryFamily, AdvisorySource, CompiledSource, SourceArchive, StoredSource};
 
 use crate::fetch::{Archives, Download, Fetched, Validators};
@@ -143,7 +144,7 @@ impl SyncAdvisories {
             Some(reading) => reading,
             None => match self.records.source_archive(ecosystem, &archive.hash).await? {
                 Some(bytes) => self.read(ecosystem, Cursor::new(bytes)).await?,
-                None => return self.fetch_anew(ecosystem).await.map(|()| false),
+                None => return self.fetch_anew(ecosystem, &archive.hash).await.map(|()| false),
             },
         };
         let folder = tempfile::TempDir::new_in(&self.settings.folder)?;
@@ -166,19 +167,23 @@ impl SyncAdvisories {
             let bytes = self.records.source_scores(ecosystem, hash).await?;
             match bytes.and_then(|bytes| ScoreTable::from_bytes(&bytes).ok()) {
                 Some(scores) => table.merge(scores),
-                None => return self.fetch_anew(ecosystem).await.map(|()| None),
+                None => return self.fetch_anew(ecosystem, hash).await.map(|()| None),
             }
         }
         Ok(Some(table))
     }
 
-    /// Sees to it that the archive of `ecosystem` is fetched whether it has changed or not: something of it is lost.
-    async fn fetch_anew(&self, ecosystem: &str) -> Result<(), SyncError> {
-        tracing::warn!(advisories.ecosystem = ecosystem, "stored advisories are lost; they are fetched anew");
-        if let Some(mut stored) = self.records.advisory_sources().await?.remove(ecosystem) {
-            (stored.source.etag, stored.source.last_modified) = (None, None);
-            self.records.put_advisory_source(ecosystem, stored).await?;
+    /// Sees to it that the archive of `ecosystem` is fetched whether it has changed or not: the object with the hash
+    /// `lost` is not there. When the source does not name it any more, it was only replaced in the meantime.
+    async fn fetch_anew(&self, ecosystem: &str, lost: &Digest) -> Result<(), SyncError> {
+        let stored = self.records.advisory_sources().await?.remove(ecosystem).unwrap_or_default();
+        let is_named = |archive: &SourceArchive| [archive.hash, archive.scores].contains(lost);
+        if !stored.source.archive.as_ref().is_some_and(is_named) {
+            return Err(RecordError::Changed { what: format!("the index of {ecosystem}") }.into());
         }
+        tracing::warn!(advisories.ecosystem = ecosystem, "stored advisories are lost; they are fetched anew");
+        let source = AdvisorySource { etag: None, last_modified: None, ..stored.source };
+        self.records.put_advisory_source(ecosystem, StoredSource { source, ..stored }).await?;
         self.send_for(ecosystem).await
     }
 
@@ -245,8 +250,8 @@ fn validators(source: &AdvisorySource) -> Validators {
     Validators { etag: source.etag.clone(), last_modified: source.last_modified.clone() }
 }
 
-/// What is recorded of a compiled index.
-fn index_of(built: &BuiltFamily, now: tidewatch_core::Timestamp) -> AdvisoryFamily {
+/// What is recorded of an index that was compiled at the time `now`.
+pub fn index_of(built: &BuiltFamily, now: Timestamp) -> AdvisoryFamily {
     AdvisoryFamily {
         hash: built.hash,
         size: built.size,

@@ -113,6 +113,7 @@ pub(crate) enum Command {
 Examples:
   tidewatch up
   tidewatch up --config tidewatch.yaml --listen 0.0.0.0:8480
+  tidewatch up --advisories-url https://osv-vulnerabilities.storage.googleapis.com
 
 It ends on Ctrl-C, after at most 30 seconds for what is at work. The metrics are at http://ADDRESS/v1/exporter/org/ORG/metrics.")]
 pub(crate) struct Up {
@@ -125,6 +126,25 @@ pub(crate) struct Up {
     /// How many images are scanned at the same time.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) workers: u16,
+    #[arg(
+        long,
+        env = "TIDEWATCH_ADVISORIES_URL",
+        value_name = "URL",
+        value_parser = tidewatch_sync_advisories::parse_url,
+        help = "Fetch advisories hourly from URL/<Ecosystem>/all.zip, as the OSV service lays them out"
+    )]
+    pub(crate) advisories_url: Option<url::Url>,
+    #[command(flatten)]
+    pub(crate) ecosystems: Ecosystems,
+}
+
+/// Which ecosystems.
+#[derive(Debug, Args)]
+pub(crate) struct Ecosystems {
+    /// An ecosystem whose advisories are fetched, by its name at OSV; can be given several times. Without it: every one
+    /// that is matched. Others give CVSS scores.
+    #[arg(long = "ecosystem", env = "TIDEWATCH_ECOSYSTEMS", value_name = "NAME", value_delimiter = ',')]
+    pub(crate) names: Vec<String>,
 }
 
 /// Scan one image now, and print its packages' vulnerabilities. Nothing is kept, and local mode need not be running.
@@ -378,13 +398,21 @@ Examples:
 
 DIR holds a folder for each ecosystem, as OSV publishes them: DIR/Debian/all.zip, or DIR/Debian/*.json.")]
     Build(BuildAdvisories),
+    /// Have advisories fetched now, by the instance that runs.
+    #[command(after_help = "\
+Examples:
+  tidewatch advisories sync
+  tidewatch advisories sync --ecosystem Debian
+
+What has not changed is not downloaded. An instance fetches hourly without being told to: tidewatch up --advisories-url.")]
+    Sync(Ecosystems),
     /// Look up the advisories about a package.
     #[command(after_help = "\
 Examples:
   tidewatch advisories query Debian:12 openssl
   tidewatch advisories query Alpine:v3.19 busybox")]
     Query(QueryAdvisories),
-    /// Show the advisories in force.
+    /// Show the advisories in force, and where they come from.
     #[command(after_help = "\
 Examples:
   tidewatch advisories info

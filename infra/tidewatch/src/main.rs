@@ -1,4 +1,4 @@
-//! The command `tidewatch`: local mode, scans, rules, tokens and advisories on one machine.
+//! The command `tidewatch`: local mode, scans, rules, tokens and advisories, on one machine or on a deployed stack.
 
 mod cli;
 mod commands;

@@ -97,3 +97,64 @@ fn timeouts() -> TimeoutConfig {
         .operation_timeout(REQUEST_TIMEOUT)
         .build()
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_credential_types::provider::ProvideCredentials as _;
+
+    use super::*;
+
+    const COMPLETE: [(&str, &str); 4] = [
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "ASIAEXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "hidden"),
+        ("AWS_SESSION_TOKEN", "token"),
+    ];
+
+    /// The configuration of an environment in which `changed` has the value beside it.
+    fn config(changed: (&str, &str)) -> Result<SdkConfig, ConfigError> {
+        lambda_config(|name| {
+            let set = COMPLETE.into_iter().find(|(set, _)| *set == name).map(|(_, value)| value);
+            if name == changed.0 { Some(changed.1.to_owned()) } else { set.map(str::to_owned) }
+        })
+    }
+
+    #[tokio::test]
+    async fn a_function_has_the_region_and_credentials_of_its_environment() {
+        let config = config(("", "")).unwrap();
+        assert_eq!(config.region().unwrap().as_ref(), "eu-central-1");
+        assert_eq!(config.endpoint_url(), None);
+        let credentials = config.credentials_provider().unwrap().provide_credentials().await.unwrap();
+        assert_eq!(credentials.access_key_id(), "ASIAEXAMPLE");
+        assert_eq!(credentials.secret_access_key(), "hidden");
+        assert_eq!(credentials.session_token(), Some("token"));
+    }
+
+    #[tokio::test]
+    async fn an_empty_session_token_is_none() {
+        let config = config(("AWS_SESSION_TOKEN", "")).unwrap();
+        let credentials = config.credentials_provider().unwrap().provide_credentials().await.unwrap();
+        assert_eq!(credentials.session_token(), None);
+    }
+
+    #[test]
+    fn an_endpoint_is_taken_over_and_an_empty_one_is_none() {
+        let endpoint = |url| config(("AWS_ENDPOINT_URL", url)).unwrap().endpoint_url().map(str::to_owned);
+        assert_eq!(endpoint("http://127.0.0.1:4566"), Some("http://127.0.0.1:4566".to_owned()));
+        assert_eq!(endpoint(""), None);
+    }
+
+    #[test]
+    fn a_missing_variable_is_named() {
+        for name in ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
+            let error = config((name, "")).unwrap_err();
+            assert!(error.to_string().ends_with(&format!("{name} is not set")), "{error}");
+            assert_eq!(error.retry(), Retry::Never);
+        }
+    }
+
+    #[test]
+    fn the_configuration_shows_no_secret() {
+        assert!(!format!("{:?}", config(("", "")).unwrap()).contains("hidden"));
+    }
+}

@@ -76,3 +76,45 @@ impl Deployed {
         Ok(Self { records, queue: SqsQueue::new(config, places.queues, sleeper) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(environment: &[(&str, &str)]) -> Result<Places, MissingVariable> {
+        let value = |name: &str| environment.iter().find(|(set, _)| *set == name);
+        Places::from_environment(&|name| value(name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn a_process_has_the_queues_that_its_environment_names() {
+        let complete = [
+            ("TIDEWATCH_TABLE", "tw"),
+            ("TIDEWATCH_BUCKET", "tw-objects"),
+            ("TIDEWATCH_QUEUE_SCANS", "https://sqs/1/scans"),
+            ("TIDEWATCH_QUEUE_HINTS", ""),
+            ("TIDEWATCH_QUEUE_OTHERS", "https://sqs/1/others"),
+        ];
+        let expected = Places {
+            table: "tw".to_owned(),
+            bucket: "tw-objects".to_owned(),
+            queues: BTreeMap::from([(QueueName::Scans, "https://sqs/1/scans".to_owned())]),
+        };
+        assert_eq!(places(&complete), Ok(expected));
+    }
+
+    #[test]
+    fn every_queue_has_its_variable() {
+        let variables = QueueName::ALL.map(queue_variable);
+        assert_eq!(variables.iter().collect::<std::collections::BTreeSet<_>>().len(), QueueName::ALL.len());
+        assert_eq!(variables[0], "TIDEWATCH_QUEUE_ADVISORIES");
+    }
+
+    #[test]
+    fn table_and_bucket_must_be_named() {
+        let missing = |environment: &[_]| places(environment).unwrap_err().0;
+        assert_eq!(missing(&[("TIDEWATCH_BUCKET", "b")]), "TIDEWATCH_TABLE");
+        assert_eq!(missing(&[("TIDEWATCH_TABLE", "")]), "TIDEWATCH_TABLE");
+        assert_eq!(missing(&[("TIDEWATCH_TABLE", "t")]), "TIDEWATCH_BUCKET");
+    }
+}

@@ -2,8 +2,8 @@
 //!
 //! Specification: <https://ossf.github.io/osv-schema/>
 
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
+use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -125,17 +125,22 @@ fn push(list: &mut Value, item: Value) {
     }
 }
 
+/// A zip archive of `records`, as the OSV service makes them.
+pub fn archive(records: &[Value]) -> Vec<u8> {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    for record in records {
+        archive.start_file(file_name(record).as_str(), SimpleFileOptions::default()).unwrap();
+        archive.write_all(record.to_string().as_bytes()).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
+}
+
 /// Writes `records` to `<folder>/<ecosystem>/all.zip`, as the OSV service lays them out. Gives the archive's path.
 pub fn write_archive(folder: &Path, ecosystem: &str, records: &[Value]) -> PathBuf {
     let folder = folder.join(ecosystem);
     fs::create_dir_all(&folder).unwrap();
     let path = folder.join("all.zip");
-    let mut archive = ZipWriter::new(File::create(&path).unwrap());
-    for record in records {
-        archive.start_file(file_name(record).as_str(), SimpleFileOptions::default()).unwrap();
-        archive.write_all(record.to_string().as_bytes()).unwrap();
-    }
-    archive.finish().unwrap();
+    fs::write(&path, archive(records)).unwrap();
     path
 }
 

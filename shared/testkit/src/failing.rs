@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use tidewatch_core::ports::objects::ObjectsError;
+use tidewatch_core::ports::queue::{OutgoingMessage, QueueError, QueueName};
 use tidewatch_core::ports::table::{Condition, Item, Key, Page, Query, TableError, Update, Write};
-use tidewatch_core::ports::{Objects, Table};
+use tidewatch_core::ports::{Objects, QueueSender, Table};
 
 /// Which operations fail.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -189,6 +190,29 @@ impl Objects for FailingObjects {
     async fn list(&self, prefix: &str) -> Result<Vec<String>, ObjectsError> {
         self.check(prefix)?;
         self.objects.list(prefix).await
+    }
+}
+
+/// A queue with outages. What fails is not sent.
+pub struct FailingQueue {
+    queue: Arc<dyn QueueSender>,
+    outages: Arc<Outages>,
+}
+
+impl FailingQueue {
+    /// `queue`, as long as there is no outage.
+    pub fn new(queue: Arc<dyn QueueSender>, outages: Arc<Outages>) -> Self {
+        Self { queue, outages }
+    }
+}
+
+#[async_trait]
+impl QueueSender for FailingQueue {
+    async fn send(&self, queue: QueueName, messages: Vec<OutgoingMessage>) -> Result<(), QueueError> {
+        if self.outages.fails(&[]) {
+            return Err(QueueError::Unavailable { queue, source: "the test asked for this".into() });
+        }
+        self.queue.send(queue, messages).await
     }
 }
 

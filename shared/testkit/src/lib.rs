@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod advisory;
+pub mod archives;
 pub mod contract;
 pub mod failing;
 pub mod fixtures;

@@ -161,6 +161,11 @@ impl MiniStack {
         assert_eq!(status, "200", "MiniStack makes the bucket {name}");
     }
 
+    /// The folder of its files, which is removed with it: `ministack.log`, and `tmp` with the programs of functions.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// What it and its functions have written so far.
     pub fn log(&self) -> String {
         let bytes = std::fs::read(log_file(&self.folder)).expect("the log of MiniStack");

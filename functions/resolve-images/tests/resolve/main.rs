@@ -7,6 +7,7 @@
 mod deadlines;
 mod endless;
 mod failures;
+mod pushes;
 mod repositories;
 mod tags;
 mod world;

@@ -13,14 +13,14 @@ use tidewatch_core::ports::table::{Condition, Key, Update};
 use tidewatch_core::ports::{Clock as _, Registries, Table as _};
 use tidewatch_core::result::{ImageResult, ResultState};
 use tidewatch_core::severity::SeverityCounts;
-use tidewatch_core::work::{ListingMessage, RunId, Work};
+use tidewatch_core::work::{HintMessage, ListingMessage, RunId, ScanMessage, Work};
 use tidewatch_core::{Digest, Timestamp};
 use tidewatch_registries::{ConfiguredRegistries, LocalSecrets, Ports};
-use tidewatch_resolve_images::ResolveImages;
+use tidewatch_resolve_images::{ResolveHints, ResolveImages};
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler as _};
 use tidewatch_store::records::{AdvisoryFamily, DueWork, ListingProgress, TagRecord};
 use tidewatch_store::{MemoryTable, ObjectStorage, Records};
-use tidewatch_testkit::failing::{FailingTable, Outages};
+use tidewatch_testkit::failing::{FailingQueue, FailingTable, Outages};
 use tidewatch_testkit::image::{BuiltImage, ImageBuilder};
 use tidewatch_testkit::layer::LayerBuilder;
 use tidewatch_testkit::ports::{InstantSleeper, RecordingQueue, SeededRandomness, SettableClock};
@@ -33,7 +33,7 @@ pub(crate) struct World {
     pub(crate) registry: TestRegistry,
     table: Arc<MemoryTable>,
     pub(crate) records: Records,
-    /// Outages of what the resolver sees of the table; `records` has none.
+    /// Outages of what the resolver sees of the table and the queue; `records` has none.
     pub(crate) outages: Arc<Outages>,
     pub(crate) queue: Arc<RecordingQueue>,
     pub(crate) clock: Arc<SettableClock>,
@@ -65,7 +65,7 @@ impl World {
         let resolver = ResolveImages::new(
             Records::new(Arc::new(failing), Arc::clone(&objects) as _, Arc::clone(&sleeper) as _),
             Arc::clone(&registries),
-            Arc::clone(&queue) as _,
+            Arc::new(FailingQueue::new(Arc::clone(&queue) as _, Arc::clone(&outages))),
             Arc::clone(&clock) as _,
             PAUSE,
         );
@@ -130,6 +130,31 @@ impl World {
         end: Timestamp,
     ) -> Result<(), HandlerError> {
         self.resolver.handle(message, Deadline::at(end)).await
+    }
+
+    pub(crate) async fn deliver_hint(&self, message: HintMessage) -> Result<(), HandlerError> {
+        ResolveHints::new(self.resolver.clone()).handle(message, Deadline::NONE).await
+    }
+
+    /// A registry has said just now that this tag was pushed.
+    pub(crate) fn hint(&self, repository: &str, tag: &str) -> HintMessage {
+        HintMessage {
+            org: acme(),
+            registry: reg(),
+            repository: repository.parse().unwrap(),
+            tag: tag.parse().unwrap(),
+            received_at: self.clock.now(),
+            failures: 0,
+        }
+    }
+
+    /// The work that was sent to be scanned at once since this was called last.
+    pub(crate) fn sent_pushed(&self) -> Vec<Work> {
+        let messages: Vec<ScanMessage> = self.queue.messages(QueueName::Pushed);
+        let delayed = self.queue.sent(QueueName::Pushed).iter().any(|message| !message.delay.is_zero());
+        assert!(!delayed && messages.iter().all(|message| message.org == acme()));
+        self.queue.clear();
+        messages.into_iter().map(|message| message.work).collect()
     }
 
     /// Lists the tags of a repository.

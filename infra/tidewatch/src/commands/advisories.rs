@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use indicatif::DecimalBytes;
-use jiff::Timestamp;
 use serde::Serialize;
-use tidewatch_advisories::{Build, BuildOptions, BuiltFamily, FAMILIES};
+use tidewatch_advisories::{Build, BuildOptions, FAMILIES};
 use tidewatch_core::ports::Clock as _;
 use tidewatch_runtime::system::SystemClock;
 use tidewatch_store::Records;
 use tidewatch_store::records::{AdvisoryFamily, CurrentAdvisories};
+use tidewatch_sync_advisories::index_of;
 
 use super::Context;
+use super::advisory_sources::{self, SourceRow};
 use crate::cli::{self, BuildAdvisories, QueryAdvisories};
 use crate::failure::Failure;
 use crate::instance::Place;
@@ -29,6 +30,9 @@ struct FamilyRow {
 #[derive(Serialize)]
 struct FamilyRows {
     families: Vec<FamilyRow>,
+    /// Where they are fetched from; none when they are compiled by hand.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sources: Vec<SourceRow>,
     /// What could not be used, as `subject: reason`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     problems: Vec<String>,
@@ -37,6 +41,7 @@ struct FamilyRows {
 pub(super) async fn run(context: &Context, command: cli::Advisories) -> Result<(), Failure> {
     match command {
         cli::Advisories::Build(arguments) => build(context, arguments).await,
+        cli::Advisories::Sync(arguments) => advisory_sources::sync(context, arguments).await,
         cli::Advisories::Query(arguments) => query(context, arguments).await,
         cli::Advisories::Info => info(context).await,
     }
@@ -67,7 +72,8 @@ async fn build(context: &Context, arguments: BuildAdvisories) -> Result<(), Fail
     let problems = while_waiting(context.quiet, "putting them in force", publishing).await?;
     let current = instance.records.current_advisories().await?;
     if context.is_json() {
-        return print_document("advisories", 1, &FamilyRows { families: rows(&current), problems });
+        let rows = FamilyRows { families: rows(&current), sources: Vec::new(), problems };
+        return print_document("advisories", 1, &rows);
     }
     print(&current);
     for problem in problems.iter().take(10) {
@@ -120,40 +126,29 @@ async fn publish(records: &Records, built: &Build) -> Result<Vec<String>, Failur
         let file = std::fs::read(&family.path).context("failed to read the compiled advisories")?;
         records.put_advisory_index(family.family, &family.hash, file.into()).await?;
         problems.extend(family.problems.iter().map(ToString::to_string));
-        families.push((family.family.to_owned(), self::family(family, now)));
+        families.push((family.family.to_owned(), index_of(family, now)));
     }
     records.publish_advisories(families).await?;
     Ok(problems)
 }
 
-/// What is recorded of a compiled family.
-pub(super) fn family(built: &BuiltFamily, now: Timestamp) -> AdvisoryFamily {
-    AdvisoryFamily {
-        hash: built.hash,
-        size: built.size,
-        records: built.records as u64,
-        advisories: built.advisories as u64,
-        withdrawn: built.withdrawn as u64,
-        problems: built.problems.len() as u64,
-        newest_modified: built.newest_modified,
-        built_at: now,
-    }
-}
-
 async fn info(context: &Context) -> Result<(), Failure> {
     let instance = context.existing_instance().await?;
     let current = instance.records.current_advisories().await?;
+    let sources = advisory_sources::rows(instance.records.advisory_sources().await?);
     if context.is_json() {
-        return print_document(
-            "advisories",
-            1,
-            &FamilyRows { families: rows(&current), problems: Vec::new() },
-        );
+        let rows = FamilyRows { families: rows(&current), sources, problems: Vec::new() };
+        return print_document("advisories", 1, &rows);
     }
     print(&current);
     if current.families.is_empty() {
-        advise(context.quiet, "there are no advisories yet: tidewatch advisories build --from DIR");
+        advise(
+            context.quiet,
+            "there are no advisories in force: tidewatch up --advisories-url URL, or tidewatch advisories build \
+             --from DIR",
+        );
     }
+    advisory_sources::print(&sources, SystemClock.now());
     Ok(())
 }
 

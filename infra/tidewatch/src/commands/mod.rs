@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod advisories;
+mod advisory_sources;
 mod apply;
 mod hook;
 mod images;

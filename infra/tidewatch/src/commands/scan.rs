@@ -160,7 +160,9 @@ async fn indexes(
         let (mut indexes, mut current) = (IndexSet::default(), CurrentAdvisories::default());
         for family in &built.families {
             indexes.insert(Arc::new(Index::open(&family.path)?));
-            current.families.insert(family.family.to_owned(), advisories::family(family, now));
+            current
+                .families
+                .insert(family.family.to_owned(), tidewatch_sync_advisories::index_of(family, now));
         }
         return Ok((indexes, current));
     }

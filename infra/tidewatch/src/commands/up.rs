@@ -1,5 +1,6 @@
 //! `tidewatch up`: local mode, until Ctrl-C or SIGTERM.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use anyhow::Context as _;
 use tidewatch_export_metrics::ExportMetrics;
 use tidewatch_receive_webhook::ReceiveWebhook;
 use tidewatch_runtime::system::SystemClock;
+use tidewatch_sync_advisories::{SyncAdvisories, parse_ecosystems};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -14,11 +16,15 @@ use tokio::sync::watch;
 use super::{Context, apply};
 use crate::cli::Up;
 use crate::failure::Failure;
+use crate::instance::{BuildFolder, Instance};
 use crate::local::{Functions, OwnedInstance, Settings, Workers, serve};
 use crate::output::advise;
 
 /// How often rules are evaluated and streams rolled up.
 const TICK: Duration = Duration::from_secs(1);
+
+/// The pause before advisories that could not be fetched are tried again; it doubles with each try.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 /// How long what is at work may take to finish after the first signal; service managers kill after 90 seconds or less.
 const GRACE: Duration = Duration::from_secs(30);
@@ -37,7 +43,10 @@ pub(super) async fn run(context: &Context, arguments: Up) -> Result<(), Failure>
     OwnedInstance::note_address(folder, address)?;
 
     let settings = Settings { scans_at_once: usize::from(arguments.workers), tick: TICK };
-    let mut workers = Workers::start(&owned, settings);
+    // For archives while they are compiled; it is there as long as the workers are.
+    let build = BuildFolder::make(&owned.instance.cache())?;
+    let sync = sync_advisories(&owned.instance, build.path(), &arguments)?;
+    let mut workers = Workers::start(&owned, settings, sync);
     advise(
         context.quiet,
         &format!("metrics at http://{address}/v1/exporter/org/ORG/metrics; data in {}", folder.display()),
@@ -85,6 +94,19 @@ pub(super) async fn run(context: &Context, arguments: Up) -> Result<(), Failure>
     server.abort();
     tracing::info!("local mode stopped");
     Ok(())
+}
+
+/// The function that keeps advisories up to date, on files in `folder`.
+fn sync_advisories(instance: &Instance, folder: &Path, arguments: &Up) -> Result<SyncAdvisories, Failure> {
+    let settings = tidewatch_sync_advisories::Settings {
+        url: arguments.advisories_url.clone(),
+        ecosystems: parse_ecosystems(arguments.ecosystems.names.iter().map(String::as_str))
+            .map_err(Failure::wrong_use)?,
+        retry_pause: RETRY_PAUSE,
+        ..tidewatch_sync_advisories::Settings::new(folder)
+    };
+    let queue = Arc::clone(&instance.queue);
+    Ok(SyncAdvisories::new(instance.records.clone(), queue, Arc::new(SystemClock), settings)?)
 }
 
 /// The failure of local mode when a part of it has ended by itself. The process ends with it, so that a supervisor

@@ -15,6 +15,7 @@ use tidewatch_runtime::system::{SystemClock, SystemIds, SystemRandomness, System
 use tidewatch_runtime::{Deadline, MessageHandler};
 use tidewatch_scan_image::{ScanImage, ScanPorts, ScanSettings};
 use tidewatch_store::{EmbeddedDynamoDb, LocalQueue};
+use tidewatch_sync_advisories::SyncAdvisories;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -39,6 +40,9 @@ const HINTS_AT_ONCE: usize = 4;
 /// How many repositories are matched again at the same time.
 const REMATCHES_AT_ONCE: usize = 2;
 
+/// How often it is looked whether advisories are due.
+const ADVISORIES_LOOK: Duration = Duration::from_secs(60);
+
 /// What can be set of local mode.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
@@ -56,7 +60,7 @@ pub(crate) struct Workers {
 
 impl Workers {
     /// Starts all workers of an instance.
-    pub(crate) fn start(owned: &OwnedInstance, settings: Settings) -> Self {
+    pub(crate) fn start(owned: &OwnedInstance, settings: Settings, sync: SyncAdvisories) -> Self {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let instance = &owned.instance;
@@ -74,6 +78,7 @@ impl Workers {
             async move { roll_up.tick().await.map(drop).map_err(|error| describe(&error)) }
         }));
         tasks.spawn(sweep(owned.table.clone(), stopped.clone()));
+        tasks.spawn(sync_when_due(sync.clone(), stopped.clone()));
 
         let (resolve, scan, rematch) = handlers(instance);
         let queue = owned.queue.clone();
@@ -91,6 +96,8 @@ impl Workers {
             stopped.clone(),
         ));
         tasks.spawn(consume(queue.clone(), QueueName::Rollups, hurried, 1, stopped.clone()));
+        // One at a time: an archive takes memory while it is compiled.
+        tasks.spawn(consume(queue.clone(), QueueName::Advisories, sync, 1, stopped.clone()));
         tasks.spawn(consume(queue, QueueName::Scans, scan, settings.scans_at_once, stopped));
         Self { tasks, stop }
     }
@@ -156,6 +163,21 @@ fn handlers(instance: &Instance) -> (ResolveImages, ScanImage, RematchImages) {
     };
     let rematch = RematchImages::new(rematch, RematchSettings::default());
     (resolve, ScanImage::new(ports, settings), rematch)
+}
+
+/// Sends for advisories at the start, if they are due, and then hourly, until it is stopped.
+async fn sync_when_due(sync: SyncAdvisories, mut stopped: watch::Receiver<bool>) {
+    while !*stopped.borrow() {
+        let period = match sync.tick_if_due().await {
+            Ok(true) => tidewatch_sync_advisories::PERIOD,
+            Ok(false) => ADVISORIES_LOOK,
+            Err(error) => {
+                tracing::error!(error = %describe(&error), "advisories cannot be sent for");
+                ADVISORIES_LOOK
+            }
+        };
+        pause_unless_stopped(period, &mut stopped).await;
+    }
 }
 
 /// Does `work` again and again, with a pause of `period`, until it is stopped.

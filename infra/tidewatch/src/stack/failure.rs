@@ -10,6 +10,8 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_cloudformation::operation::describe_stacks::DescribeStacksError;
 
+use tidewatch_runtime::messages::describe;
+
 use crate::failure::Failure;
 use crate::instance::StackName;
 
@@ -20,8 +22,8 @@ type Source = Box<dyn Error + Send + Sync>;
 pub(super) enum StackError {
     #[error("failed to ask for the stack: no region is configured")]
     NoRegion,
-    #[error("failed to find credentials of AWS")]
-    NoCredentials { source: Source },
+    #[error("failed to find credentials of AWS: {reason}")]
+    NoCredentials { reason: String },
     #[error("failed to ask for the stack {name}: the credentials are refused ({reason})")]
     CredentialsRefused { name: StackName, reason: String },
     #[error("failed to ask for the stack {name}: access is denied ({reason})")]
@@ -52,11 +54,13 @@ impl StackError {
     ) -> Self {
         let (name, region) = (name.clone(), region.to_owned());
         let reason = error.message().or(error.code()).unwrap_or_default().to_owned();
+        if let Some(missing) = lack_of_credentials(&error) {
+            return Self::NoCredentials { reason: describe(missing) };
+        }
         match error.code() {
             Some("ValidationError") if reason.contains("does not exist") => Self::NotThere { name, region },
             Some(code) if is_denial(code) => Self::Denied { name, reason },
             Some(code) if is_refusal(code) => Self::CredentialsRefused { name, reason },
-            None if lacks_credentials(&error) => Self::NoCredentials { source: error.into() },
             _ => Self::Unreachable {
                 name,
                 region,
@@ -165,16 +169,16 @@ fn is_refusal(code: &str) -> bool {
     )
 }
 
-/// Whether no credentials could be had for a request that was not sent.
-fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
+/// Why no credentials could be had for a request that was not sent, when that is why.
+fn lack_of_credentials<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a CredentialsError> {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if error.is::<CredentialsError>() {
-            return true;
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
         }
         cause = error.source();
     }
-    false
+    None
 }
 
 /// Says what to do next where a command on the stack `name` has failed for want of a permission or by an expired
@@ -232,7 +236,8 @@ mod tests {
     #[test]
     fn credentials_that_are_not_there_are_told_from_a_service_that_does_not_answer() {
         let none = not_sent(CredentialsError::not_loaded("no provider has any"));
-        assert!(matches!(none, StackError::NoCredentials { .. }), "{none:?}");
+        assert!(none.to_string().starts_with("failed to find credentials of AWS: "), "{none}");
+        assert!(none.to_string().contains("no provider has any"), "{none}");
         let refused = not_sent(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
         assert!(matches!(refused, StackError::Unreachable { .. }), "{refused:?}");
     }

@@ -23,7 +23,8 @@ pub(crate) use failure::explain;
 
 /// The instance of the stack `name`, in the account and region of the caller. It is not changed.
 pub(crate) async fn open(name: &StackName, quiet: bool) -> Result<Instance, Failure> {
-    while_waiting(quiet, &format!("asking for the stack {name}"), async {
+    // Boxed, because the clients of AWS make large futures, which every command would carry.
+    let opening = Box::pin(async {
         let config = caller_config().await;
         let found = find(name, &config).await.map_err(StackError::into_failure)?;
         let deployed = Deployed::open(&config, found.places, Arc::new(SystemSleeper))?;
@@ -35,8 +36,8 @@ pub(crate) async fn open(name: &StackName, quiet: bool) -> Result<Instance, Fail
             url: found.url,
             cache: cache_folder()?.join(folder_name(&found.arn)),
         })
-    })
-    .await
+    });
+    while_waiting(quiet, &format!("asking for the stack {name}"), opening).await
 }
 
 /// What a stack says of itself.
@@ -49,7 +50,8 @@ struct Found {
 
 /// Finds the stack `name`, which must be there with all outputs that are needed.
 async fn find(name: &StackName, config: &SdkConfig) -> Result<Found, StackError> {
-    let region = config.region().ok_or(StackError::NoRegion)?.to_string();
+    let region = config.region().map(ToString::to_string).filter(|region| !region.is_empty());
+    let region = region.ok_or(StackError::NoRegion)?;
     let asked = Client::new(config).describe_stacks().stack_name(name.as_str()).send().await;
     let answer =
         asked.map_err(|error| StackError::of_request(name, &region, config.endpoint_url(), error))?;

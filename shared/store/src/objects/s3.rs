@@ -110,3 +110,103 @@ impl CredentialProvider for SdkCredentials {
         Ok(credential)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use aws_credential_types::provider::{ProvideCredentials, future};
+    use aws_types::region::Region;
+    use aws_types::sdk_config::TimeSource;
+
+    use super::*;
+
+    /// A time in seconds since 1970 that a test sets.
+    #[derive(Clone, Debug, Default)]
+    struct Seconds(Arc<AtomicU64>);
+
+    impl TimeSource for Seconds {
+        fn now(&self) -> SystemTime {
+            SystemTime::UNIX_EPOCH + Duration::from_secs(self.0.load(Ordering::SeqCst))
+        }
+    }
+
+    /// Numbers the credentials that it gives, which live for `lifetime` where there is one.
+    #[derive(Debug)]
+    struct Numbered {
+        given: AtomicU64,
+        time: Seconds,
+        lifetime: Option<Duration>,
+    }
+
+    impl ProvideCredentials for Numbered {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            let number = self.given.fetch_add(1, Ordering::SeqCst);
+            let expiry = self.lifetime.map(|lifetime| self.time.now() + lifetime);
+            future::ProvideCredentials::ready(Ok(Credentials::new(
+                format!("key-{number}"),
+                "hidden",
+                Some("token".to_owned()),
+                expiry,
+                "test",
+            )))
+        }
+    }
+
+    /// The ids of the keys that are given at these seconds.
+    async fn keys(lifetime: Option<Duration>, at: &[u64]) -> Vec<String> {
+        let time = Seconds::default();
+        let provider = Numbered { given: AtomicU64::new(0), time: time.clone(), lifetime };
+        let provider = SharedCredentialsProvider::new(provider);
+        let credentials =
+            SdkCredentials { provider, time: SharedTimeSource::new(time.clone()), kept: Mutex::default() };
+        let mut keys = Vec::new();
+        for second in at {
+            time.0.store(*second, Ordering::SeqCst);
+            let credential = credentials.get_credential().await.unwrap();
+            assert_eq!((&*credential.secret_key, credential.token.as_deref()), ("hidden", Some("token")));
+            keys.push(credential.key_id.clone());
+        }
+        assert!(!format!("{credentials:?}").contains("hidden"));
+        keys
+    }
+
+    #[tokio::test]
+    async fn credentials_are_kept_until_shortly_before_they_expire() {
+        let keys = keys(Some(Duration::from_secs(3600)), &[0, 3569, 3570, 7139, 7140]).await;
+        assert_eq!(keys, ["key-0", "key-0", "key-1", "key-1", "key-2"]);
+    }
+
+    #[tokio::test]
+    async fn credentials_that_do_not_expire_are_asked_for_now_and_then() {
+        assert_eq!(keys(None, &[0, 899, 900]).await, ["key-0", "key-0", "key-1"]);
+    }
+
+    #[test]
+    fn what_the_configuration_lacks_is_named() {
+        let region = SdkConfig::builder().region(Region::from_static("eu-central-1"));
+        for (config, missing) in [(SdkConfig::builder().build(), "region"), (region.build(), "credentials")] {
+            let error = open(&config, "bucket").unwrap_err();
+            assert!(error.to_string().ends_with(missing), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn plain_http_is_spoken_to_an_endpoint_of_plain_http_only() {
+        let options = |endpoint: &str| {
+            let credentials = Credentials::new("test", "test", None, None, "test");
+            let config = SdkConfig::builder()
+                .region(Region::from_static("eu-central-1"))
+                .credentials_provider(SharedCredentialsProvider::new(credentials))
+                .time_source(Seconds::default())
+                .endpoint_url(endpoint)
+                .build();
+            format!("{:?}", open(&config, "bucket").unwrap())
+        };
+        assert!(options("http://127.0.0.1:1").contains("allow_http: Parsed(true)"));
+        assert!(options("https://127.0.0.1:1").contains("allow_http: Parsed(false)"));
+    }
+}

@@ -33,9 +33,12 @@ macro_rules! on_every_table {
     };
 }
 
+mod hooks;
 mod layers;
+mod pushed;
 mod schema;
 mod streams;
+mod tags;
 mod tenants;
 mod work;
 mod world;

@@ -1,0 +1,10 @@
+//! Advisories are kept up to date: against a real HTTP server, with records in memory.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a broken set-up ends a test")]
+
+mod crashes;
+mod faults;
+mod orders;
+mod settings;
+mod sources;
+mod world;

@@ -1,0 +1,37 @@
+//! The routes of the HTTP API, and that nothing was refused behind them.
+
+use anyhow::ensure;
+
+use crate::Outcome;
+use crate::deployment::Deployment;
+
+pub(crate) async fn routes(deployment: &Deployment) -> Outcome {
+    let hook = "/v1/hooks/distribution/nobody";
+    let cases = [
+        ("GET", "/v1/exporter/org/acme/metrics", 401),
+        ("GET", "/v1/exporter/org/acme", 401),
+        ("POST", hook, 401),
+        ("POST", "/v1/hooks/distribution/nobody/secret", 401),
+        ("GET", "/", 404),
+        ("GET", "/v1/exporter/org/acme/other", 404),
+    ];
+    for (method, path, status) in cases {
+        let answer = deployment.request(method, path, &[("content-type", "application/json")], "{}").await?;
+        ensure!(answer.status == status, "{method} {path} answers {}: {}", answer.status, answer.body);
+    }
+    let answer = deployment.request("GET", "/v1/exporter/org/acme/metrics", &[], "").await?;
+    ensure!(answer.headers["www-authenticate"].to_str()?.starts_with("Bearer"), "{:?}", answer.headers);
+    let error: serde_json::Value = serde_json::from_str(&answer.body)?;
+    ensure!(error["code"].is_string() && error["message"].is_string(), "{error}");
+    Ok(())
+}
+
+/// MiniStack enforces the roles; what it refuses, and what its pollers fail at, stands in its log.
+pub(crate) async fn nothing_was_refused(deployment: &Deployment) -> Outcome {
+    let log = deployment.log();
+    for word in ["AccessDenied", "is not authorized to perform", "poller error"] {
+        let found: Vec<&str> = log.lines().filter(|line| line.contains(word)).collect();
+        ensure!(found.is_empty(), "{}", found.join("\n"));
+    }
+    Ok(())
+}
