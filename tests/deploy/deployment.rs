@@ -67,7 +67,10 @@ impl Deployment {
     pub(crate) async fn make(tools: Tools) -> anyhow::Result<Self> {
         let ministack = MiniStack::start(&tools.folder, &[("AUTH", "true")]);
         let folder = tempfile::tempdir()?;
-        std::fs::copy(template(), folder.path().join("template.yaml"))?;
+        std::fs::write(
+            folder.path().join("template.yaml"),
+            for_ministack(&std::fs::read_to_string(template())?),
+        )?;
         std::fs::create_dir(folder.path().join("target"))?;
         let functions = tools.functions.canonicalize().context("the functions are not built")?;
         std::os::unix::fs::symlink(functions, folder.path().join("target/lambda"))?;
@@ -92,11 +95,6 @@ impl Deployment {
     /// Where the HTTP API is: its paths begin behind this.
     pub(crate) fn api(&self) -> &str {
         &self.api
-    }
-
-    /// The template as it is deployed.
-    pub(crate) fn template(&self) -> PathBuf {
-        self.folder.path().join("template.yaml")
     }
 
     /// Everything that MiniStack, and the functions that read queues, have logged so far.
@@ -155,7 +153,7 @@ impl Deployment {
         let mut command = Command::new(self.tools.folder.join("sam/bin").join(name));
         self.environment(&mut command).env("SAM_CLI_TELEMETRY", "0");
         let output = command.current_dir(self.folder.path()).args(arguments).output()?;
-        succeeded(name, arguments, output)
+        succeeded(name, arguments, &output)
     }
 
     /// Runs the command on the stack.
@@ -249,6 +247,13 @@ pub(crate) fn configuration(org: &str, registry: &str, schedule: &str) -> String
     )
 }
 
+/// The template with what MiniStack asks for and AWS does not: AWS lets who may send a message send ten at once, for
+/// MiniStack that is an action of its own.
+/// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsqs.html>
+fn for_ministack(template: &str) -> String {
+    template.replace("Action: sqs:SendMessage\n", "Action: [sqs:SendMessage, sqs:SendMessageBatch]\n")
+}
+
 /// The template of the project.
 pub(crate) fn template() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml")
@@ -259,7 +264,7 @@ fn hashes(info: &Value) -> Vec<String> {
     info["families"].as_array().into_iter().flatten().map(|family| family["hash"].to_string()).collect()
 }
 
-fn succeeded(name: &str, arguments: &[&str], output: Output) -> anyhow::Result<String> {
+fn succeeded(name: &str, arguments: &[&str], output: &Output) -> anyhow::Result<String> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if !output.status.success() {
         bail!("{name} {arguments:?} failed:\n{}\n{}", text(&output.stdout), text(&output.stderr));

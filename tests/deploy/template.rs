@@ -4,10 +4,10 @@ use anyhow::{Context as _, ensure};
 use tidewatch_core::names::OrgName;
 
 use crate::Outcome;
-use crate::deployment::{Deployment, STACK};
+use crate::deployment::{Deployment, STACK, template};
 
 pub(crate) async fn passes_every_linter(deployment: &Deployment) -> Outcome {
-    let template = deployment.template();
+    let template = template();
     let template = template.to_str().context("the folder's name is no text")?;
     deployment.sam(&["validate", "--lint", "--template-file", template, "--region", "us-east-1"])?;
     deployment.tool("cfn-lint", &["--regions", "us-east-1", "--", template])?;
