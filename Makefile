@@ -39,9 +39,9 @@ test-corpus: ## Run the test with real images; builds them first (needs root, De
 test-deploy: ## Deploy the functions to MiniStack, on this machine, and test them there.
 	tools=$$(.ci/tools '$(CACHE)/tools'); \
 	if [[ -x $$tools/cargo-lambda/bin/cargo-lambda ]]; then \
-	  $(MAKE) build-lambda ARCH=$(HOST_ARCH) LAMBDA_PROFILE=lambda-test LAMBDA='$(CARGO_TARGET_DIR)/lambda-test'; \
+	  $(MAKE) build-lambda ARCH=$(HOST_ARCH) LAMBDA_PROFILE=lambda-test LAMBDA='$(CARGO_TARGET_DIR)/lambda/tested'; \
 	fi; \
-	export TIDEWATCH_TOOLS="$$tools" TIDEWATCH_LAMBDA_FOLDER='$(CARGO_TARGET_DIR)/lambda-test'; \
+	export TIDEWATCH_TOOLS="$$tools" TIDEWATCH_LAMBDA_FOLDER='$(CARGO_TARGET_DIR)/lambda/tested'; \
 	cargo test -p tidewatch-store --locked --test aws_contract; \
 	cargo test -p tidewatch --locked --test deploy
 

@@ -173,7 +173,7 @@ fn of_objects(functions: &[Function], function: &Function) -> BTreeSet<Permissio
     for call in calls {
         let known = OBJECTS.iter().find(|(name, ..)| *name == call);
         let (_, action, lists) = known.unwrap_or_else(|| panic!("{}: objects.{call}", function.name));
-        for action in action.iter() {
+        if let Some(action) = action {
             let resource = |folder: &String| format!("${{Bucket.Arn}}/{folder}/*");
             permissions.extend(folders.iter().map(|folder| ((*action).to_owned(), resource(folder))));
         }
