@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::source::{Function, functions_in, functions_of};
+use super::source::{Call, Function, functions_in, functions_of};
 
 /// A permission: an action of AWS, and the resource as the template writes it.
-pub type Permission = (String, String);
+pub(crate) type Permission = (String, String);
 
 /// The methods of the port `Table`, and the action that DynamoDB asks for. A transaction asks for those of its writes:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html>.
@@ -39,28 +39,48 @@ const OBJECTS: &[(&str, Option<&str>, bool)] = &[
 ];
 
 /// Methods that take the key of an object from an item, and the folder that those keys are in.
-const KEYS_FROM_ITEMS: &[(&str, &str)] = &[("config", "configurations"), ("report", "reports")];
+const KEYS_FROM_ITEMS: &[(&str, &str)] = &[("config_unless_known", "configurations"), ("report", "reports")];
 
 /// What the methods of `Records` ask for, by their name and number of arguments.
-pub struct RecordMethods {
+pub(crate) struct RecordMethods {
     permissions: BTreeMap<(String, usize), BTreeSet<Permission>>,
+    /// The methods of the ports, which may have the names of methods of `Records`.
+    of_ports: Vec<Function>,
 }
 
 impl RecordMethods {
     /// Reads the record layer below the root of the workspace.
-    pub fn read(root: &Path) -> Self {
+    pub(crate) fn read(root: &Path) -> Self {
         check_ports(root);
         let functions = functions_in(&root.join("shared/store/src/records"));
+        for (name, _) in KEYS_FROM_ITEMS {
+            let method = functions.iter().find(|function| is_method(function) && function.name == *name);
+            let uses = method.is_some_and(|method| !object_calls(&functions, method).is_empty());
+            assert!(uses, "{name} uses no objects (any more)");
+        }
         let methods = functions.iter().filter(|function| is_method(function) && function.is_public);
         let permissions = methods.map(|method| {
             let key = (method.name.clone(), method.arguments);
-            (key, reachable(&functions, method).into_iter().flat_map(|one| of_body(&functions, one)).collect())
+            (
+                key,
+                reachable(&functions, method).into_iter().flat_map(|one| of_body(&functions, one)).collect(),
+            )
         });
-        Self { permissions: permissions.collect() }
+        let mut of_ports = functions_in(&root.join("shared/core/src/ports"));
+        of_ports.retain(|method| method.owner.is_some());
+        Self { permissions: permissions.collect(), of_ports }
+    }
+
+    /// Whether a call is that of a port, because it is called on something of the port's name: `registry.tags(…)`.
+    pub(crate) fn is_of_port(&self, call: &Call) -> bool {
+        self.of_ports.iter().any(|method| {
+            let port = method.owner.as_deref().unwrap_or_default().to_ascii_lowercase();
+            (&method.name, method.arguments, &port) == (&call.name, call.arguments, &call.receiver)
+        })
     }
 
     /// What the method of this name and number of arguments asks for; `None` when it is none of `Records`.
-    pub fn permissions(&self, name: &str, arguments: usize) -> Option<&BTreeSet<Permission>> {
+    pub(crate) fn permissions(&self, name: &str, arguments: usize) -> Option<&BTreeSet<Permission>> {
         self.permissions.get(&(name.to_owned(), arguments))
     }
 }
@@ -70,7 +90,10 @@ fn check_ports(root: &Path) {
     let ports = root.join("shared/core/src/ports");
     let methods = |file: &str, port: &str| -> BTreeSet<String> {
         let functions = functions_of(&ports.join(file)).into_iter();
-        functions.filter(|function| function.owner.as_deref() == Some(port)).map(|method| method.name).collect()
+        functions
+            .filter(|function| function.owner.as_deref() == Some(port))
+            .map(|method| method.name)
+            .collect()
     };
     let known = TABLE.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(methods("table.rs", "Table"), known, "the methods of Table");
@@ -163,10 +186,11 @@ fn of_objects(functions: &[Function], function: &Function) -> BTreeSet<Permissio
 
 /// What a function calls of the port `Objects`, itself and by helpers that it gives a key.
 fn object_calls<'a>(functions: &'a [Function], function: &'a Function) -> BTreeSet<&'a str> {
-    let direct = function.calls.iter().filter(|call| call.receiver == "objects").map(|call| call.name.as_str());
+    let direct =
+        function.calls.iter().filter(|call| call.receiver == "objects").map(|call| call.name.as_str());
     let helpers = functions.iter().filter(|helper| is_helper(functions, helper));
     let called = helpers.filter(|helper| {
-        let is_call = |call: &super::source::Call| call.receiver == "self" && call.name == helper.name;
+        let is_call = |call: &Call| call.receiver == "self" && call.name == helper.name;
         !std::ptr::eq(*helper, function) && function.calls.iter().any(is_call)
     });
     direct.chain(called.flat_map(|helper| object_calls(functions, helper))).collect()

@@ -12,48 +12,48 @@ use syn::{Attribute, Expr, ExprMethodCall, ExprPath, Lit, Macro, Pat};
 
 /// A function or method, with what is mentioned in it.
 #[derive(Debug, Default)]
-pub struct Function {
+pub(crate) struct Function {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// The type that it is a method of.
-    pub owner: Option<String>,
+    pub(crate) owner: Option<String>,
     /// Whether it is `pub`, to everyone.
-    pub is_public: bool,
+    pub(crate) is_public: bool,
     /// Number of its arguments, without `self`.
-    pub arguments: usize,
+    pub(crate) arguments: usize,
     /// The modules around it within its file.
-    pub modules: Vec<String>,
+    pub(crate) modules: Vec<String>,
     /// Calls of methods.
-    pub calls: Vec<Call>,
+    pub(crate) calls: Vec<Call>,
     /// Paths that are mentioned, such as `QueueName::Scans`, and the names of functions that are called.
-    pub paths: Vec<Vec<String>>,
+    pub(crate) paths: Vec<Vec<String>>,
     /// Queues that are read: mentioned first in a call `….handle(QueueName::Scans, …)`.
-    pub read_queues: Vec<String>,
+    pub(crate) read_queues: Vec<String>,
     /// String literals.
-    pub texts: Vec<String>,
+    pub(crate) texts: Vec<String>,
 }
 
 /// A call of a method.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Call {
+pub(crate) struct Call {
     /// Name of the method.
-    pub name: String,
+    pub(crate) name: String,
     /// Number of the arguments.
-    pub arguments: usize,
+    pub(crate) arguments: usize,
     /// The last name of what it is called on: `records` for `self.records.token(id)`; empty for what has no name.
-    pub receiver: String,
+    pub(crate) receiver: String,
 }
 
 impl Function {
     /// Every name that is mentioned: what may be called.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         let paths = self.paths.iter().filter_map(|path| path.last());
         self.calls.iter().map(|call| &call.name).chain(paths).map(String::as_str)
     }
 }
 
 /// The functions in the Rust files of `folder` and its folders.
-pub fn functions_in(folder: &Path) -> Vec<Function> {
+pub(crate) fn functions_in(folder: &Path) -> Vec<Function> {
     let mut files = Vec::new();
     find_files(folder, &mut files);
     files.sort();
@@ -61,13 +61,44 @@ pub fn functions_in(folder: &Path) -> Vec<Function> {
     files.iter().flat_map(|file| functions_of(file)).collect()
 }
 
+/// The string literals in `folder` that begin with `prefix`, also those outside of functions.
+pub(crate) fn texts_in(folder: &Path, prefix: &str) -> Vec<String> {
+    struct Texts(Vec<String>);
+    impl<'ast> Visit<'ast> for Texts {
+        fn visit_item_mod(&mut self, module: &'ast syn::ItemMod) {
+            if !is_of_tests(&module.attrs) {
+                visit::visit_item_mod(self, module);
+            }
+        }
+        fn visit_lit_str(&mut self, literal: &'ast syn::LitStr) {
+            self.0.push(literal.value());
+        }
+        fn visit_attribute(&mut self, _: &'ast Attribute) {}
+    }
+    let mut files = Vec::new();
+    find_files(folder, &mut files);
+    let mut texts = Texts(Vec::new());
+    for file in files {
+        texts.visit_file(&parse(&file));
+    }
+    texts.0.retain(|text| text.starts_with(prefix));
+    texts.0
+}
+
 /// The functions of one file.
-pub fn functions_of(file: &Path) -> Vec<Function> {
-    let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+pub(crate) fn functions_of(file: &Path) -> Vec<Function> {
+    functions_of_parsed(&parse(file))
+}
+
+fn functions_of_parsed(file: &syn::File) -> Vec<Function> {
     let mut reader = Reader::default();
-    reader.visit_file(&parsed);
+    reader.visit_file(file);
     reader.functions
+}
+
+fn parse(file: &Path) -> syn::File {
+    let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
 fn find_files(folder: &Path, files: &mut Vec<PathBuf>) {
@@ -281,4 +312,47 @@ impl<'ast> Visit<'ast> for Reader {
     }
 
     fn visit_attribute(&mut self, _: &'ast Attribute) {}
+}
+
+#[test]
+fn calls_are_seen_wherever_they_stand() {
+    let code = r#"
+        impl Scan {
+            pub async fn run(&self, id: &str) -> Result<(), Error> {
+                tokio::select! {
+                    done = self.keep(id) => done,
+                    kept = self.records.put_run(org, &Run { id, trigger }) => kept.map(Self::note)?,
+                }
+                let all = ids.iter().map(|id| async move { self.ports.records.token(id).await });
+                tracing::info!(run.id = %id, queue.name = %QueueName::Scans, "run {} started", records.name());
+                Queues::new().handle(QueueName::Hints, send(QueueName::Pushed));
+                match queue { QueueName::Rollups => {} _ => {} }
+            }
+        }
+        #[cfg(test)]
+        mod tests {
+            fn unseen() { records.delete_everything(); }
+        }
+    "#;
+    let functions = functions_of_parsed(&syn::parse_file(code).unwrap());
+    let [run] = &functions[..] else { panic!("{functions:?}") };
+    assert_eq!(
+        (run.owner.as_deref(), run.name.as_str(), run.arguments, run.is_public),
+        (Some("Scan"), "run", 1, true)
+    );
+    let on_records = run.calls.iter().filter(|call| call.receiver == "records");
+    let on_records: Vec<_> = on_records.map(|call| (call.name.as_str(), call.arguments)).collect();
+    assert_eq!(on_records, [("put_run", 2), ("token", 1), ("name", 0)]);
+    assert!(run.calls.contains(&Call { name: "keep".to_owned(), arguments: 1, receiver: "self".to_owned() }));
+    assert!(["note", "send"].iter().all(|wanted| run.names().any(|name| name == *wanted)));
+    let queues: Vec<_> =
+        run.paths.iter().filter(|path| path[0] == "QueueName").map(|path| path.join("::")).collect();
+    assert_eq!(run.read_queues, ["Hints"]);
+    assert!(
+        queues.contains(&"QueueName::Scans".to_owned()) && queues.contains(&"QueueName::Pushed".to_owned())
+    );
+    assert!(
+        !queues.contains(&"QueueName::Rollups".to_owned())
+            && !queues.contains(&"QueueName::Hints".to_owned())
+    );
 }

@@ -4,39 +4,41 @@ use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
 use serde_json::{Map, Value, json};
 
 /// The template.
-pub struct Template {
+pub(crate) struct Template {
     /// All of it.
-    pub document: Value,
+    pub(crate) document: Value,
 }
 
 impl Template {
     /// Reads the text of a template.
-    pub fn read(text: &str) -> Self {
+    pub(crate) fn read(text: &str) -> Self {
         let documents = Yaml::load_from_str(text).expect("the template is YAML");
         assert_eq!(documents.len(), 1, "the template is one document");
         Self { document: written_out(&documents[0]) }
     }
 
     /// The resources of this type, with their logical ids.
-    pub fn resources(&self, kind: &str) -> Vec<(&str, &Value)> {
+    pub(crate) fn resources(&self, kind: &str) -> Vec<(&str, &Value)> {
         let resources = self.document["Resources"].as_object().expect("there are resources");
         let of_kind = resources.iter().filter(|(_, resource)| resource["Type"] == kind);
         of_kind.map(|(id, resource)| (id.as_str(), resource)).collect()
     }
 
     /// The properties of a resource; null when it is not there.
-    pub fn properties(&self, id: &str) -> &Value {
+    pub(crate) fn properties(&self, id: &str) -> &Value {
         &self.document["Resources"][id]["Properties"]
     }
 }
 
 /// The text of a reference, as `!Sub` would write it: `!GetAtt Table.Arn` and `!Sub "${Table.Arn}"` are the same.
-pub fn reference(value: &Value) -> String {
+pub(crate) fn reference(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Object(function) => match function.iter().next() {
             Some((name, Value::String(text))) if name == "Fn::Sub" => text.clone(),
-            Some((name, Value::String(text))) if name == "Ref" || name == "Fn::GetAtt" => format!("${{{text}}}"),
+            Some((name, Value::String(text))) if name == "Ref" || name == "Fn::GetAtt" => {
+                format!("${{{text}}}")
+            }
             _ => value.to_string(),
         },
         _ => value.to_string(),
@@ -44,14 +46,14 @@ pub fn reference(value: &Value) -> String {
 }
 
 /// The logical id of the resource that a reference names.
-pub fn referred(value: &Value) -> String {
+pub(crate) fn referred(value: &Value) -> String {
     let text = reference(value);
     let id = text.trim_start_matches("${").trim_end_matches('}');
     id.split('.').next().unwrap_or_default().to_owned()
 }
 
 /// One value, or each of a list.
-pub fn each(value: &Value) -> Vec<&Value> {
+pub(crate) fn each(value: &Value) -> Vec<&Value> {
     match value {
         Value::Null => Vec::new(),
         Value::Array(values) => values.iter().collect(),
