@@ -174,6 +174,7 @@ async fn make_places(stack: &MiniStack) -> anyhow::Result<BTreeMap<String, Strin
     let (client, endpoint) = (reqwest::Client::new(), stack.endpoint());
     let mut places = stack.environment();
     places.insert("AWS_ALLOW_HTTP".to_owned(), "true".to_owned());
+    places.insert("TIDEWATCH_LOG".to_owned(), "warn".to_owned());
     places.insert("TIDEWATCH_TABLE".to_owned(), PLACE.to_owned());
     places.insert("TIDEWATCH_BUCKET".to_owned(), PLACE.to_owned());
     places.insert("TIDEWATCH_ADVISORIES_URL".to_owned(), "https://127.0.0.1:1".to_owned());
