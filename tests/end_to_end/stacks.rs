@@ -60,7 +60,11 @@ fn run_in(folder: &Path, variables: Variables<'_>, arguments: &[&str]) -> Finish
 }
 
 /// Every command that works on an instance.
-const COMMANDS: [&[&str]; 10] = [
+const COMMANDS: [&[&str]; 14] = [
+    &["hook", "create", "--registry", "main"],
+    &["hook", "list"],
+    &["hook", "rotate", "234567abcdefghij"],
+    &["hook", "revoke", "234567abcdefghij"],
     &["images"],
     &["rules", "list"],
     &["rules", "status"],
@@ -271,6 +275,10 @@ async fn commands_do_on_a_stack_what_they_do_on_a_data_folder() {
     let id = created.stdout.split('_').nth(1).unwrap();
     assert_eq!(on.json(&["token", "list"])["tokens"][0]["id"], json!(id));
     assert_eq!(on.json(&["token", "revoke", id])["tokens"][0]["valid"], json!(false));
+
+    let hook = on.json(&["hook", "create", "--registry", "main"]);
+    assert!(hook["url"].as_str().unwrap().starts_with("https://api.example.com/v1/hooks/"), "{hook}");
+    assert_eq!(on.json(&["hook", "list"])["hooks"][0]["id"], hook["id"]);
 
     let images = on.must(&["images"]);
     assert!(

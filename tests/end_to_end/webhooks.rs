@@ -115,7 +115,8 @@ async fn a_hook_is_listed_without_its_secret_rotated_and_revoked() {
 
     let listed = installation.must(&["hook", "list", "--format", "json"]);
     assert!(listed.contains(id) && !listed.contains("twh_"), "{listed}");
-    let notify = async |secret: &str| post(&local, path, Some(secret), "{\"events\": []}".to_owned()).await.status;
+    let notify =
+        async |secret: &str| post(&local, path, Some(secret), "{\"events\": []}".to_owned()).await.status;
     let second = installation.json(&["hook", "rotate", id]);
     assert_eq!(second["url"], json!(format!("{}{path}", local.url())));
     let second = text(&second, "secret");

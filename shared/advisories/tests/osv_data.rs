@@ -19,7 +19,8 @@ use tempfile::TempDir;
 use tidewatch_advisories::evaluate::{Judgement, judge};
 use tidewatch_advisories::order::{Compare, apk, dpkg};
 use tidewatch_advisories::{
-    Build, BuildOptions, Coverage, FAMILIES, Index, IndexSet, build, changed_packages, match_packages,
+    Build, BuildOptions, Coverage, FAMILIES, Index, IndexSet, ReadOptions, Reading, ScoreTable, build,
+    changed_packages, match_packages,
 };
 use tidewatch_core::Severity;
 use tidewatch_core::package::{Distribution, Package, PackageType};
@@ -276,4 +277,27 @@ fn a_large_image_is_matched_in_a_moment() {
         matches.findings.len()
     );
     assert!(packages.len() > 2000 && matches.findings.len() > 3000);
+}
+
+#[test]
+fn archives_that_are_read_one_by_one_give_the_same_indexes() {
+    let Some((_, build)) = built() else { return };
+    let source = present("osv").unwrap();
+    let options = ReadOptions::at("2026-11-22T00:00:00Z".parse().unwrap());
+    let mut archives: Vec<PathBuf> =
+        std::fs::read_dir(source).unwrap().map(|entry| entry.unwrap().path().join("all.zip")).collect();
+    archives.retain(|archive| archive.is_file());
+    archives.sort();
+    let (mut scores, mut readings) = (ScoreTable::default(), Vec::new());
+    for archive in archives.iter().rev() {
+        let ecosystem = archive.parent().unwrap().file_name().unwrap().to_str().unwrap();
+        let reading = Reading::of_archive(ecosystem, File::open(archive).unwrap(), &options).unwrap();
+        scores.merge(ScoreTable::from_bytes(&reading.scores().to_bytes().unwrap()).unwrap());
+        readings.push(reading);
+    }
+    let output = TempDir::new().unwrap();
+    let compiled =
+        readings.into_iter().filter_map(|reading| reading.compile(&scores, output.path()).unwrap());
+    let compiled: BTreeMap<_, _> = compiled.map(|family| (family.family, family.hash)).collect();
+    assert_eq!(compiled, build.families.iter().map(|family| (family.family, family.hash)).collect());
 }

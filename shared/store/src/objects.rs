@@ -47,7 +47,7 @@ impl ObjectStorage {
     /// renamed, and is on the disk before a write returns.
     #[cfg(feature = "local")]
     pub fn folder(folder: &FilePath) -> Result<Self, ObjectStorageError> {
-        let place = || format!("the folder {folder:?}");
+        let place = || format!("the folder {}", folder.display());
         let failed = |source| ObjectStorageError { place: place(), source };
         std::fs::create_dir_all(folder).map_err(|error| failed(error.into()))?;
         let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| failed(error.into()))?;

@@ -51,7 +51,7 @@ async fn assert_nothing_visible(queue: &LocalQueue) {
 
 /// Nothing is visible for a message that becomes so after `duration`, until then; then it is.
 async fn receive_after(queue: &LocalQueue, clock: &SettableClock, duration: Duration) -> Delivery {
-    clock.advance(duration - Duration::from_millis(1));
+    clock.advance(duration.saturating_sub(Duration::from_millis(1)));
     assert_nothing_visible(queue).await;
     clock.advance(Duration::from_millis(1));
     receive_one(queue).await

@@ -6,8 +6,8 @@ use serde_json::Value;
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::ports::table::TIME_TO_LIVE;
 
-use super::needs::Needs;
-use super::records::Permission;
+use super::needs::{Code, Needs};
+use super::permissions::{NETWORK, operator, role};
 use super::template::{Template, each, reference, referred};
 
 /// A function as template and code have it.
@@ -20,26 +20,10 @@ pub(crate) struct Deployed<'a> {
     pub(crate) needs: &'a Needs,
 }
 
-/// Lambda reads queues by the role of the function: <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html>.
-/// The last one is the function's own: it makes a failed message visible again after a pause.
-const READING: &[&str] =
-    &["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"];
-
-/// Lambda makes the network interfaces of a function in a VPC by the role of the function, and takes no resource:
-/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html>.
-const NETWORK: &[&str] = &[
-    "ec2:AssignPrivateIpAddresses",
-    "ec2:CreateNetworkInterface",
-    "ec2:DeleteNetworkInterface",
-    "ec2:DescribeNetworkInterfaces",
-    "ec2:DescribeSubnets",
-    "ec2:UnassignPrivateIpAddresses",
-];
-
 /// Everything that is wrong with the template.
-pub(crate) fn faults(template: &Template, functions: &BTreeMap<String, Needs>) -> Vec<String> {
+pub(crate) fn faults(template: &Template, code: &Code) -> Vec<String> {
     let mut faults = Vec::new();
-    let functions = functions.iter().map(|(name, needs)| Deployed { name, id: logical_id(name), needs });
+    let functions = code.functions.iter().map(|(name, needs)| Deployed { name, id: logical_id(name), needs });
     let functions: Vec<_> = functions.collect();
     let wanted: BTreeSet<_> = functions.iter().map(|function| function.id.as_str()).collect();
     let there: BTreeSet<_> =
@@ -49,6 +33,7 @@ pub(crate) fn faults(template: &Template, functions: &BTreeMap<String, Needs>) -
         role(&mut faults, template, function);
         function_itself(&mut faults, template, function);
     }
+    operator(&mut faults, template, &code.command);
     queues(&mut faults, template);
     storage(&mut faults, template);
     statements(&mut faults, template);
@@ -71,102 +56,6 @@ fn differ<T: Ord + std::fmt::Debug>(
     faults.extend(there.difference(wanted).map(|more| format!("{what}: {more:?} is too much")));
 }
 
-/// The role of a function: what its code asks for, and what Lambda asks for in its name, no less and no more.
-fn role(faults: &mut Vec<String>, template: &Template, function: &Deployed<'_>) {
-    let Deployed { name, id, needs } = function;
-    let role = template.properties(&format!("{id}Role"));
-    if reference(&template.properties(id)["Role"]) != format!("${{{id}Role.Arn}}") {
-        faults.push(format!("{name}: its role is not its own"));
-    }
-    if !role["ManagedPolicyArns"].is_null() {
-        faults.push(format!("{name}: its role has managed policies"));
-    }
-    let trusted = &role["AssumeRolePolicyDocument"]["Statement"];
-    if trusted.as_array().map(Vec::len) != Some(1)
-        || trusted[0]["Principal"]["Service"] != "lambda.amazonaws.com"
-    {
-        faults.push(format!("{name}: its role is for more than Lambda"));
-    }
-    let (mut there, mut network) = (BTreeSet::new(), false);
-    for policy in each(&role["Policies"]) {
-        if let Some(choice) = policy["Fn::If"].as_array() {
-            network = true;
-            in_vpc(faults, name, choice);
-            continue;
-        }
-        for statement in each(&policy["PolicyDocument"]["Statement"]) {
-            let resources = each(&statement["Resource"]).into_iter().map(reference).collect::<Vec<_>>();
-            for action in each(&statement["Action"]) {
-                let action = action.as_str().unwrap_or_default();
-                there.extend(resources.iter().map(|resource| (action.to_owned(), resource.clone())));
-            }
-        }
-    }
-    if network != needs.reads_secrets {
-        faults.push(format!("{name}: who opens registries may be in a VPC, and nobody else"));
-    }
-    let wanted = permissions(function);
-    for (permission, why) in &wanted {
-        if !there.contains(permission) {
-            faults.push(format!("{name}: its role lacks {permission:?} for {why}"));
-        }
-    }
-    let unused = there.iter().filter(|permission| !wanted.contains_key(*permission));
-    faults.extend(unused.map(|permission| format!("{name}: its role has {permission:?}, which nothing needs")));
-}
-
-/// What the role of a function must hold, and why.
-fn permissions(function: &Deployed<'_>) -> BTreeMap<Permission, String> {
-    let Deployed { id, needs, .. } = function;
-    let because = |methods: &BTreeSet<String>| format!("Records::{}", methods.iter().cloned().collect::<Vec<_>>().join(", "));
-    let mut wanted: BTreeMap<Permission, String> =
-        needs.stored.iter().map(|(permission, methods)| (permission.clone(), because(methods))).collect();
-    let mut add = |action: &str, resource: String, why: &str| {
-        wanted.insert((action.to_owned(), resource), why.to_owned());
-    };
-    for action in ["logs:CreateLogStream", "logs:PutLogEvents"] {
-        add(action, format!("${{{id}Logs.Arn}}"), "its logs");
-    }
-    for queue in &needs.sends {
-        add("sqs:SendMessage", format!("${{{queue}Queue.Arn}}"), "what it sends");
-    }
-    for queue in &needs.reads {
-        for action in READING {
-            add(action, format!("${{{queue}Queue.Arn}}"), "what it reads");
-        }
-    }
-    if needs.reads_secrets {
-        let secrets = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${SecretsPrefix}*";
-        add("secretsmanager:GetSecretValue", secrets.to_owned(), "the credentials of registries");
-    }
-    wanted
-}
-
-/// The policy of a role that stands behind a condition: network interfaces, for Lambda alone, in a VPC alone.
-fn in_vpc(faults: &mut Vec<String>, name: &str, choice: &[Value]) {
-    let [condition, policy, otherwise] = choice else {
-        return faults.push(format!("{name}: a policy is chosen among other than two"));
-    };
-    let actions = |statement: &Value| -> BTreeSet<String> {
-        each(&statement["Action"]).iter().map(|action| action.as_str().unwrap_or_default().to_owned()).collect()
-    };
-    let wanted: BTreeSet<String> = NETWORK.iter().map(|action| (*action).to_owned()).collect();
-    let itself = format!("${{AWS::StackName}}-{name}");
-    let is_right = match each(&policy["PolicyDocument"]["Statement"])[..] {
-        [allow, deny] => {
-            let source = reference(&deny["Condition"]["ArnEquals"]["lambda:SourceFunctionArn"]);
-            allow["Effect"] == "Allow"
-                && deny["Effect"] == "Deny"
-                && [allow, deny].iter().all(|one| one["Resource"] == "*" && actions(one) == wanted)
-                && source.ends_with(&format!(":function:{itself}"))
-        }
-        _ => false,
-    };
-    if condition != "InVpc" || reference(otherwise) != "${AWS::NoValue}" || !is_right {
-        faults.push(format!("{name}: the policy for a VPC is not as it must be"));
-    }
-}
-
 /// Where the function's code is, what it is told and what calls it.
 fn function_itself(faults: &mut Vec<String>, template: &Template, function: &Deployed<'_>) {
     let Deployed { name, id, needs } = function;
@@ -180,7 +69,11 @@ fn function_itself(faults: &mut Vec<String>, template: &Template, function: &Dep
     is("its name", &properties["FunctionName"], &format!("${{AWS::StackName}}-{name}"));
     is("its log group", &properties["LoggingConfig"]["LogGroup"], &format!("${{{id}Logs}}"));
     let logs = template.properties(&format!("{id}Logs"));
-    is("the name of its log group", &logs["LogGroupName"], &format!("/aws/lambda/${{AWS::StackName}}-{name}"));
+    is(
+        "the name of its log group",
+        &logs["LogGroupName"],
+        &format!("/aws/lambda/${{AWS::StackName}}-{name}"),
+    );
     is("the time that its logs are kept", &logs["RetentionInDays"], "${LogRetentionDays}");
     let vpc = if needs.reads_secrets { "InVpc" } else { "null" };
     is("the condition of its VPC", &properties["VpcConfig"]["Fn::If"][0], vpc);
@@ -254,7 +147,8 @@ fn sources(faults: &mut Vec<String>, template: &Template, function: &Deployed<'_
         .filter(|permission| referred(&permission["FunctionName"]) == *id)
         .map(|permission| (reference(&permission["Principal"]), reference(&permission["SourceArn"])))
         .collect();
-    let may = |principal: &str, part: &str| callers.get(principal).is_some_and(|source| source.contains(part));
+    let may =
+        |principal: &str, part: &str| callers.get(principal).is_some_and(|source| source.contains(part));
     let of = [
         ("a schedule", needs.is_scheduled, scheduled, may("events.amazonaws.com", "Schedule.Arn")),
         ("the API", needs.answers_http, answers, may("apigateway.amazonaws.com", "${Api}/")),
@@ -304,11 +198,15 @@ fn storage(faults: &mut Vec<String>, template: &Template) {
     };
     for id in ["Table", "Bucket", "BucketPolicy"] {
         let resource = &template.document["Resources"][id];
-        let is_kept = ["DeletionPolicy", "UpdateReplacePolicy"].iter().all(|policy| resource[policy] == "Retain");
+        let is_kept =
+            ["DeletionPolicy", "UpdateReplacePolicy"].iter().all(|policy| resource[policy] == "Retain");
         holds(&format!("{id} does not stay when the stack goes"), is_kept);
     }
     let table = template.properties("Table");
-    holds("the table has another time to live", table["TimeToLiveSpecification"]["AttributeName"] == TIME_TO_LIVE);
+    holds(
+        "the table has another time to live",
+        table["TimeToLiveSpecification"]["AttributeName"] == TIME_TO_LIVE,
+    );
     holds("nothing of the table expires", table["TimeToLiveSpecification"]["Enabled"] == true);
     let recovery = &table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"];
     holds("the table cannot be put back to a point in time", *recovery == true);

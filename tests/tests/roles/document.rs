@@ -5,6 +5,7 @@ use std::fs;
 
 use serde_json::Value;
 
+use super::needs::{Code, Needs};
 use super::template::Template;
 
 /// The first two cells of each row of the table below the heading `heading`.
@@ -35,6 +36,42 @@ fn the_document_names_every_parameter_with_its_default() {
         (name.clone(), default)
     });
     assert_eq!(rows(&document(), "Parameters"), parameters.collect());
+}
+
+/// What a function may do, as a row of the table in the document.
+fn row(name: &str, needs: &Needs) -> String {
+    let listed =
+        |names: Vec<String>| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let joined = |parts: [(&str, Vec<String>); 3]| {
+        let parts = parts.into_iter().filter(|(_, names)| !names.is_empty());
+        let parts: Vec<_> = parts.map(|(verb, names)| format!("{verb} {}", listed(names))).collect();
+        if parts.is_empty() { "none".to_owned() } else { parts.join("; ") }
+    };
+    let stored = || needs.stored.keys();
+    let table =
+        stored().filter_map(|(action, _)| action.strip_prefix("dynamodb:")).map(str::to_owned).collect();
+    let folders = |wanted: &str| {
+        let resources = stored().filter(|(action, _)| action == wanted).map(|(_, resource)| resource);
+        let folders = resources.filter_map(|resource| resource.split('/').nth(1));
+        folders.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let objects = joined([
+        ("reads", folders("s3:GetObject")),
+        ("writes", folders("s3:PutObject")),
+        ("deletes", folders("s3:DeleteObject")),
+    ]);
+    let queues = |ids: &BTreeSet<String>| ids.iter().map(|id| id.to_ascii_lowercase()).collect::<Vec<_>>();
+    let queues =
+        joined([("reads", queues(&needs.reads)), ("sends to", queues(&needs.sends)), ("", Vec::new())]);
+    let secrets = if needs.reads_secrets { "reads" } else { "none" };
+    format!("| {name} | {} | {objects} | {queues} | {secrets} |", listed(table))
+}
+
+#[test]
+fn the_document_says_what_each_function_may_do() {
+    let rows: Vec<_> =
+        Code::read(&super::root()).functions.iter().map(|(name, needs)| row(name, needs)).collect();
+    assert!(document().contains(&rows.join("\n")), "the rows are\n{}", rows.join("\n"));
 }
 
 #[test]

@@ -7,16 +7,15 @@
 mod checks;
 mod document;
 mod needs;
+mod permissions;
 mod records;
 mod source;
 mod template;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use needs::Needs;
-use records::RecordMethods;
+use needs::Code;
 use template::Template;
 
 fn root() -> PathBuf {
@@ -27,15 +26,9 @@ fn text() -> String {
     fs::read_to_string(root().join("template.yaml")).unwrap()
 }
 
-fn functions() -> BTreeMap<String, Needs> {
-    let records = RecordMethods::read(&root());
-    let names = needs::function_names(&root()).into_iter();
-    names.map(|name| (name.clone(), Needs::read(&root(), &name, &records))).collect()
-}
-
 #[test]
 fn every_role_may_do_what_the_code_of_its_function_does_and_no_more() {
-    let faults = checks::faults(&Template::read(&text()), &functions());
+    let faults = checks::faults(&Template::read(&text()), &Code::read(&root()));
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
 }
 
@@ -44,23 +37,59 @@ fn every_role_may_do_what_the_code_of_its_function_does_and_no_more() {
 fn a_mistake_in_the_template_is_noticed() {
     let mistakes = [
         ("                  - dynamodb:ConditionCheckItem\n", "", "lacks (\"dynamodb:ConditionCheckItem\""),
-        ("                  - dynamodb:BatchGetItem\n", "                  - dynamodb:BatchGetItem\n                  - dynamodb:Scan\n", "has (\"dynamodb:Scan\""),
-        ("- !Sub \"${Bucket.Arn}/layers/*\"", "- !Sub \"${Bucket.Arn}/*\"", "lacks (\"s3:GetObject\", \"${Bucket.Arn}/layers/*\")"),
+        (
+            "                  - dynamodb:BatchGetItem\n",
+            "                  - dynamodb:BatchGetItem\n                  - dynamodb:Scan\n",
+            "has (\"dynamodb:Scan\"",
+        ),
+        (
+            "- !Sub \"${Bucket.Arn}/layers/*\"",
+            "- !Sub \"${Bucket.Arn}/*\"",
+            "lacks (\"s3:GetObject\", \"${Bucket.Arn}/layers/*\")",
+        ),
         ("Action: s3:ListBucket", "Action: s3:*", "\"s3:*\" allows more than one action"),
-        ("Role: !GetAtt ScanImageRole.Arn", "Role: !GetAtt ResolveImagesRole.Arn", "scan-image: its role is not its own"),
-        ("Action: secretsmanager:GetSecretValue\n                Resource: !Sub \"arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${SecretsPrefix}*\"", "Action: secretsmanager:GetSecretValue\n                Resource: \"*\"", "is allowed on everything"),
-        ("        TIDEWATCH_BUCKET: !Ref Bucket\n", "", "its environment: (\"TIDEWATCH_BUCKET\", \"${Bucket}\") is missing"),
-        ("            FunctionResponseTypes: [ReportBatchItemFailures]\n", "", "does not report the messages that failed"),
+        (
+            "Role: !GetAtt ScanImageRole.Arn",
+            "Role: !GetAtt ResolveImagesRole.Arn",
+            "scan-image: its role is not its own",
+        ),
+        (
+            "Action: secretsmanager:GetSecretValue\n                Resource: !Sub \"arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${SecretsPrefix}*\"",
+            "Action: secretsmanager:GetSecretValue\n                Resource: \"*\"",
+            "is allowed on everything",
+        ),
+        (
+            "        TIDEWATCH_BUCKET: !Ref Bucket\n",
+            "",
+            "its environment: (\"TIDEWATCH_BUCKET\", \"${Bucket}\") is missing",
+        ),
+        (
+            "            FunctionResponseTypes: [ReportBatchItemFailures]\n",
+            "",
+            "does not report the messages that failed",
+        ),
         ("VisibilityTimeout: 960", "VisibilityTimeout: 900", "become visible again while it is at work"),
-        ("      RedrivePolicy: {deadLetterTargetArn: !GetAtt ScansDead.Arn, maxReceiveCount: !Ref MaxReceives}\n", "", "the queue scans has no dead-letter queue"),
+        (
+            "      RedrivePolicy: {deadLetterTargetArn: !GetAtt ScansDead.Arn, maxReceiveCount: !Ref MaxReceives}\n",
+            "",
+            "the queue scans has no dead-letter queue",
+        ),
         ("    DeletionPolicy: Retain\n", "", "Table does not stay"),
-        ("      RouteKey: \"HEAD /v1/exporter/org/{org}\"\n", "      RouteKey: \"ANY /v1/exporter/org/{org}\"\n", "the routes"),
-        ("      AutoDeploy: true\n", "      AutoDeploy: true\n      AccessLogSettings: {Format: '$context.path'}\n", "access log tells paths"),
+        (
+            "      RouteKey: \"HEAD /v1/exporter/org/{org}\"\n",
+            "      RouteKey: \"ANY /v1/exporter/org/{org}\"\n",
+            "the routes",
+        ),
+        (
+            "      AutoDeploy: true\n",
+            "      AutoDeploy: true\n      AccessLogSettings: {Format: '$context.path'}\n",
+            "access log tells paths",
+        ),
     ];
-    let (text, functions) = (text(), functions());
+    let (text, code) = (text(), Code::read(&root()));
     for (right, wrong, fault) in mistakes {
         assert!(text.contains(right), "the template does not have {right:?} any more");
-        let faults = checks::faults(&Template::read(&text.replacen(right, wrong, 1)), &functions);
+        let faults = checks::faults(&Template::read(&text.replacen(right, wrong, 1)), &code);
         assert!(faults.iter().any(|found| found.contains(fault)), "{fault:?} is not noticed: {faults:?}");
     }
 }
@@ -68,12 +97,12 @@ fn a_mistake_in_the_template_is_noticed() {
 /// The other way around: what the code does more is noticed too.
 #[test]
 fn a_call_that_the_role_does_not_allow_is_noticed() {
-    let (template, mut functions) = (Template::read(&text()), functions());
-    let needs = functions.get_mut("export-metrics").unwrap();
+    let (template, mut code) = (Template::read(&text()), Code::read(&root()));
+    let needs = code.functions.get_mut("export-metrics").unwrap();
     let put = ("dynamodb:PutItem".to_owned(), "${Table.Arn}".to_owned());
     needs.stored.entry(put).or_default().insert("put_token".to_owned());
     needs.sends.insert("Scans".to_owned());
-    let faults = checks::faults(&template, &functions).join("\n");
+    let faults = checks::faults(&template, &code).join("\n");
     for fault in [
         "export-metrics: its role lacks (\"dynamodb:PutItem\", \"${Table.Arn}\") for Records::put_token",
         "export-metrics: its role lacks (\"sqs:SendMessage\", \"${ScansQueue.Arn}\")",

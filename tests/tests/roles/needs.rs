@@ -7,6 +7,28 @@ use std::path::{Path, PathBuf};
 use super::records::{Permission, RecordMethods};
 use super::source::{Function, functions_in, functions_of, texts_in};
 
+/// What all the code needs.
+pub(crate) struct Code {
+    /// The functions, by their names.
+    pub(crate) functions: BTreeMap<String, Needs>,
+    /// The command.
+    pub(crate) command: Needs,
+}
+
+impl Code {
+    /// Reads the code below the root of the workspace.
+    pub(crate) fn read(root: &Path) -> Self {
+        let records = RecordMethods::read(root);
+        let names = function_names(root).into_iter();
+        let functions = names.map(|name| (name.clone(), Needs::read(root, &name, &records))).collect();
+        Self { functions, command: Needs::of_command(root, &records) }
+    }
+}
+
+/// What commands call of crates that use records; beside these they only use what uses none.
+const CALLED_BY_COMMANDS: &[(&str, &[&str])] =
+    &[("functions/evaluate-rules", &["run_now"]), ("shared/assessment", &["open_family"])];
+
 /// What one function needs.
 #[derive(Debug, Default)]
 pub(crate) struct Needs {
@@ -27,7 +49,7 @@ pub(crate) struct Needs {
 }
 
 /// The names of all functions: the folders of `functions/`.
-pub(crate) fn function_names(root: &Path) -> BTreeSet<String> {
+fn function_names(root: &Path) -> BTreeSet<String> {
     let folders = fs::read_dir(root.join("functions")).unwrap().map(|entry| entry.unwrap().path());
     let names = folders.filter(|folder| folder.join("Cargo.toml").exists());
     names.map(|folder| folder.file_name().unwrap().to_str().unwrap().to_owned()).collect()
@@ -35,7 +57,7 @@ pub(crate) fn function_names(root: &Path) -> BTreeSet<String> {
 
 impl Needs {
     /// Reads what the function `name` needs.
-    pub(crate) fn read(root: &Path, name: &str, records: &RecordMethods) -> Self {
+    fn read(root: &Path, name: &str, records: &RecordMethods) -> Self {
         let folder = root.join("functions").join(name);
         let main = functions_of(&folder.join("src/main.rs"));
         let mut functions = functions_in(&folder.join("src"));
@@ -43,7 +65,7 @@ impl Needs {
         for library in libraries_on_records(root, &folder) {
             functions.extend(functions_in(&library.join("src")));
         }
-        let start = main.iter().find(|function| function.name == "main").expect("main.rs has main");
+        let start: Vec<_> = main.iter().filter(|function| function.name == "main").collect();
         let mut needs = Self::default();
         for function in reachable(start, &functions) {
             needs.add(name, function, records);
@@ -52,8 +74,37 @@ impl Needs {
         let mentions = |wanted: &str| main.iter().any(|function| function.names().any(|name| name == wanted));
         needs.is_scheduled = mentions("schedule");
         needs.answers_http = mentions("http");
-        needs.reads_secrets = main.iter().flat_map(|function| &function.paths).flatten().any(is_secrets_manager);
+        needs.reads_secrets =
+            main.iter().flat_map(|function| &function.paths).flatten().any(is_secrets_manager);
         needs.variables = texts_in(&folder.join("src"), "TIDEWATCH_").into_iter().collect();
+        needs
+    }
+
+    /// Reads what the command needs on a deployed stack: whatever its commands do themselves, but for `up`, which is
+    /// local mode, and what they call of the functions.
+    fn of_command(root: &Path, records: &RecordMethods) -> Self {
+        let source = root.join("infra/tidewatch/src");
+        let mut functions = functions_in(&source.join("instance"));
+        for file in fs::read_dir(source.join("commands")).unwrap().map(|entry| entry.unwrap().path()) {
+            if !file.ends_with("up.rs") {
+                functions.extend(functions_of(&file));
+            }
+        }
+        let mentioned: BTreeSet<&str> = functions.iter().flat_map(Function::names).collect();
+        let mut needs = Self::default();
+        for (folder, called) in CALLED_BY_COMMANDS {
+            let library = functions_in(&root.join(folder).join("src"));
+            for name in *called {
+                assert!(mentioned.contains(name), "no command calls {name} of {folder} (any more)");
+                let start = library.iter().filter(|function| function.name == *name).collect();
+                for function in reachable(start, &library) {
+                    needs.add("tidewatch", function, records);
+                }
+            }
+        }
+        for function in &functions {
+            needs.add("tidewatch", function, records);
+        }
         needs
     }
 
@@ -93,9 +144,9 @@ fn is_secrets_manager(name: &String) -> bool {
     name == "SecretsManager"
 }
 
-/// The functions that `start` may come to by name, itself among them.
-fn reachable<'a>(start: &'a Function, functions: &'a [Function]) -> Vec<&'a Function> {
-    let mut found = vec![start];
+/// The functions that those of `start` may come to by name, themselves among them.
+fn reachable<'a>(start: Vec<&'a Function>, functions: &'a [Function]) -> Vec<&'a Function> {
+    let mut found = start;
     let mut next = 0;
     while let Some(function) = found.get(next).copied() {
         next += 1;
@@ -128,7 +179,8 @@ fn libraries_on_records(root: &Path, folder: &Path) -> BTreeSet<PathBuf> {
 /// The crates of this workspace in `[dependencies]`, without `tidewatch-`.
 fn dependencies(folder: &Path) -> BTreeSet<String> {
     let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
-    let section = manifest.split("\n[").find(|section| section.starts_with("dependencies]")).unwrap_or_default();
+    let section =
+        manifest.split("\n[").find(|section| section.starts_with("dependencies]")).unwrap_or_default();
     let lines = section.lines().filter_map(|line| line.strip_prefix("tidewatch-"));
     lines.filter_map(|line| line.split(['.', ' ', '=']).next()).map(str::to_owned).collect()
 }

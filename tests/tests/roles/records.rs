@@ -61,7 +61,10 @@ impl RecordMethods {
         let methods = functions.iter().filter(|function| is_method(function) && function.is_public);
         let permissions = methods.map(|method| {
             let key = (method.name.clone(), method.arguments);
-            (key, reachable(&functions, method).into_iter().flat_map(|one| of_body(&functions, one)).collect())
+            (
+                key,
+                reachable(&functions, method).into_iter().flat_map(|one| of_body(&functions, one)).collect(),
+            )
         });
         let mut of_ports = functions_in(&root.join("shared/core/src/ports"));
         of_ports.retain(|method| method.owner.is_some());
@@ -87,7 +90,10 @@ fn check_ports(root: &Path) {
     let ports = root.join("shared/core/src/ports");
     let methods = |file: &str, port: &str| -> BTreeSet<String> {
         let functions = functions_of(&ports.join(file)).into_iter();
-        functions.filter(|function| function.owner.as_deref() == Some(port)).map(|method| method.name).collect()
+        functions
+            .filter(|function| function.owner.as_deref() == Some(port))
+            .map(|method| method.name)
+            .collect()
     };
     let known = TABLE.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(methods("table.rs", "Table"), known, "the methods of Table");
@@ -180,7 +186,8 @@ fn of_objects(functions: &[Function], function: &Function) -> BTreeSet<Permissio
 
 /// What a function calls of the port `Objects`, itself and by helpers that it gives a key.
 fn object_calls<'a>(functions: &'a [Function], function: &'a Function) -> BTreeSet<&'a str> {
-    let direct = function.calls.iter().filter(|call| call.receiver == "objects").map(|call| call.name.as_str());
+    let direct =
+        function.calls.iter().filter(|call| call.receiver == "objects").map(|call| call.name.as_str());
     let helpers = functions.iter().filter(|helper| is_helper(functions, helper));
     let called = helpers.filter(|helper| {
         let is_call = |call: &Call| call.receiver == "self" && call.name == helper.name;

@@ -336,14 +336,23 @@ fn calls_are_seen_wherever_they_stand() {
     "#;
     let functions = functions_of_parsed(&syn::parse_file(code).unwrap());
     let [run] = &functions[..] else { panic!("{functions:?}") };
-    assert_eq!((run.owner.as_deref(), run.name.as_str(), run.arguments, run.is_public), (Some("Scan"), "run", 1, true));
+    assert_eq!(
+        (run.owner.as_deref(), run.name.as_str(), run.arguments, run.is_public),
+        (Some("Scan"), "run", 1, true)
+    );
     let on_records = run.calls.iter().filter(|call| call.receiver == "records");
     let on_records: Vec<_> = on_records.map(|call| (call.name.as_str(), call.arguments)).collect();
     assert_eq!(on_records, [("put_run", 2), ("token", 1), ("name", 0)]);
     assert!(run.calls.contains(&Call { name: "keep".to_owned(), arguments: 1, receiver: "self".to_owned() }));
     assert!(["note", "send"].iter().all(|wanted| run.names().any(|name| name == *wanted)));
-    let queues: Vec<_> = run.paths.iter().filter(|path| path[0] == "QueueName").map(|path| path.join("::")).collect();
+    let queues: Vec<_> =
+        run.paths.iter().filter(|path| path[0] == "QueueName").map(|path| path.join("::")).collect();
     assert_eq!(run.read_queues, ["Hints"]);
-    assert!(queues.contains(&"QueueName::Scans".to_owned()) && queues.contains(&"QueueName::Pushed".to_owned()));
-    assert!(!queues.contains(&"QueueName::Rollups".to_owned()) && !queues.contains(&"QueueName::Hints".to_owned()));
+    assert!(
+        queues.contains(&"QueueName::Scans".to_owned()) && queues.contains(&"QueueName::Pushed".to_owned())
+    );
+    assert!(
+        !queues.contains(&"QueueName::Rollups".to_owned())
+            && !queues.contains(&"QueueName::Hints".to_owned())
+    );
 }

@@ -36,7 +36,9 @@ pub(crate) fn reference(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Object(function) => match function.iter().next() {
             Some((name, Value::String(text))) if name == "Fn::Sub" => text.clone(),
-            Some((name, Value::String(text))) if name == "Ref" || name == "Fn::GetAtt" => format!("${{{text}}}"),
+            Some((name, Value::String(text))) if name == "Ref" || name == "Fn::GetAtt" => {
+                format!("${{{text}}}")
+            }
             _ => value.to_string(),
         },
         _ => value.to_string(),

@@ -94,7 +94,7 @@ async fn the_scores_of_another_ecosystem_are_in_the_index_whichever_comes_first(
     ]);
     for first in ["Debian", "GIT"] {
         let world = World::of(&["Debian", "GIT"]).await;
-        all.iter().for_each(|(ecosystem, records)| world.server.put(ecosystem, records));
+        world.serve(&all);
         world.handle(first).await.unwrap();
         world.tick().await;
         assert_eq!(world.in_force().await, world.expected(&all), "{first} first");
@@ -110,7 +110,7 @@ async fn changed_scores_compile_the_others_again_without_fetching_their_archives
         ("Debian", vec![debian("DSA-1-1", "CVE-2024-1", "pkg")]),
         ("GIT", vec![score("CVE-2024-1", CRITICAL)]),
     ]);
-    all.iter().for_each(|(ecosystem, records)| world.server.put(ecosystem, records));
+    world.serve(&all);
     world.tick().await;
     let before = world.in_force().await;
     all.insert("GIT".to_owned(), vec![score("CVE-2024-1", MEDIUM)]);
@@ -137,7 +137,7 @@ async fn an_ecosystem_that_is_not_set_any_more_gives_no_scores() {
         ("Debian", vec![debian("DSA-1-1", "CVE-2024-1", "pkg")]),
         ("GIT", vec![score("CVE-2024-1", CRITICAL)]),
     ]);
-    all.iter().for_each(|(ecosystem, records)| world.server.put(ecosystem, records));
+    world.serve(&all);
     world.tick().await;
     world.again_with(|settings| settings.ecosystems.retain(|ecosystem| ecosystem == "Debian"));
     world.tick().await;
@@ -153,7 +153,7 @@ async fn lost_objects_are_fetched_anew() {
         ("Debian", vec![debian("DSA-1-1", "CVE-2024-1", "pkg")]),
         ("GIT", vec![score("CVE-2024-1", CRITICAL)]),
     ]);
-    all.iter().for_each(|(ecosystem, records)| world.server.put(ecosystem, records));
+    world.serve(&all);
     world.tick().await;
     let gone = [world.objects("advisories/sources/").await, world.objects("advisories/scores/").await];
     for key in gone.concat() {

@@ -82,6 +82,13 @@ impl World {
         self.sync = SyncAdvisories::new(self.records.clone(), queue, clock, self.settings.clone()).unwrap();
     }
 
+    /// Has the server serve these archives.
+    pub(crate) fn serve(&self, archives: &BTreeMap<String, Vec<Value>>) {
+        for (ecosystem, records) in archives {
+            self.server.put(ecosystem, records);
+        }
+    }
+
     /// Handles one message.
     pub(crate) async fn handle(&self, ecosystem: &str) -> Result<(), HandlerError> {
         self.handle_message(AdvisoriesMessage { ecosystem: ecosystem.to_owned(), failures: 0 }).await

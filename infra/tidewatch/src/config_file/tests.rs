@@ -67,7 +67,7 @@ registries:
   - kind: oci
     url: https://other.example.com
     credential: {env: OTHER}
-  - {id: last, kind: oci, url: "https://last.example.com", credentials: {secret: hub}}
+  - {id: last, kind: oci, url: "https://last.example.com", credentials: {vault: hub}}
 rules:
   - id: nightly
     registries: [hub, lats]
@@ -94,7 +94,7 @@ policies:
     5:9: expected a text, found the number 0123 (write it in quotes: "0123")
     8:5: the key `id` is missing
     10:5: unknown key `credential` (did you mean `credentials`?)
-    11:74: unknown key `secret` (expected one of `env`, `file`)
+    11:74: unknown key `vault` (expected one of `env`, `file`, `secret`)
     14:23: no registry has the id "lats" (did you mean `last`?)
     15:15: failed to read "team/**x" as a pattern: `**` must stand alone between slashes, not as "**x"
     15:37: failed to read "regex:(" as a pattern: regex parse error: error: unclosed group

@@ -106,7 +106,7 @@ impl StackError {
             Self::CredentialsRefused { .. } => {
                 format!("they may have expired: {SIGN_IN}")
             }
-            Self::Denied { .. } => denied(),
+            Self::Denied { .. } => DENIED.into(),
             Self::NotThere { .. } => {
                 "name another one by --stack, its region by AWS_REGION, its account by AWS_PROFILE; list what is \
                  there: aws cloudformation list-stacks"
@@ -142,11 +142,8 @@ impl StackError {
 const SIGN_IN: &str = "sign in as for the AWS CLI (aws sso login, aws configure), name a profile by AWS_PROFILE, or set \
                        AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; `aws sts get-caller-identity` says who you are";
 
-fn denied() -> String {
-    "ask for the stack's managed policy TidewatchOperator, or sign in as somebody who has it; `aws sts \
-     get-caller-identity` says who you are"
-        .into()
-}
+const DENIED: &str = "ask whoever keeps the account for the rights that docs/COMMAND.md lists (On a deployed stack), or \
+                      sign in as somebody who has them; `aws sts get-caller-identity` says who you are";
 
 fn is_denial(code: &str) -> bool {
     matches!(code, "AccessDenied" | "AccessDeniedException" | "NotAuthorized" | "UnauthorizedOperation")
@@ -187,7 +184,7 @@ fn lack_of_credentials<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Crede
 pub(crate) fn explain(failure: Failure, name: &StackName) -> Failure {
     let text = failure.text();
     if text.contains("AccessDenied") {
-        failure.hint_unless_given(format!("the stack {name} does not let you do this: {}", denied()))
+        failure.hint_unless_given(format!("the stack {name} does not let you do this: {DENIED}"))
     } else if text.contains("ExpiredToken") {
         failure.hint_unless_given(format!("the session has expired: {SIGN_IN}"))
     } else {

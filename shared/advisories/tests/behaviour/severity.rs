@@ -1,6 +1,8 @@
 //! Which of several ratings decides.
 
 use serde_json::json;
+use tidewatch_advisories::ScoreTable;
+use tidewatch_advisories::record::Record;
 use tidewatch_core::Severity;
 use tidewatch_testkit::advisory::AdvisoryBuilder;
 
@@ -63,4 +65,29 @@ fn each_cve_of_an_advisory_has_its_own_score() {
     let built = Built::of(&[("Debian", &[dsa]), ("CVE", &[cve("CVE-2024-1", V31), cve("CVE-2024-2", V30)])]);
     let severities: Vec<_> = built.findings("pkg", "1").iter().map(|finding| finding.severity).collect();
     assert_eq!(severities, [Severity::Critical, Severity::Medium, Severity::Unspecified]);
+}
+
+#[test]
+fn stored_scores_are_merged_in_any_order_and_the_same_scores_are_the_same_bytes() {
+    let table = |records: &[(&str, (&str, &str))]| {
+        let mut table = ScoreTable::default();
+        for (cve, (kind, score)) in records {
+            let record = advisory(cve).severity(kind, score).build().to_string();
+            table.add(&Record::from_json(record.as_bytes()).unwrap(), &mut Vec::new());
+        }
+        table
+    };
+    let merged = |tables: &[&ScoreTable]| {
+        let mut merged = ScoreTable::default();
+        for table in tables {
+            merged.merge(ScoreTable::from_bytes(&table.to_bytes().unwrap()).unwrap());
+        }
+        merged
+    };
+    let (a, b) = (table(&[("CVE-1", V2), ("CVE-2", V31)]), table(&[("CVE-1", V30), ("CVE-3", V4)]));
+    let whole = table(&[("CVE-3", V4), ("CVE-2", V31), ("CVE-1", V30), ("CVE-1", V2)]);
+    assert_eq!((merged(&[&a, &b]), merged(&[&b, &a])), (whole.clone(), whole.clone()));
+    assert_eq!(merged(&[&b, &a]).to_bytes().unwrap(), whole.to_bytes().unwrap());
+    assert_ne!(a.to_bytes().unwrap(), whole.to_bytes().unwrap());
+    assert!(ScoreTable::from_bytes(b"\xff").is_err());
 }

@@ -42,7 +42,7 @@ pub enum RegistryKind {
 ///
 /// The text found there is `USER:PASSWORD`. It is split at its first colon; a newline at its end is dropped. The process
 /// that reads the registry looks it up each time it turns to the registry, so a changed file is used without a restart.
-/// Variables and files are those of local mode; a deployed Tidewatch reads secrets.
+/// Variables and files are read in local mode only, secrets of AWS when deployed only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Credentials {
@@ -52,7 +52,8 @@ pub enum Credentials {
     /// In the file at this path, on the machine that reads the registry.
     #[schemars(extend("examples" = [{"file": "/run/secrets/registry"}]))]
     File(String),
-    /// In AWS Secrets Manager, under this name or ARN. The text may also be JSON with `username` and `password`.
+    /// In AWS Secrets Manager, under this name or ARN. The text may also be JSON with `username` and `password`. It is
+    /// read again after five minutes.
     #[schemars(extend("examples" = [{"secret": "tidewatch/registry"}]))]
     Secret(String),
 }
