@@ -239,11 +239,11 @@ fn credentials_never_stand_in_a_message() {
             "org: a\nregistries: [{{id: r, kind: oci, url: 'http://r', credentials: {credentials}}}]"
         ))
     };
-    insta::assert_snapshot!(of("'user:hunter2'"), @"2:63: unknown value (expected one of `env`, `file`)");
+    insta::assert_snapshot!(of("'user:hunter2'"), @"2:63: unknown value (expected one of `env`, `file`, `secret`)");
     insta::assert_snapshot!(of("12345678"), @"2:63: expected a text, or a key with its value, found a number");
     insta::assert_snapshot!(of("[hunter2]"), @"2:63: expected a text, or a key with its value, found a list");
     insta::assert_snapshot!(of("{env: 12345678}"), @"2:69: expected a text, found a number (write it in quotes)");
-    insta::assert_snapshot!(of("{password: hunter2}"), @"2:64: unknown key `password` (expected one of `env`, `file`)");
+    insta::assert_snapshot!(of("{password: hunter2}"), @"2:64: unknown key `password` (expected one of `env`, `file`, `secret`)");
     insta::assert_snapshot!(of("{env: A, file: B}"), @"2:63: expected exactly one key with its value, found 2 keys with values");
     insta::assert_snapshot!(of("{'user:hunter2'}"), @"2:63: expected exactly one key with its value, found a key without a value");
     insta::assert_snapshot!(of("env"), @"2:63: expected a key with its value, found a text");
