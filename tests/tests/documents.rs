@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use tidewatch_tests::configuration_docs::{Readers, VARIABLES, Variable, anchor, page, place};
+use tidewatch_tests::configuration_docs::{VARIABLES, Variable, anchor, page, place};
 
 /// How the names of the variables begin that are Tidewatch's own, as they stand in code.
 const LITERAL: &str = "\"TIDEWATCH_";
@@ -30,10 +30,8 @@ fn every_variable_that_the_code_reads_is_documented_and_every_documented_one_is_
     let undocumented: Vec<_> =
         found.iter().filter(|name| VARIABLES.iter().all(|row| row.beginning() != name.as_str())).collect();
     assert!(undocumented.is_empty(), "no row in tests/src/configuration_docs/variables.rs: {undocumented:?}");
-    // As long as no function is a program, theirs are read by nothing.
-    let functions = files(&checkout().join("functions"), "rs").any(|file| file.ends_with("src/main.rs"));
-    let rows = VARIABLES.iter().filter(|row| functions || row.readers != Readers::Functions);
-    let unread: Vec<_> = rows.map(Variable::beginning).filter(|name| !found.contains(*name)).collect();
+    let documented = VARIABLES.iter().map(Variable::beginning);
+    let unread: Vec<_> = documented.filter(|name| !found.contains(*name)).collect();
     assert!(unread.is_empty(), "documented, but not read: {unread:?}");
 }
 

@@ -82,15 +82,17 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "TIDEWATCH_ADVISORIES_URL",
-        readers: Readers::Functions,
+        readers: Readers::Both,
         default: "nothing is fetched",
-        meaning: "where sync-advisories fetches advisories, as OSV lays them out: `URL/Debian/all.zip`",
+        meaning: "where advisories are fetched each hour, as OSV lays them out: `URL/Debian/all.zip`; the option \
+                  `--advisories-url` goes before",
     },
     Variable {
         name: "TIDEWATCH_ECOSYSTEMS",
-        readers: Readers::Functions,
+        readers: Readers::Both,
         default: "those that are matched",
-        meaning: "the ecosystems that sync-advisories fetches, with commas between them",
+        meaning: "the ecosystems whose advisories are fetched, with commas between them; the option `--ecosystem` goes \
+                  before",
     },
 ];
 
