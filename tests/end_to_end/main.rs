@@ -17,4 +17,5 @@ mod metrics;
 mod organisations;
 mod outages;
 mod power_cuts;
+mod rematches;
 mod rescans;
