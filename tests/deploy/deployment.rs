@@ -247,11 +247,13 @@ pub(crate) fn configuration(org: &str, registry: &str, schedule: &str) -> String
     )
 }
 
-/// The template with what MiniStack asks for and AWS does not: AWS lets who may send a message send ten at once, for
-/// MiniStack that is an action of its own.
-/// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsqs.html>
+/// The template as MiniStack needs it, which differs from AWS in two things. AWS lets who may send a message send ten at
+/// once (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsqs.html>), for MiniStack that is
+/// an action of its own. And it does not speak TLS, without which the bucket lets nobody in: here it is with.
 fn for_ministack(template: &str) -> String {
-    template.replace("Action: sqs:SendMessage\n", "Action: [sqs:SendMessage, sqs:SendMessageBatch]\n")
+    template
+        .replace("Action: sqs:SendMessage\n", "Action: [sqs:SendMessage, sqs:SendMessageBatch]\n")
+        .replace(r#"{"aws:SecureTransport": "false"}"#, r#"{"aws:SecureTransport": "true"}"#)
 }
 
 /// The template of the project.

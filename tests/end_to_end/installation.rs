@@ -133,11 +133,12 @@ impl Installation {
 pub(crate) struct Configuration {
     org: String,
     registries: Vec<(String, String)>,
+    policies: Vec<String>,
 }
 
 impl Configuration {
     pub(crate) fn new(org: &str) -> Self {
-        Self { org: org.to_owned(), registries: Vec::new() }
+        Self { org: org.to_owned(), registries: Vec::new(), policies: Vec::new() }
     }
 
     /// One of [`ORG`] with `registry` under the id `local`.
@@ -147,6 +148,12 @@ impl Configuration {
 
     pub(crate) fn registry(mut self, id: &str, url: &str) -> Self {
         self.registries.push((id.to_owned(), format!("url: {url:?}")));
+        self
+    }
+
+    /// A change to a policy, as it stands in the file.
+    pub(crate) fn policy(mut self, policy: &str) -> Self {
+        self.policies.push(policy.to_owned());
         self
     }
 
@@ -164,7 +171,8 @@ impl fmt::Display for Configuration {
             writeln!(f, "  - {{id: {id}, kind: oci, {rest}}}")?;
         }
         let ids: Vec<&str> = self.registries.iter().map(|(id, _)| id.as_str()).collect();
-        writeln!(f, "rules:\n  - {{id: everything, registries: [{}], schedule: manual}}", ids.join(", "))
+        writeln!(f, "rules:\n  - {{id: everything, registries: [{}], schedule: manual}}", ids.join(", "))?;
+        writeln!(f, "policies: [{}]", self.policies.join(", "))
     }
 }
 

@@ -19,6 +19,7 @@ mod organisations;
 mod outages;
 mod power_cuts;
 mod prometheus;
+mod rematches;
 mod rescans;
 mod stacks;
 mod webhooks;

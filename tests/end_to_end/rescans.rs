@@ -1,11 +1,6 @@
-//! A second run does only what is new: nothing is pulled twice, a moved tag is a new image, and new advisories are
-//! matched against what was read before.
-
-use std::path::Path;
+//! A second run does only what is new: nothing is pulled twice, and a moved tag is a new image.
 
 use serde_json::json;
-use tidewatch_testkit::advisory::{AdvisoryBuilder, write_folder};
-use tidewatch_testkit::fixtures;
 use tidewatch_testkit::registry::TestRegistry;
 
 use crate::images::{FIXED_LIBC, OLD_LIBC, OLD_OPENSSL, ZLIB, debian_image, numbers, push};
@@ -79,48 +74,4 @@ async fn a_moved_tag_is_scanned_again_and_the_image_that_it_left_counts_no_more(
     assert_eq!(installation.image("team/web")["digest"], old.digest.to_string());
     let layers = old.blobs.keys().filter(|digest| registry.blob_pulls(digest) > 0).count();
     assert!(layers <= 1, "at most its configuration is read again");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn new_advisories_change_the_numbers_at_the_next_run_and_nothing_is_pulled() {
-    let registry = fixture_registry().await;
-    let installation = Installation::configured(&Configuration::of(&registry));
-    let local = installation.up();
-    let token = installation.token(ORG);
-    installation.run_rule();
-    let before = settle(&local, ORG, &token, &Numbers::of_the_fixtures()).await;
-    registry.clear_requests();
-
-    // Every Debian image holds this package, and one platform of each counts: five images more fail.
-    let folder = tempfile::tempdir().unwrap();
-    copy(&fixtures::advisories(), folder.path());
-    let advisory = AdvisoryBuilder::new("DEBIAN-CVE-2099-3001")
-        .upstream(["CVE-2099-3001"])
-        .severity("CVSS_V3", "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H")
-        .fixed("Debian:13", "base-files", "14")
-        .build();
-    write_folder(folder.path(), "Debian", &[advisory]);
-    installation.build_advisories(folder.path());
-    // Six Debian images, of which one platform is not counted; Alpine has an index of its own, which is the same.
-    assert_eq!(installation.run_rule()["queued"], 6);
-    let Numbers { evaluated, mut severities, .. } = Numbers::of_the_fixtures();
-    severities[0] += 5;
-    settle(&local, ORG, &token, &Numbers { compliant: 0, evaluated, severities }).await;
-    assert_eq!(pulled(&registry), Vec::<String>::new());
-
-    installation.build_advisories(&fixtures::advisories());
-    installation.run_rule();
-    assert_eq!(settle(&local, ORG, &token, &Numbers::of_the_fixtures()).await, before);
-    assert_eq!(pulled(&registry), Vec::<String>::new());
-}
-
-/// Copies the files of every folder in `from`.
-fn copy(from: &Path, to: &Path) {
-    for ecosystem in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let folder = to.join(ecosystem.file_name());
-        std::fs::create_dir_all(&folder).unwrap();
-        for file in std::fs::read_dir(ecosystem.path()).unwrap().map(Result::unwrap) {
-            std::fs::copy(file.path(), folder.join(file.file_name())).unwrap();
-        }
-    }
 }

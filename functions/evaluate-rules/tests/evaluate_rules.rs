@@ -435,7 +435,10 @@ async fn whichever_operation_fails_all_other_rules_and_registries_go_on() {
             assert_eq!(tick, Tick { started: 3, dispatched: 2 });
             return;
         }
-        assert_eq!(tick.started + tick.dispatched, 4, "operation {failing}: {tick:?}");
+        // Three rules, work of two registries, and images to be matched again: one of them is done at the next tick.
+        let rematches = world.queue.sent(QueueName::Rematches).len();
+        let done = tick.started + tick.dispatched + rematches;
+        assert!(done >= 5, "operation {failing}: {tick:?}, {rematches} to be matched again");
     }
     panic!("a tick takes more than 1000 operations");
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde_json::json;
 use tidewatch_core::image::Platform;
-use tidewatch_core::ports::Clock as _;
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::work::{HintMessage, Priority, Work};
 use tidewatch_core::{Retry, Retryable as _};

@@ -1,15 +1,18 @@
 //! Publishing and confirming snapshots, and their text.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidewatch_core::Severity;
 use tidewatch_core::config::Config;
 use tidewatch_core::policy::Outcome;
 use tidewatch_core::ports::Clock as _;
+use tidewatch_core::work::RollUpMessage;
 use tidewatch_roll_up_streams::RollUpStreams;
+use tidewatch_runtime::{Deadline, MessageHandler as _};
 use tidewatch_testkit::interleave::Interleaving;
 
-use crate::naive;
+use crate::naive::{self, Counted};
 use crate::world::{START, World, config, image, member, text};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -42,6 +45,22 @@ async fn the_text_has_every_series_sorted_with_help_and_type() {
     }
     world.roll_up().await;
     insta::assert_snapshot!("metrics_text", text(&world.snapshot().await.unwrap()));
+}
+
+#[tokio::test]
+async fn a_message_rolls_up_its_organisation_however_often_it_comes() {
+    let world = world().await;
+    world.write(&member(image("hub/team/web", "1"), 0, &[Severity::Critical], Outcome::Fail), 1).await;
+    let roll_up = RollUpStreams::new(world.records.clone(), Arc::clone(&world.clock) as _);
+    let message = RollUpMessage { org: world.org.clone() };
+    let (first, second) = tokio::join!(
+        roll_up.handle(message.clone(), Deadline::NONE),
+        roll_up.handle(message.clone(), Deadline::NONE)
+    );
+    (first.unwrap(), second.unwrap());
+    let counted = Counted { severities: vec![Severity::Critical], fixable: Outcome::Fail };
+    assert_eq!(world.published().await, naive::series(&[counted]));
+    roll_up.handle(RollUpMessage { org: "nobody".parse().unwrap() }, Deadline::NONE).await.unwrap();
 }
 
 #[tokio::test]

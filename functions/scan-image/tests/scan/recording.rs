@@ -6,9 +6,10 @@ use serde_json::json;
 use tidewatch_core::Severity;
 use tidewatch_core::policy::Outcome;
 use tidewatch_core::ports::Sleeper as _;
+use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::result::ResultState;
 use tidewatch_core::stream::Member;
-use tidewatch_core::work::Work;
+use tidewatch_core::work::{Priority, RollUpMessage, Work};
 use tidewatch_runtime::system::SystemSleeper;
 use tidewatch_runtime::{Deadline, MessageHandler as _};
 
@@ -16,7 +17,7 @@ use tidewatch_testkit::interleave::Interleaving;
 
 use crate::gate::Behind;
 use crate::images::{advisories, debian, distribution, file, image};
-use crate::world::{World, message};
+use crate::world::{World, acme, message};
 
 #[tokio::test]
 async fn a_scanned_image_has_a_result_a_report_a_member_and_no_work() {
@@ -300,6 +301,71 @@ async fn a_repository_that_gets_an_image_while_it_is_judged_anew_has_the_newest_
             return;
         }
     }
+}
+
+#[tokio::test]
+async fn an_image_that_is_first_scanned_while_something_else_comes_in_force_is_judged_by_that() {
+    for change in ["advisories", "policies"] {
+        for steps in 1.. {
+            let world = World::new().await;
+            world.publish(&advisories()[..1]).await;
+            let work = world.push_work("team/web", &image(&[&debian(&[("openssl", "1"), ("zlib", "1")])]));
+            world.enqueue(&work).await;
+            let worker = world.pausing_worker();
+            let mut scan = Interleaving::new();
+            let task = scan.start(worker.handle(message(&work), Deadline::NONE));
+            let mut outcome = None;
+            for _ in 0..steps {
+                if outcome.is_none() {
+                    outcome = step(&mut scan, task).await;
+                }
+            }
+            // Whoever sends images to be matched again now finds no result, or this one.
+            let had_result = world.stored(&work).await.is_some();
+            let is_over = outcome.is_some();
+            match change {
+                "advisories" => world.publish(&advisories()).await,
+                _ => world.apply(&json!([{"id": "fixable-vulnerabilities", "enabled": false}])).await,
+            }
+            while outcome.is_none() {
+                outcome = step(&mut scan, task).await;
+            }
+            outcome.unwrap().unwrap();
+            let result = world.result(&work).await;
+            let in_force = world.records.in_force(&acme(), None).await.unwrap().unwrap();
+            assert!(had_result || in_force.is_current(&result), "{change} after {steps} steps: {result:#?}");
+            let members = world.members().await;
+            assert_eq!((members.len(), members[0].severities), (1, result.severities));
+            assert_eq!((&members[0].policies, world.due_rows().await), (&result.policies, 0));
+            if is_over {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pushed_image_hurries_the_roll_up_when_it_is_recorded_and_others_do_not() {
+    let world = World::new().await;
+    let work = world.push_work("team/web", &image(&[&debian(&[("openssl", "1")])]));
+    world.scan(&work).await;
+    assert_eq!(world.queue.sent(QueueName::Rollups), []);
+    let pushed = Work { priority: Priority::Pushed, run: None, ..work };
+    // Also when its result is known: the slot may be another one.
+    world.scan(&pushed).await;
+    assert_eq!(world.queue.messages::<RollUpMessage>(QueueName::Rollups), [RollUpMessage { org: acme() }]);
+}
+
+#[tokio::test]
+async fn a_roll_up_that_cannot_be_hurried_loses_nothing_of_the_scan() {
+    let world = World::new().await;
+    let work = world.push_work("team/web", &image(&[&debian(&[("openssl", "1")])]));
+    let pushed = Work { priority: Priority::Pushed, run: None, ..work };
+    world.enqueue(&pushed).await;
+    let worker = world.worker_that_cannot_send();
+    worker.handle(message(&pushed), Deadline::NONE).await.unwrap();
+    assert_eq!((world.result(&pushed).await.state, world.due_rows().await), (ResultState::Scanned, 0));
+    assert_eq!((world.members().await.len(), world.queue.sent(QueueName::Rollups)), (1, vec![]));
 }
 
 #[tokio::test]

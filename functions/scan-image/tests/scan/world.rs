@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidewatch_advisories::{BuildOptions, build};
@@ -12,8 +13,8 @@ use tidewatch_core::Digest;
 use tidewatch_core::config::Config;
 use tidewatch_core::image::Image;
 use tidewatch_core::names::{OrgName, RegistryId, StreamName};
-use tidewatch_core::ports::queue::QueueName;
-use tidewatch_core::ports::{Clock as _, Objects as _, Registries};
+use tidewatch_core::ports::queue::{OutgoingMessage, QueueError, QueueName};
+use tidewatch_core::ports::{Clock as _, Objects as _, QueueSender, Registries};
 use tidewatch_core::result::{ImageResult, Report};
 use tidewatch_core::stream::{Member, SHARDS, shard_of};
 use tidewatch_core::work::{Priority, RunId, ScanMessage, Work};
@@ -55,6 +56,16 @@ pub(crate) struct World {
     failing: Records,
     pausing: Records,
     folder: TempDir,
+}
+
+/// A queue that cannot be reached.
+struct NoQueue;
+
+#[async_trait]
+impl QueueSender for NoQueue {
+    async fn send(&self, queue: QueueName, _messages: Vec<OutgoingMessage>) -> Result<(), QueueError> {
+        Err(QueueError::Unavailable { queue, source: "the test asked for this".into() })
+    }
 }
 
 impl World {
@@ -188,8 +199,18 @@ impl World {
         self.worker_on(self.pausing.clone(), Arc::clone(&self.registries))
     }
 
+    /// A worker whose messages no queue takes.
+    pub(crate) fn worker_that_cannot_send(&self) -> ScanImage {
+        let ports = self.ports(self.records.clone(), Arc::clone(&self.registries));
+        ScanImage::new(ScanPorts { queue: Arc::new(NoQueue), ..ports }, ScanSettings::default())
+    }
+
     fn worker_on(&self, records: Records, registries: Arc<dyn Registries>) -> ScanImage {
-        let ports = ScanPorts {
+        ScanImage::new(self.ports(records, registries), ScanSettings::default())
+    }
+
+    fn ports(&self, records: Records, registries: Arc<dyn Registries>) -> ScanPorts {
+        ScanPorts {
             records,
             registries,
             queue: Arc::clone(&self.queue) as _,
@@ -197,8 +218,7 @@ impl World {
             clock: Arc::clone(&self.clock) as _,
             sleeper: Arc::clone(&self.sleeper) as _,
             ids: Arc::clone(&self.ids) as _,
-        };
-        ScanImage::new(ports, ScanSettings::default())
+        }
     }
 
     /// Where workers keep indexes.

@@ -84,7 +84,7 @@ async fn build(context: &Context, arguments: BuildAdvisories) -> Result<(), Fail
     }
     advise(
         context.quiet,
-        "in force; images are matched again when their rule runs next, without pulling anything",
+        "in force; a running instance matches every known image again within a tick, without asking a registry",
     );
     Ok(())
 }

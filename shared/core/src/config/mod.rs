@@ -43,8 +43,8 @@ pub struct Config {
     /// Which images to scan, and when.
     #[serde(default)]
     pub rules: Vec<RuleConfig>,
-    /// Changes to the policies. Without any, every policy is judged with its defaults. A change takes effect on an
-    /// image when a rule next lists it.
+    /// Changes to the policies. Without any, every policy is judged with its defaults. A change takes effect on
+    /// all images by itself, within minutes, without a scan.
     #[serde(default)]
     pub policies: Vec<PolicyConfig>,
 }

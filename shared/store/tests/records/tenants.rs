@@ -1,13 +1,20 @@
 //! Configurations, results and tokens of organisations.
 
+use serde_json::json;
+use tidewatch_core::Digest;
 use tidewatch_core::image::Platform;
+use tidewatch_core::ports::table::{Condition, Key, Update};
+use tidewatch_store::records::{RematchState, TagRecord};
 
-use crate::world::{World, acme, assert_changed, at, config, image, result, token};
+use crate::world::{World, acme, assert_changed, at, config, hub, image, result, token};
 
 on_every_table!(
     a_configuration_is_applied_on_the_version_that_it_was_planned_against,
     organisations_are_listed_sorted,
     a_result_is_stored_on_the_revision_that_it_was_computed_from,
+    what_was_sent_to_be_matched_again_is_noted_over_what_was_read,
+    what_is_in_force_has_a_fingerprint_of_what_results_depend_on,
+    tags_are_read_page_by_page,
     a_token_is_found_by_its_id_and_listed_by_its_organisation,
     a_revoked_token_stays_revoked_since_the_first_time,
     a_token_is_revoked_by_its_own_organisation_only,
@@ -49,6 +56,79 @@ async fn a_result_is_stored_on_the_revision_that_it_was_computed_from(world: Wor
     assert_eq!((stored.result.packages, stored.revision), (3, 2));
     let arm = world.records.result(&org, &image.digest, &Platform::linux_arm64()).await.unwrap();
     assert_eq!(arm, None, "each platform has its own");
+}
+
+async fn what_was_sent_to_be_matched_again_is_noted_over_what_was_read(world: World) {
+    let state = |content: &str, seconds| RematchState {
+        fingerprint: Digest::of(content.as_bytes()),
+        sent_at: at(seconds),
+    };
+    let (one, two, three) = (state("1", 1), state("2", 2), state("3", 3));
+    let note = |read: Option<RematchState>, sent: RematchState| {
+        let records = &world.records;
+        async move { records.note_rematch(&acme(), read.as_ref(), &sent).await.unwrap() }
+    };
+    assert_eq!(world.records.rematch_state(&acme()).await.unwrap(), None);
+    assert!(note(None, one).await);
+    assert!(!note(None, two).await);
+    assert!(note(Some(one), two).await);
+    assert!(!note(Some(one), three).await);
+    assert_eq!(world.records.rematch_state(&acme()).await.unwrap(), Some(two));
+    assert_eq!(world.records.rematch_state(&"zebra".parse().unwrap()).await.unwrap(), None);
+}
+
+async fn what_is_in_force_has_a_fingerprint_of_what_results_depend_on(world: World) {
+    let one = config("acme", "https://one.example.com");
+    assert_eq!(world.records.in_force(&acme(), None).await.unwrap(), None);
+    world.records.apply_config(&one, None, at(0)).await.unwrap();
+    let first = world.records.in_force(&acme(), None).await.unwrap().unwrap();
+    let mut two = config("acme", "https://two.example.com");
+    world.records.apply_config(&two, Some(1), at(1)).await.unwrap();
+    let second = world.records.in_force(&acme(), Some(&first)).await.unwrap().unwrap();
+    assert_eq!(
+        (second.applied.version, &second.applied.config),
+        (2, &two),
+        "it is not the one that was known"
+    );
+    assert_eq!(second.fingerprint(), first.fingerprint(), "no result depends on a registry");
+    assert_eq!(world.records.in_force(&acme(), Some(&second)).await.unwrap(), Some(second));
+
+    two.policies =
+        vec![serde_json::from_value(json!({"id": "fixable-vulnerabilities", "enabled": false})).unwrap()];
+    world.records.apply_config(&two, Some(2), at(2)).await.unwrap();
+    let third = world.records.in_force(&acme(), None).await.unwrap().unwrap();
+    assert_ne!(third.fingerprint(), first.fingerprint());
+}
+
+async fn tags_are_read_page_by_page(world: World) {
+    let (registry, repository) = (hub(), "team/web".parse().unwrap());
+    for number in 0..7 {
+        let tag = TagRecord {
+            tag: format!("v{number}").parse().unwrap(),
+            digest: Digest::of(b"1"),
+            images: vec![],
+            skipped: None,
+            platforms: vec![],
+            seen_at: at(0),
+        };
+        world.records.put_tag(&acme(), &registry, &repository, &tag).await.unwrap();
+    }
+    let broken = Key::new("REPO#acme#hub/team/web", "TAG#v3");
+    world.table.update(&broken, Update::default().set("data", "{"), Condition::ItemPresent).await.unwrap();
+    let (mut after, mut read, mut pages) = (None, Vec::new(), 0);
+    loop {
+        let page = world.records.tags_page(&acme(), &registry, &repository, after.as_ref(), 2).await.unwrap();
+        read.extend(
+            page.tags.into_iter().map(|tag| tag.map_or("broken".to_owned(), |tag| tag.tag.to_string())),
+        );
+        pages += 1;
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(read, ["v0", "v1", "v2", "broken", "v4", "v5", "v6"]);
+    assert!((4..=5).contains(&pages), "{pages}");
 }
 
 async fn a_token_is_found_by_its_id_and_listed_by_its_organisation(world: World) {

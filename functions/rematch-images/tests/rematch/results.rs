@@ -1,0 +1,144 @@
+//! What becomes of one image: its result, its slots, and what costs nothing.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tidewatch_core::policy::Outcome;
+use tidewatch_core::ports::Clock as _;
+use tidewatch_core::ports::Objects as _;
+use tidewatch_core::result::ResultState;
+use tidewatch_store::records::StoredResult;
+
+use crate::world::{World, acme, advisories, created_at, debian, image};
+
+#[tokio::test]
+async fn new_advisories_change_result_and_slot_and_what_is_known_of_the_image_stays() {
+    let world = World::new().await;
+    let image = world.scanned("team/web", &[("openssl", "1"), ("zlib", "1")]).await;
+    world.clock.advance(Duration::from_secs(3600));
+    world.publish(&advisories()).await;
+    let marks = world.marks().await;
+    assert_eq!(world.rematch().await, 1);
+
+    let StoredResult { result, revision } = world.stored(&image).await;
+    assert_eq!((revision, result.severities.total(), result.packages), (2, 2, 2));
+    assert_eq!((result.scanned_at, result.created_at), (world.clock.now(), Some(created_at())));
+    let member = world.member(&image).await.unwrap();
+    assert_eq!((member.severities, &member.policies), (result.severities, &result.policies));
+    assert!(world.marks().await > marks);
+}
+
+#[tokio::test]
+async fn an_image_whose_result_is_current_is_not_matched() {
+    let world = World::new().await;
+    let image = world.scanned("team/web", &[("openssl", "1")]).await;
+    let stored = world.stored(&image).await;
+    world.clock.advance(Duration::from_secs(3600));
+    world.rematch().await;
+    assert_eq!(world.stored(&image).await, stored);
+}
+
+#[tokio::test]
+async fn another_policy_judges_the_findings_anew_and_needs_no_advisories() {
+    let world = World::new().await;
+    let image = world.scanned("team/web", &[("openssl", "1")]).await;
+    assert_eq!(world.stored(&image).await.result.policies.into_values().collect::<Vec<_>>(), [Outcome::Fail]);
+    for key in world.objects.list("advisories/").await.unwrap() {
+        world.objects.put(&key, "noise".into()).await.unwrap();
+    }
+    world.apply(&json!([{"id": "fixable-vulnerabilities", "config": {"severities": ["LOW"]}}])).await;
+    world.rematch().await;
+    let StoredResult { result, revision } = world.stored(&image).await;
+    assert_eq!((revision, result.policies.into_values().collect::<Vec<_>>()), (2, vec![Outcome::Pass]));
+    assert_eq!(
+        world.member(&image).await.unwrap().policies.into_values().collect::<Vec<_>>(),
+        [Outcome::Pass]
+    );
+}
+
+#[tokio::test]
+async fn every_repository_that_holds_the_image_gets_the_new_numbers_once() {
+    let world = World::new().await;
+    let inventory = debian(&[("openssl", "1"), ("zlib", "1")]);
+    let images = ["team/a", "team/b", "team/c"].map(|repository| image(repository, "1"));
+    for image in &images {
+        world.tag(image, "latest").await;
+        world.scan(image, &inventory).await;
+    }
+    let before = world.stored(&images[0]).await.revision;
+    world.publish(&advisories()).await;
+    assert_eq!(world.rematch().await, 3);
+    assert_eq!(world.stored(&images[0]).await.revision, before + 1, "it is one image");
+    for image in &images {
+        assert_eq!(world.member(image).await.unwrap().severities.total(), 2, "{image}");
+    }
+}
+
+#[tokio::test]
+async fn the_image_that_stands_for_a_repository_is_matched_also_when_no_tag_names_it() {
+    let world = World::new().await;
+    let old = world.scanned("team/web", &[("openssl", "1"), ("zlib", "1")]).await;
+    // The tag moves to an image that is not scanned yet.
+    let new = image("team/web", "new");
+    world.tag(&new, "latest").await;
+    world.publish(&advisories()).await;
+    world.rematch().await;
+    assert_eq!(world.vulnerabilities(&old).await, 2);
+    assert_eq!(
+        world.member(&old).await.map(|member| (member.image, member.severities.total())),
+        Some((old, 2))
+    );
+    assert_eq!(world.records.result(&acme(), &new.digest, &new.platform).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_pending_image_is_scanned_when_its_advisories_come() {
+    let world = World::without_advisories().await;
+    let image = world.scanned("team/web", &[("openssl", "1")]).await;
+    assert_eq!(world.stored(&image).await.result.state, ResultState::Pending);
+    assert_eq!(world.member(&image).await, None);
+    world.publish(&advisories()).await;
+    world.rematch().await;
+    assert_eq!(world.stored(&image).await.result.state, ResultState::Scanned);
+    assert_eq!(world.member(&image).await.unwrap().severities.total(), 1);
+}
+
+#[tokio::test]
+async fn an_image_that_the_gauges_do_not_count_is_matched_and_enters_no_slot() {
+    let world = World::new().await;
+    let image = image("team/web", "1");
+    world.tag(&image, "latest").await;
+    world.place(&image, false).await;
+    let assessment = world.assess(&debian(&[("openssl", "1"), ("zlib", "1")])).await;
+    tidewatch_assessment::record(&world.records, &acme(), &image, assessment, None).await.unwrap();
+    world.publish(&advisories()).await;
+    world.rematch().await;
+    assert_eq!((world.vulnerabilities(&image).await, world.member(&image).await), (2, None));
+}
+
+#[tokio::test]
+async fn an_image_that_older_readers_have_read_is_matched_and_stays_known_as_theirs() {
+    let world = World::new().await;
+    let image = world.scanned("team/web", &[("openssl", "1"), ("zlib", "1")]).await;
+    let StoredResult { mut result, revision } = world.stored(&image).await;
+    result.reader_version = 1;
+    world.records.put_result(&acme(), &image.digest, &image.platform, &result, revision).await.unwrap();
+    world.publish(&advisories()).await;
+    world.rematch().await;
+    let result = world.stored(&image).await.result;
+    assert_eq!((result.reader_version, result.severities.total()), (1, 2));
+}
+
+#[tokio::test]
+async fn a_report_that_would_be_the_same_is_not_written_again() {
+    let world = World::new().await;
+    let image = world.scanned("team/web", &[("openssl", "1")]).await;
+    let before = world.stored(&image).await.result.report;
+    let written = world.objects.list("reports/").await.unwrap();
+    // About a package that the image has not.
+    world.publish(&advisories()).await;
+    world.rematch().await;
+    let stored = world.stored(&image).await;
+    assert_eq!((stored.revision, stored.result.report), (2, before));
+    assert_eq!(world.objects.list("reports/").await.unwrap(), written);
+}

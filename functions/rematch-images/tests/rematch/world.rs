@@ -1,0 +1,291 @@
+//! Records, a queue and a clock of one test, scanned images in them, and the workers that match them again.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tidewatch_advisories::{BuildOptions, build};
+use tidewatch_assessment::{AdvisoryIndexes, Assessment, record};
+use tidewatch_core::config::Config;
+use tidewatch_core::image::{Image, Platform};
+use tidewatch_core::names::{OrgName, StreamName};
+use tidewatch_core::package::{Distribution, Package, PackageType};
+use tidewatch_core::ports::queue::QueueName;
+use tidewatch_core::ports::table::{Condition, Key, Update};
+use tidewatch_core::ports::{Clock as _, Table as _};
+use tidewatch_core::result::Report;
+use tidewatch_core::stream::Member;
+use tidewatch_core::work::{RematchMessage, RematchRepository};
+use tidewatch_core::{Digest, Timestamp};
+use tidewatch_inventory::ImageInventory;
+use tidewatch_rematch_images::{RematchImages, RematchPorts, RematchSettings};
+use tidewatch_runtime::{Deadline, HandlerError, MessageHandler as _};
+use tidewatch_store::records::{AdvisoryFamily, ImagePlace, StoredResult, TagRecord, TaggedImage};
+use tidewatch_store::{MemoryTable, ObjectStorage, Records};
+use tidewatch_testkit::advisory::AdvisoryBuilder;
+use tidewatch_testkit::failing::{FailingTable, Outages};
+use tidewatch_testkit::interleave::PausingTable;
+use tidewatch_testkit::ports::{InstantSleeper, RecordingQueue, SettableClock};
+
+/// When every test begins.
+pub(crate) const START: &str = "2026-06-15T00:00:00Z";
+
+pub(crate) struct World {
+    pub(crate) records: Records,
+    pub(crate) table: Arc<MemoryTable>,
+    pub(crate) objects: Arc<ObjectStorage>,
+    /// Outages of the table as the workers see it; `records` has none.
+    pub(crate) outages: Arc<Outages>,
+    pub(crate) queue: Arc<RecordingQueue>,
+    pub(crate) clock: Arc<SettableClock>,
+    pub(crate) settings: RematchSettings,
+    failing: Records,
+    pausing: Records,
+    folder: TempDir,
+}
+
+impl World {
+    /// The organisation `acme`, with the first of [`advisories`] in force.
+    pub(crate) async fn new() -> Self {
+        let world = Self::without_advisories().await;
+        world.publish(&advisories()[..1]).await;
+        world
+    }
+
+    pub(crate) async fn without_advisories() -> Self {
+        let (table, objects) = (Arc::new(MemoryTable::new()), Arc::new(ObjectStorage::in_memory()));
+        let (outages, sleeper) = (Outages::none(), Arc::new(InstantSleeper::new()));
+        let failing = FailingTable::new(Arc::clone(&table) as _, Arc::clone(&outages));
+        let pausing = PausingTable::new(Arc::clone(&table) as _);
+        let records = |table| Records::new(table, Arc::clone(&objects) as _, Arc::clone(&sleeper) as _);
+        let world = Self {
+            records: records(Arc::clone(&table) as _),
+            failing: records(Arc::new(failing)),
+            pausing: records(Arc::new(pausing)),
+            table,
+            objects,
+            outages,
+            queue: Arc::new(RecordingQueue::new()),
+            clock: Arc::new(SettableClock::at(START)),
+            settings: RematchSettings::default(),
+            folder: TempDir::new().unwrap(),
+        };
+        world.apply(&json!([])).await;
+        world
+    }
+
+    /// Puts a configuration with these policies in force.
+    pub(crate) async fn apply(&self, policies: &Value) {
+        let config: Config = serde_json::from_value(json!({"org": "acme", "policies": policies})).unwrap();
+        let version = self.records.config(&acme()).await.unwrap().map(|applied| applied.version);
+        self.records.apply_config(&config, version, self.clock.now()).await.unwrap();
+    }
+
+    /// Compiles these advisories for Debian and puts them in force.
+    pub(crate) async fn publish(&self, advisories: &[Value]) {
+        let (folder, output) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        tidewatch_testkit::advisory::write_folder(folder.path(), "Debian", advisories);
+        let options = BuildOptions { output: output.path().to_owned(), now: self.clock.now() };
+        for built in build(folder.path(), &options, &mut |_| {}).unwrap().families {
+            let file = std::fs::read(&built.path).unwrap();
+            self.records.put_advisory_index(built.family, &built.hash, file.into()).await.unwrap();
+            let family = AdvisoryFamily {
+                hash: built.hash,
+                size: built.size,
+                records: built.records as u64,
+                advisories: built.advisories as u64,
+                withdrawn: 0,
+                problems: 0,
+                newest_modified: built.newest_modified,
+                built_at: self.clock.now(),
+            };
+            self.records.publish_advisories([(built.family.to_owned(), family)]).await.unwrap();
+        }
+    }
+
+    /// What a scan of this inventory would find now.
+    pub(crate) async fn assess(&self, inventory: &ImageInventory) -> Assessment {
+        let in_force = self.records.in_force(&acme(), None).await.unwrap().unwrap();
+        let (indexes, now) = (self.indexes(), self.clock.now());
+        let assessment = indexes.assess(&self.records, inventory.clone(), Arc::new(in_force), now).await;
+        let mut assessment = assessment.unwrap();
+        assessment.result.created_at = Some(created_at());
+        assessment
+    }
+
+    /// Records what a scan of this inventory finds, in a repository, where it is counted.
+    pub(crate) async fn scan(&self, image: &Image, inventory: &ImageInventory) -> StoredResult {
+        self.place(image, true).await;
+        let stored = self.records.result(&acme(), &image.digest, &image.platform).await.unwrap();
+        let assessment = self.assess(inventory).await;
+        record(&self.records, &acme(), image, assessment, stored.as_ref()).await.unwrap()
+    }
+
+    /// Notes where an image is.
+    pub(crate) async fn place(&self, image: &Image, counted: bool) {
+        let (image, tag, seen_at) = (image.clone(), "latest".parse().unwrap(), self.clock.now());
+        let place = ImagePlace { image, tag, seen_at, counted };
+        self.records.put_place(&acme(), &place).await.unwrap();
+    }
+
+    /// Lists the repository of `image` with a tag that points to it.
+    pub(crate) async fn tag(&self, image: &Image, tag: &str) {
+        let Image { registry, repository, digest, platform } = image.clone();
+        let images = vec![TaggedImage { digest, platform: platform.clone(), counted: true }];
+        let (seen_at, platforms) = (self.clock.now(), vec![platform]);
+        let tag = TagRecord { tag: tag.parse().unwrap(), digest, images, skipped: None, platforms, seen_at };
+        self.records.put_repository(&acme(), &registry, &repository).await.unwrap();
+        self.records.put_tag(&acme(), &registry, &repository, &tag).await.unwrap();
+    }
+
+    /// An image with these packages, scanned, behind the tag `latest` of a repository.
+    pub(crate) async fn scanned(&self, repository: &str, packages: &[(&str, &str)]) -> Image {
+        let image = image(repository, &format!("{repository}{packages:?}"));
+        self.tag(&image, "latest").await;
+        self.scan(&image, &debian(packages)).await;
+        image
+    }
+
+    fn indexes(&self) -> Arc<AdvisoryIndexes> {
+        Arc::new(AdvisoryIndexes::new(self.folder.path()))
+    }
+
+    pub(crate) fn worker(&self) -> RematchImages {
+        self.worker_on(self.failing.clone())
+    }
+
+    /// A worker that pauses before each table operation.
+    pub(crate) fn pausing_worker(&self) -> RematchImages {
+        self.worker_on(self.pausing.clone())
+    }
+
+    fn worker_on(&self, records: Records) -> RematchImages {
+        let ports = RematchPorts {
+            records,
+            queue: Arc::clone(&self.queue) as _,
+            advisories: self.indexes(),
+            clock: Arc::clone(&self.clock) as _,
+        };
+        RematchImages::new(ports, self.settings)
+    }
+
+    /// Delivers a message to a new worker.
+    pub(crate) async fn deliver(&self, message: RematchMessage) -> Result<(), HandlerError> {
+        self.worker().handle(message, Deadline::NONE).await
+    }
+
+    /// Matches everything again, and gives the number of messages that it took.
+    pub(crate) async fn rematch(&self) -> usize {
+        self.queue.clear();
+        self.deliver(everything()).await.unwrap();
+        let mut handled = 0;
+        loop {
+            let messages: Vec<RematchMessage> = self.queue.messages(QueueName::Rematches);
+            let Some(message) = messages.into_iter().nth(handled) else { return handled };
+            self.deliver(message).await.unwrap();
+            handled += 1;
+        }
+    }
+
+    pub(crate) async fn stored(&self, image: &Image) -> StoredResult {
+        let stored = self.records.result(&acme(), &image.digest, &image.platform).await.unwrap();
+        stored.expect("a result")
+    }
+
+    pub(crate) async fn report(&self, image: &Image) -> Report {
+        let key = self.stored(image).await.result.report.expect("a report");
+        self.records.report(&key).await.unwrap().expect("the report is there")
+    }
+
+    /// How many vulnerabilities the result of an image has.
+    pub(crate) async fn vulnerabilities(&self, image: &Image) -> u64 {
+        self.stored(image).await.result.severities.total()
+    }
+
+    /// The member in the slot of the image's repository.
+    pub(crate) async fn member(&self, image: &Image) -> Option<Member> {
+        let (stream, Image { registry, repository, .. }) = (StreamName::latest_indexed(), image);
+        self.records.member(&acme(), &stream, registry, repository).await.unwrap()
+    }
+
+    /// How often shards were marked.
+    pub(crate) async fn marks(&self) -> i64 {
+        let shards = self.records.shards(&acme(), &StreamName::latest_indexed()).await.unwrap();
+        shards.iter().map(|shard| shard.dirty_seq).sum()
+    }
+
+    /// Makes an item unreadable.
+    pub(crate) async fn break_item(&self, partition: &str, sort: &str) {
+        let broken = Update::default().set("data", "{");
+        self.table.update(&Key::new(partition, sort), broken, Condition::ItemPresent).await.unwrap();
+    }
+}
+
+pub(crate) fn acme() -> OrgName {
+    "acme".parse().unwrap()
+}
+
+/// When every image says that it was made.
+pub(crate) fn created_at() -> Timestamp {
+    "2026-01-01T00:00:00Z".parse().unwrap()
+}
+
+/// The message about all images of `acme`.
+pub(crate) fn everything() -> RematchMessage {
+    RematchMessage { org: acme(), repository: None }
+}
+
+/// The message about the repository of an image.
+pub(crate) fn repository_of(image: &Image) -> RematchMessage {
+    let Image { registry, repository, .. } = image.clone();
+    RematchMessage { org: acme(), repository: Some(RematchRepository { registry, repository, after: None }) }
+}
+
+/// The image with this content in a repository of the registry `hub`.
+pub(crate) fn image(repository: &str, content: &str) -> Image {
+    Image {
+        registry: "hub".parse().unwrap(),
+        repository: repository.parse().unwrap(),
+        digest: Digest::of(content.as_bytes()),
+        platform: Platform::linux_amd64(),
+    }
+}
+
+/// An inventory of Debian 13 with these packages.
+pub(crate) fn debian(packages: &[(&str, &str)]) -> ImageInventory {
+    let distribution = Distribution {
+        id: "debian".to_owned(),
+        version_id: Some("13".to_owned()),
+        ..Distribution::default()
+    };
+    let package = |(name, version): &(&str, &str)| Package {
+        package_type: PackageType::Deb,
+        name: (*name).to_owned(),
+        version: (*version).to_owned(),
+        architecture: Some("amd64".to_owned()),
+        source: None,
+        locations: Vec::new(),
+        reader: "dpkg".to_owned(),
+    };
+    let packages = packages.iter().map(package).collect();
+    ImageInventory { distribution: Some(distribution), packages, problems: Vec::new() }
+}
+
+/// Advisories for Debian 13: `openssl` 1 has a critical vulnerability that 2 fixes; `zlib` has a medium one that nothing
+/// fixes.
+pub(crate) fn advisories() -> Vec<Value> {
+    let (critical, medium) =
+        ("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:L/I:N/A:N");
+    vec![
+        AdvisoryBuilder::new("DSA-1-1")
+            .upstream(["CVE-2099-0001"])
+            .severity("CVSS_V3", critical)
+            .fixed("Debian:13", "openssl", "2")
+            .build(),
+        AdvisoryBuilder::new("DSA-2-1")
+            .upstream(["CVE-2099-0002"])
+            .severity("CVSS_V3", medium)
+            .affects_all("Debian:13", "zlib")
+            .build(),
+    ]
+}
