@@ -40,7 +40,9 @@ async fn what_is_pushed_to_a_registry_configured_as_printed_is_in_the_metrics_wi
     assert!(printed.contains(&format!("url: {}/v1/hooks/distribution/", local.url())), "{printed}");
 
     let folder = tempfile::tempdir().unwrap();
-    let Some(registry) = DockerRegistry::start(folder.path(), address, &printed).await.unwrap() else { return };
+    let Some(registry) = DockerRegistry::start(folder.path(), address, &printed).await.unwrap() else {
+        return;
+    };
     registry.push("team/web", "1.0", &debian_image(&[OLD_LIBC, OLD_OPENSSL])).await.unwrap();
     settle(&local, ORG, &token, &numbers(&[&[OLD_LIBC, OLD_OPENSSL]])).await;
     // Moved, and another one: also after the first notifications have been taken.
@@ -76,8 +78,8 @@ async fn a_notification_with_the_wrong_secret_changes_nothing_and_one_with_the_r
     stays(&local, ORG, &token, &before).await;
     assert_eq!(registry.requests().len(), 0, "nobody was asked about it");
 
-    let taken = post(&local, path, Some(secret), body()).await;
-    assert_eq!((taken.status, read_json(&taken.body)), (202, json!({"hints": 1})));
+    let accepted = post(&local, path, Some(secret), body()).await;
+    assert_eq!((accepted.status, read_json(&accepted.body)), (202, json!({"hints": 1})));
     settle(&local, ORG, &token, &numbers(&[&[OLD_LIBC]])).await;
     assert!(!local.stderr().contains(secret), "a secret is never logged");
 }
@@ -90,9 +92,9 @@ async fn a_push_is_scanned_after_a_power_cut_that_follows_the_answer() {
     let local = installation.up();
     let hook = installation.json(&["hook", "create", "--registry", "local"]);
     let with_secret = format!("{}/{}", text(&hook, "path"), text(&hook, "secret"));
-    let taken = post(&local, &with_secret, None, pushed("team/web", "1.0")).await;
+    let accepted = post(&local, &with_secret, None, pushed("team/web", "1.0")).await;
     local.kill().unwrap();
-    assert_eq!(taken.status, 202);
+    assert_eq!(accepted.status, 202);
     let local = installation.up();
     settle(&local, ORG, &installation.token(ORG), &numbers(&[&[OLD_LIBC]])).await;
 }
@@ -112,7 +114,8 @@ async fn a_hook_is_listed_without_its_secret_rotated_and_revoked() {
 
     let listed = installation.must(&["hook", "list", "--format", "json"]);
     assert!(listed.contains(id) && !listed.contains("twh_"), "{listed}");
-    let notify = async |secret: &str| post(&local, path, Some(secret), "{\"events\": []}".to_owned()).await.status;
+    let notify =
+        async |secret: &str| post(&local, path, Some(secret), "{\"events\": []}".to_owned()).await.status;
     let second = installation.json(&["hook", "rotate", id]);
     assert_eq!(second["url"], json!(format!("{}{path}", local.url())));
     let second = text(&second, "secret");
