@@ -79,8 +79,8 @@ async fn a_notification_with_the_wrong_secret_changes_nothing_and_one_with_the_r
     stays(&local, ORG, &token, &before).await;
     assert_eq!(registry.requests().len(), 0, "nobody was asked about it");
 
-    let taken = post(&local, path, Some(secret), body()).await;
-    assert_eq!((taken.status, read_json(&taken.body)), (202, json!({"hints": 1})));
+    let accepted = post(&local, path, Some(secret), body()).await;
+    assert_eq!((accepted.status, read_json(&accepted.body)), (202, json!({"hints": 1})));
     settle(&local, ORG, &token, &numbers(&[&[OLD_LIBC]])).await;
     assert!(!local.stderr().contains(secret), "a secret is never logged");
 }
@@ -93,9 +93,9 @@ async fn a_push_is_scanned_after_a_power_cut_that_follows_the_answer() {
     let local = installation.up();
     let hook = installation.json(&["hook", "create", "--registry", "local"]);
     let with_secret = format!("{}/{}", text(&hook, "path"), text(&hook, "secret"));
-    let taken = post(&local, &with_secret, None, pushed("team/web", "1.0")).await;
+    let accepted = post(&local, &with_secret, None, pushed("team/web", "1.0")).await;
     local.kill().unwrap();
-    assert_eq!(taken.status, 202);
+    assert_eq!(accepted.status, 202);
     let local = installation.up();
     settle(&local, ORG, &installation.token(ORG), &numbers(&[&[OLD_LIBC]])).await;
 }

@@ -6,6 +6,8 @@
 
 mod world;
 
+use std::fmt::Write as _;
+
 use aws_lambda_events::encodings::Body;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -59,10 +61,11 @@ async fn only_pushes_of_tagged_manifests_are_hints() {
             let (action, target) = (&event["action"], &event["target"]);
             let (media_type, tag) = (&target["mediaType"], &target["tag"]);
             let hints = names(&world.hints());
-            seen += &format!("{name}: {action} {media_type} tag {tag} -> {hints:?}\n");
+            writeln!(seen, "{name}: {action} {media_type} tag {tag} -> {hints:?}").unwrap();
         }
         let response = world.notify(media_type, body).await;
-        seen += &format!("{name}: all at once -> {:?}\n{}\n", names(&world.hints()), show(&response));
+        let hints = names(&world.hints());
+        writeln!(seen, "{name}: all at once -> {hints:?}\n{}", show(&response)).unwrap();
     }
     insta::assert_snapshot!("events", seen);
 }
@@ -83,8 +86,8 @@ async fn what_tells_of_no_push_is_acknowledged_so_that_the_sender_goes_on() {
         json!(null),
         json!([[]]),
         json!("push"),
-        event("push", json!({})),
-        event("push", json!(null)),
+        event("push", &json!({})),
+        event("push", &json!(null)),
         push("", "1"),
         push("Team/Web", "1"),
         push("../../etc/passwd", "1"),
@@ -94,8 +97,8 @@ async fn what_tells_of_no_push_is_acknowledged_so_that_the_sender_goes_on() {
         push("team/web", "-rf"),
         push("team/web", "a b"),
         push("team/web", &"a".repeat(129)),
-        event("PUSH", push("team/web", "1")["target"].clone()),
-        event("push", json!({"mediaType": 7, "repository": "team/web", "tag": "1"})),
+        event("PUSH", &push("team/web", "1")["target"]),
+        event("push", &json!({"mediaType": 7, "repository": "team/web", "tag": "1"})),
     ];
     for event in odd {
         let response = world.notify(V2, envelope([event.clone()])).await;

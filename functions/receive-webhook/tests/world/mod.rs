@@ -113,14 +113,14 @@ pub(crate) fn envelope(events: impl IntoIterator<Item = Value>) -> String {
     json!({"events": events.into_iter().collect::<Vec<_>>()}).to_string()
 }
 
-pub(crate) fn event(action: &str, target: Value) -> Value {
+pub(crate) fn event(action: &str, target: &Value) -> Value {
     json!({"id": "1", "timestamp": "2026-06-15T00:00:00Z", "action": action, "target": target})
 }
 
 /// The push of an image by its tag.
 pub(crate) fn push(repository: &str, tag: &str) -> Value {
     let media_type = "application/vnd.oci.image.manifest.v1+json";
-    event("push", json!({"mediaType": media_type, "repository": repository, "tag": tag}))
+    event("push", &json!({"mediaType": media_type, "repository": repository, "tag": tag}))
 }
 
 /// A request as API Gateway sends it (HTTP API, payload version 2).

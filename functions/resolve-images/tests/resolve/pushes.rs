@@ -102,7 +102,8 @@ async fn pushing_what_was_scanned_already_costs_one_request_and_no_work() {
     world.push("team/web", "1.0", "web");
     world.list("team/web").await;
     world.scan_due().await;
-    (world.requests(), world.queue.clear());
+    world.requests();
+    world.queue.clear();
     world.deliver_hint(world.hint("team/web", "1.0")).await.unwrap();
     assert_eq!(world.requests(), ["HEAD /v2/team/web/manifests/1.0"]);
     assert_eq!(world.sent_pushed(), []);
@@ -146,7 +147,7 @@ async fn work_that_waits_its_turn_is_raised_when_its_tag_is_pushed() {
     world.queue.clear();
     world.deliver_hint(world.hint("team/web", "1.0")).await.unwrap();
     let raised = Work { priority: Priority::Pushed, ..waiting };
-    assert_eq!(world.sent_pushed(), [raised.clone()]);
+    assert_eq!(world.sent_pushed(), std::slice::from_ref(&raised));
     assert_eq!(world.due().await, []);
     world.list("team/web").await;
     world.clock.advance(MINUTE * 20);
