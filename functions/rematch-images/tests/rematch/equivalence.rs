@@ -60,7 +60,6 @@ prop_compose! {
             id: id.to_owned(),
             version_id: Some(version.to_owned()),
             pretty_name: format!("{id}\u{1b} {version}"),
-            ..Distribution::default()
         };
         let distribution =
             [None, Some(named("debian", "13")), Some(named("debian", "12")), Some(named("fedora", "44"))]

@@ -57,7 +57,7 @@ async fn a_message_rolls_up_its_organisation_however_often_it_comes() {
         roll_up.handle(message.clone(), Deadline::NONE),
         roll_up.handle(message.clone(), Deadline::NONE)
     );
-    (first.unwrap(), second.unwrap());
+    first.and(second).unwrap();
     let counted = Counted { severities: vec![Severity::Critical], fixable: Outcome::Fail };
     assert_eq!(world.published().await, naive::series(&[counted]));
     roll_up.handle(RollUpMessage { org: "nobody".parse().unwrap() }, Deadline::NONE).await.unwrap();
