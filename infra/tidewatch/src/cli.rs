@@ -347,7 +347,7 @@ pub(crate) struct CreateHook {
 /// Where hooks are called.
 #[derive(Debug, Args)]
 pub(crate) struct BaseUrl {
-    /// The address of Tidewatch as the registry reaches it: https://tidewatch.example.com. Without it, the one that a
+    /// The address of Tidewatch as the registry reaches it: `https://tidewatch.example.com`. Without it, the one that a
     /// running local mode listens on.
     #[arg(long, value_name = "URL", value_parser = base_url)]
     pub(crate) url: Option<String>,

@@ -32,7 +32,7 @@ pub struct Progress<'a> {
 /// What a build gave.
 #[derive(Clone, Debug)]
 pub struct Build {
-    /// One index for each family whose folder is in the source, in the order of [`FAMILIES`].
+    /// One index for each family whose folder is in the source, in the order of [`FAMILIES`](crate::FAMILIES).
     pub families: Vec<BuiltFamily>,
     /// Records of other ecosystems, read for their scores alone, that could not be read.
     pub problems: Vec<Problem>,
