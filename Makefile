@@ -37,17 +37,19 @@ test-corpus: ## Run the test with real images; builds them first (needs root, De
 
 # The test deploys what compiles fastest; what is to be deployed for real is compiled by `make build-lambda`.
 test-deploy: ## Deploy the functions to MiniStack, on this machine, and test them there.
+	.ci/debian-packages docker-registry
 	tools=$$(.ci/tools '$(CACHE)/tools'); \
 	if [[ -x $$tools/cargo-lambda/bin/cargo-lambda ]]; then \
 	  $(MAKE) build-lambda ARCH=$(HOST_ARCH) LAMBDA_PROFILE=lambda-test LAMBDA='$(CARGO_TARGET_DIR)/lambda/tested'; \
 	fi; \
 	export TIDEWATCH_TOOLS="$$tools" TIDEWATCH_LAMBDA_FOLDER='$(CARGO_TARGET_DIR)/lambda/tested'; \
-	cargo test -p tidewatch-store --locked --test aws_contract; \
-	cargo test -p tidewatch --locked --test deploy
+	cargo test --workspace --locked --test aws_contract; \
+	cargo test --workspace --locked --test end_to_end stacks; \
+	cargo test --workspace --locked --test deploy
 
-test-prometheus: ## Let a real Prometheus scrape, and check the rules and dashboards with it.
+test-prometheus: ## Let a real Prometheus scrape, by the configuration that Docker Scout publishes.
 	.ci/debian-packages prometheus
-	cargo test -p tidewatch --locked --test end_to_end prometheus
+	cargo test --workspace --locked --test end_to_end prometheus
 
 test-all: check $(TESTS) ## Run every check and every test. `.ci/run` does it step by step.
 
@@ -58,7 +60,7 @@ bench-cold-start: ## Measure the cold starts of the functions built in DIR (targ
 check: $(CHECKS) ## Run every check that is not a test.
 
 docs: ## Write docs/CONFIGURATION.md anew, from the types of the configuration.
-	cargo run --package tidewatch-tests --locked --quiet --bin configuration-docs
+	cargo run --locked --quiet --package tidewatch-tests --bin configuration-docs
 
 check-format: ## Check that the code is formatted.
 	cargo fmt --all --check
