@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_runtime::environment::variable;
@@ -100,6 +100,38 @@ impl Deployment {
     /// Everything that MiniStack, and the functions that read queues, have logged so far.
     pub(crate) fn log(&self) -> String {
         self.ministack.log()
+    }
+
+    /// The names of the functions, which are those of their folders.
+    pub(crate) fn functions() -> anyhow::Result<Vec<String>> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../functions");
+        let entries = std::fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
+        Ok(entries.into_iter().filter_map(|entry| entry.file_name().into_string().ok()).collect())
+    }
+
+    /// What a function has logged so far, by CloudWatch Logs.
+    /// <https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html>
+    pub(crate) async fn function_log(&self, function: &str) -> anyhow::Result<Vec<String>> {
+        let headers = [
+            ("x-amz-target", "Logs_20140328.FilterLogEvents"),
+            ("content-type", "application/x-amz-json-1.1"),
+            // MiniStack does not look at signatures.
+            ("authorization", "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/logs/aws4_request"),
+        ];
+        let (mut lines, mut request) =
+            (Vec::new(), json!({"logGroupName": format!("/aws/lambda/{STACK}-{function}")}));
+        loop {
+            let url = self.ministack.endpoint();
+            let answer = tidewatch_tests::request("POST", &url, &headers, &request.to_string()).await?;
+            ensure!(answer.status == 200, "the log of {function} cannot be read: {}", answer.body);
+            let page: Value = serde_json::from_str(&answer.body)?;
+            let events = page["events"].as_array().into_iter().flatten();
+            lines.extend(events.filter_map(|event| Some(event["message"].as_str()?.to_owned())));
+            if page["nextToken"].is_null() {
+                return Ok(lines);
+            }
+            request["nextToken"] = page["nextToken"].clone();
+        }
     }
 
     /// Keeps the logs for whoever looks for the reason of a failure.

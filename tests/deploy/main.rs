@@ -55,7 +55,7 @@ fn run(arguments: &Arguments, tools: Tools) -> anyhow::Result<ExitCode> {
     let deployment = Arc::new(runtime.block_on(Deployment::make(tools))?);
     let trials = vec![
         trial(&runtime, &deployment, "the_template_passes_every_linter", template::passes_every_linter),
-        trial(&runtime, &deployment, "every_route_answers_as_local_mode_does", requests::routes),
+        trial(&runtime, &deployment, "every_route_answers_and_no_other_path_does", requests::routes),
         trial(
             &runtime,
             &deployment,

@@ -26,12 +26,23 @@ pub(crate) async fn routes(deployment: &Deployment) -> Outcome {
     Ok(())
 }
 
-/// MiniStack enforces the roles; what it refuses, and what its pollers fail at, stands in its log.
+/// MiniStack enforces the roles. What it refuses, and what else went wrong, stands in the logs of the functions; what its
+/// pollers fail at, in its own.
 pub(crate) async fn nothing_was_refused(deployment: &Deployment) -> Outcome {
     let log = deployment.log();
-    for word in ["AccessDenied", "is not authorized to perform", "poller error"] {
-        let found: Vec<&str> = log.lines().filter(|line| line.contains(word)).collect();
-        ensure!(found.is_empty(), "{}", found.join("\n"));
+    let failed: Vec<&str> = log.lines().filter(|line| line.contains("poller error")).collect();
+    ensure!(failed.is_empty(), "{}", failed.join("\n"));
+    for function in Deployment::functions()? {
+        let lines = deployment.function_log(&function).await?;
+        ensure!(!lines.is_empty(), "{function} was never called");
+        let is_wrong = |line: &String| {
+            let refused =
+                ["AccessDenied", "not authorized to perform"].iter().any(|word| line.contains(word));
+            // The messages of the part before this one.
+            refused || line.contains(r#""level":"ERROR""#) && !line.contains("message cannot be read")
+        };
+        let wrong: Vec<String> = lines.into_iter().filter(is_wrong).collect();
+        ensure!(wrong.is_empty(), "{function}:\n{}", wrong.join("\n"));
     }
     Ok(())
 }
