@@ -1,5 +1,6 @@
-# Everything compiled lies outside of the checkout and is shared by all checkouts of this user.
-# Needs: Rust (with rustfmt and clippy), make, bash, a C compiler; to deploy also Python 3 with venv.
+# Everything compiled lies outside of the checkout and is shared by all checkouts of this user, except for the functions
+# that are to be deployed: they lie in target/lambda of the checkout.
+# Needs: Rust 1.95 or later (with rustfmt and clippy), make, bash, a C compiler; to deploy also Python 3 with venv.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -18,7 +19,10 @@ FUNCTIONS := $(notdir $(wildcard functions/*))
 LAMBDA := target/lambda
 LAMBDA_PROFILE := release
 
-.PHONY: help demo test test-corpus test-deploy test-prometheus test-all check $(CHECKS) docs fmt build-lambda bench-cold-start deploy steps
+# The name of the stack that is deployed or deleted.
+STACK ?= tidewatch
+
+.PHONY: help demo test test-corpus test-deploy test-prometheus test-all check $(CHECKS) docs fmt build-lambda bench-cold-start deploy delete steps
 
 help: ## Say what there is to make.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,7 +58,7 @@ test-prometheus: ## Let a real Prometheus scrape, by the configuration that Dock
 test-all: check $(TESTS) ## Run every check and every test. `.ci/run` does it step by step.
 
 bench-cold-start: ## Measure the cold starts of the functions built in DIR (target/lambda).
-	tools=$$(CI=true .ci/tools '$(CACHE)/tools'); \
+	tools=$$(CI=true .ci/tools '$(CACHE)/tools' ministack); \
 	TIDEWATCH_TOOLS="$$tools" cargo run --locked --package tidewatch-tests --bin cold-start -- '$(or $(DIR),target/lambda)'
 
 check: $(CHECKS) ## Run every check that is not a test.
@@ -74,15 +78,26 @@ check-dependencies: ## Check licences, sources and who uses what (deny.toml).
 check-docs: ## Check that the documentation builds and that its links lead somewhere.
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
+# cargo-lambda would change the toolchain by itself; --skip-target-check keeps it from that. So the standard library of the
+# target is installed here, and only when it is missing: else nothing is asked of the network.
 build-lambda: ## Compile the functions for Lambda into target/lambda. ARCH=x86_64 for the other processor.
-	tools=$$(CI=true .ci/tools '$(CACHE)/tools'); \
+	target=$(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu; \
+	if command -v rustup >/dev/null && ! rustup target list --installed | grep -Fx "$$target" >/dev/null; then \
+	  rustup target add "$$target"; \
+	fi
+	tools=$$(CI=true .ci/tools '$(CACHE)/tools' cargo-lambda); \
 	PATH="$$tools/cargo-lambda/bin:$$PATH" cargo lambda build --locked --skip-target-check \
 	  --profile '$(LAMBDA_PROFILE)' --lambda-dir '$(LAMBDA)' \
 	  $(if $(filter arm64,$(ARCH)),--arm64,--x86-64) $(FUNCTIONS:%=--package tidewatch-%)
 
-deploy: build-lambda ## Deploy to the AWS account that is signed in to. PARAMETERS='Size=large …' sets parameters.
-	tools=$$(CI=true .ci/tools '$(CACHE)/tools'); \
-	"$$tools/sam/bin/sam" deploy --parameter-overrides Architecture=$(ARCH) $(PARAMETERS)
+deploy: build-lambda ## Deploy to AWS as the stack STACK (tidewatch). PARAMETERS='Size=large …' sets parameters.
+	tools=$$(CI=true .ci/tools '$(CACHE)/tools' sam); \
+	"$$tools/sam/bin/sam" deploy --stack-name '$(STACK)' --s3-prefix '$(STACK)' \
+	  --parameter-overrides Architecture=$(ARCH) $(PARAMETERS)
+
+delete: ## Delete the stack STACK; the table and the bucket stay.
+	tools=$$(CI=true .ci/tools '$(CACHE)/tools' sam); \
+	"$$tools/sam/bin/sam" delete --stack-name '$(STACK)'
 
 fmt: ## Format the code.
 	cargo fmt --all

@@ -339,5 +339,5 @@ async fn what_a_stack_cannot_read_or_does_not_have_is_refused() {
     let Finished { code, stderr, .. } = older.run(&["images"]);
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("lacks outputs that this version needs: QueueHints, QueueRollups"), "{stderr}");
-    assert!(stderr.contains("sam deploy --stack-name older"), "{stderr}");
+    assert!(stderr.contains("make deploy STACK=older"), "{stderr}");
 }

@@ -347,8 +347,8 @@ pub(crate) struct CreateHook {
 /// Where hooks are called.
 #[derive(Debug, Args)]
 pub(crate) struct BaseUrl {
-    /// The address of Tidewatch as the registry reaches it: `https://tidewatch.example.com`. Without it, the one that a
-    /// running local mode listens on.
+    /// The address of Tidewatch as the registry reaches it: `https://tidewatch.example.com`. Without it, that of the
+    /// stack, or the one that a running local mode listens on.
     #[arg(long, value_name = "URL", value_parser = base_url)]
     pub(crate) url: Option<String>,
 }
@@ -404,7 +404,8 @@ Examples:
   tidewatch advisories sync
   tidewatch advisories sync --ecosystem Debian
 
-What has not changed is not downloaded. An instance fetches hourly without being told to: tidewatch up --advisories-url.")]
+What has not changed is not downloaded. A deployed stack fetches hourly without being told to, and so does tidewatch up \
+with --advisories-url.")]
     Sync(Ecosystems),
     /// Look up the advisories about a package.
     #[command(after_help = "\

@@ -116,18 +116,18 @@ impl StackError {
                 format!("wait until it is there: aws cloudformation wait stack-create-complete --stack-name {name}")
             }
             Self::NotCreated { name, .. } => format!(
-                "see why: aws cloudformation describe-stack-events --stack-name {name}; then delete it (sam delete \
-                 --stack-name {name}) and deploy it again"
+                "see why: aws cloudformation describe-stack-events --stack-name {name}; then delete it and deploy it \
+                 again: make delete STACK={name}, make deploy STACK={name}"
             ),
-            Self::Deleted { .. } => {
-                "name another one by --stack, or deploy it again: sam deploy".into()
+            Self::Deleted { name, .. } => {
+                format!("name another one by --stack, or deploy it again: make deploy STACK={name}")
             }
             Self::NotTidewatch { .. } => {
                 "name the stack that was deployed from Tidewatch's template.yaml".into()
             }
             Self::MissingOutputs { name, .. } => format!(
                 "it was deployed from a template of another version than this command: deploy that of this \
-                 version: sam deploy --stack-name {name}"
+                 version: make deploy STACK={name}"
             ),
             Self::Unreachable { endpoint: Some(endpoint), .. } => {
                 format!("AWS_ENDPOINT_URL leads to {endpoint}: is that right, and does it answer?")
@@ -142,8 +142,9 @@ impl StackError {
 const SIGN_IN: &str = "sign in as for the AWS CLI (aws sso login, aws configure), name a profile by AWS_PROFILE, or set \
                        AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; `aws sts get-caller-identity` says who you are";
 
-const DENIED: &str = "ask whoever keeps the account for the rights that docs/COMMAND.md lists (On a deployed stack), or \
-                      sign in as somebody who has them; `aws sts get-caller-identity` says who you are";
+const DENIED: &str = "ask whoever keeps the account for the stack's policy TidewatchOperator (its output OperatorPolicy; \
+                      docs/DEPLOY.md, Who uses the command), or sign in as somebody who has it; \
+                      `aws sts get-caller-identity` says who you are";
 
 fn is_denial(code: &str) -> bool {
     matches!(code, "AccessDenied" | "AccessDeniedException" | "NotAuthorized" | "UnauthorizedOperation")
