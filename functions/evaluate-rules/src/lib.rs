@@ -9,6 +9,7 @@ mod rematch;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use tidewatch_core::config::RuleConfig;
 use tidewatch_core::names::{OrgName, RuleId};
@@ -83,50 +84,60 @@ impl EvaluateRules {
         Self { records, queue, clock }
     }
 
-    /// One tick: for every organisation, starts due rules, dispatches due work, and sends images to be matched again
-    /// when something else is in force. A rule whose last run still lists is
-    /// started when that has ended. What fails for one organisation, rule or registry is logged, does not stop the others,
-    /// and is done at the next tick.
+    /// One tick: for every organisation, starts due rules, and sends images to be matched again when something else is in
+    /// force; then dispatches the due work of all, which takes the longest. A rule whose last run still lists is started
+    /// when that has ended. What fails for one organisation, rule or registry is logged, does not stop the others, and is
+    /// done at the next tick.
     pub async fn tick(&self) -> Result<Tick, EvaluateError> {
         let mut tick = Tick::default();
+        let mut registries = Vec::new();
         for org in self.records.orgs().await? {
-            match self.tick_org(&org, &mut tick).await {
-                Ok(()) => {}
+            match self.records.config(&org).await {
+                Ok(Some(applied)) => {
+                    tick.started += self.tick_org(&org, &applied).await;
+                    let of_org = applied.config.registries.into_iter().map(|registry| registry.id);
+                    registries.extend(of_org.map(|registry| (org.clone(), registry)));
+                }
+                Ok(None) => {}
                 Err(error) => {
                     let error = describe(&error);
                     tracing::error!(org.name = %org, error, "rules cannot be evaluated");
                 }
             }
         }
+        // Each minute another one is the first: should a tick be ended before its time, none waits for ever.
+        let first = self.clock.now().as_second().unsigned_abs() / 60;
+        let first = usize::try_from(first % registries.len().max(1) as u64).unwrap_or(0);
+        registries.rotate_left(first);
+        for (org, registry) in &registries {
+            match self.dispatch(org, registry).await {
+                Ok(dispatched) => tick.dispatched += dispatched,
+                Err(error) => {
+                    let error = describe(&error);
+                    tracing::error!(org.name = %org, registry.id = %registry, error, "work cannot be dispatched");
+                }
+            }
+        }
         Ok(tick)
     }
 
-    /// What fails for one rule or registry is logged, and does not stop the others.
-    async fn tick_org(&self, org: &OrgName, tick: &mut Tick) -> Result<(), EvaluateError> {
-        let Some(applied) = self.records.config(org).await? else { return Ok(()) };
+    /// Gives the number of rules that were started. What fails for one of them is logged, and does not stop the others.
+    async fn tick_org(&self, org: &OrgName, applied: &AppliedConfig) -> usize {
+        let mut rules = 0;
         for rule in &applied.config.rules {
-            match self.start_if_due(org, &applied, rule).await {
-                Ok(started) => tick.started += usize::from(started),
+            match self.start_if_due(org, applied, rule).await {
+                Ok(started) => rules += usize::from(started),
                 Err(error) => {
                     let error = describe(&error);
                     tracing::error!(org.name = %org, rule.id = %rule.id, error, "rule cannot be evaluated");
                 }
             }
         }
-        for registry in &applied.config.registries {
-            match self.dispatch(org, &registry.id).await {
-                Ok(dispatched) => tick.dispatched += dispatched,
-                Err(error) => {
-                    let error = describe(&error);
-                    tracing::error!(org.name = %org, registry.id = %registry.id, error, "work cannot be dispatched");
-                }
-            }
-        }
-        if let Err(error) = self.rematch_if_changed(org, &applied).await {
+        if let Err(error) = self.rematch_if_changed(org, applied).await {
             let error = describe(&error);
             tracing::error!(org.name = %org, error, "images cannot be sent to be matched again");
         }
-        Ok(())
+        rules
     }
 
     async fn start_if_due(
@@ -220,9 +231,8 @@ impl EvaluateRules {
             let messages: Vec<ScanMessage> =
                 batch.iter().map(|due| ScanMessage { org: org.clone(), work: due.work.clone() }).collect();
             send(&*self.queue, queue, &messages, Duration::ZERO).await?;
-            for due in batch {
-                self.records.note_dispatched(org, due, again_at).await?;
-            }
+            let moved = batch.iter().map(|due| self.records.note_dispatched(org, due, again_at));
+            try_join_all(moved).await?;
         }
         Ok(due.len())
     }

@@ -22,7 +22,7 @@ async fn entry() -> anyhow::Result<Entry> {
     let places = Places::from_environment(&variable)?;
     let stack = Deployed::open(&lambda_config(variable)?, places, Arc::new(SystemSleeper))?;
     let (records, queue) = (stack.records, Arc::new(stack.queue));
-    let advisories = Arc::new(AdvisoryIndexes::new(std::env::temp_dir().join("advisories")));
+    let advisories = Arc::new(AdvisoryIndexes::new(lambda::scratch_folder("advisories")?));
     let ports = RematchPorts { records, queue: queue.clone(), advisories, clock: Arc::new(SystemClock) };
     let rematch = RematchImages::new(ports, RematchSettings::default());
     let queues =

@@ -23,7 +23,7 @@ async fn entry() -> anyhow::Result<Entry> {
     let config = lambda_config(variable)?;
     let stack = Deployed::open(&config, Places::from_environment(&variable)?, sleeper.clone())?;
     let (records, queue) = (stack.records, Arc::new(stack.queue));
-    let advisories = Arc::new(AdvisoryIndexes::new(std::env::temp_dir().join("advisories")));
+    let advisories = Arc::new(AdvisoryIndexes::new(lambda::scratch_folder("advisories")?));
     let randomness = Arc::new(SystemRandomness);
     let ports = Ports { clock: clock.clone(), sleeper: sleeper.clone(), randomness };
     let secrets = Arc::new(SecretsManager::new(&config, clock.clone()));

@@ -21,7 +21,8 @@ async fn main() -> ExitCode {
 async fn entry() -> anyhow::Result<Entry> {
     let places = Places::from_environment(&variable)?;
     let stack = Deployed::open(&lambda_config(variable)?, places, Arc::new(SystemSleeper))?;
-    let (queue, settings) = (Arc::new(stack.queue), Settings::from_environment(&variable)?);
+    let queue = Arc::new(stack.queue);
+    let settings = Settings::from_environment(lambda::scratch_folder("archives")?, &variable)?;
     let sync = SyncAdvisories::new(stack.records, queue.clone(), Arc::new(SystemClock), settings)?;
     let queues = Queues::new(queue.clone(), move |arn| queue.named_by(arn))
         .handle(QueueName::Advisories, sync.clone());

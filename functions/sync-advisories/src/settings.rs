@@ -87,10 +87,14 @@ impl Settings {
         }
     }
 
-    /// Deployed settings from the variables [`URL_VARIABLE`], [`ECOSYSTEMS_VARIABLE`] and `TMPDIR` (else `/tmp`), as
-    /// `environment` gives them. Without the second, every ecosystem that has a family is fetched.
-    pub fn from_environment(environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
-        let mut settings = Self::new(environment("TMPDIR").unwrap_or_else(|| "/tmp".to_owned()));
+    /// Deployed settings with `folder` for temporary files, and the variables [`URL_VARIABLE`] and
+    /// [`ECOSYSTEMS_VARIABLE`], as `environment` gives them. Without the second, every ecosystem that has a family is
+    /// fetched.
+    pub fn from_environment(
+        folder: impl Into<PathBuf>,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, SettingsError> {
+        let mut settings = Self::new(folder);
         settings.url = environment(URL_VARIABLE).map(|url| parse_url(&url)).transpose()?;
         if let Some(names) = environment(ECOSYSTEMS_VARIABLE) {
             settings.ecosystems = parse_ecosystems(names.split(','))?;

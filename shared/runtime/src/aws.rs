@@ -26,9 +26,10 @@ pub use aws_types::SdkConfig;
 const TRIES: u32 = 4;
 
 /// For a connection, for one try, and for a request with all its tries. No request of ours is answered late: nothing
-/// waits for messages, and the largest item has 400 KB.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-const TRY_TIMEOUT: Duration = Duration::from_secs(10);
+/// waits for messages, and the largest item has 400 KB. A connection may have died while Lambda had the process frozen:
+/// a try must end early enough for another one within the 10 s of the functions that people wait for.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const TRY_TIMEOUT: Duration = Duration::from_secs(3);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A variable that Lambda sets is not there.

@@ -12,8 +12,9 @@ use tracing_subscriber::fmt::format::FmtSpan;
 /// What is logged when the filter cannot be read.
 const DEFAULT_FILTER: &str = "info";
 
-/// Errors of invocations are logged by the entry; `lambda_runtime` would log them again, in its own words.
-const TWICE: &str = "lambda_runtime::layers::panic=off";
+/// What `lambda_runtime` is not to log, whatever the filter: errors of invocations, which the entry logs, and at `trace`
+/// whole events, in which secrets of hooks and tokens stand.
+const NEVER: [&str; 2] = ["lambda_runtime::layers::panic=off", "lambda_runtime::layers::api_response=info"];
 
 /// How lines are written.
 #[derive(Clone, Copy)]
@@ -70,7 +71,8 @@ where
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new(DEFAULT_FILTER), Some(error)),
     };
-    let filter = TWICE.parse::<Directive>().into_iter().fold(filter, EnvFilter::add_directive);
+    let never = NEVER.iter().filter_map(|directive| directive.parse::<Directive>().ok());
+    let filter = never.fold(filter, EnvFilter::add_directive);
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer)
@@ -129,6 +131,16 @@ mod tests {
                 assert_eq!(written(filter, form, an_event_of_each_level).len(), count, "{filter}");
             }
         }
+    }
+
+    #[test]
+    fn no_filter_shows_the_events_of_lambda_in_which_secrets_stand() {
+        let lines = written("trace", Form::Json, || {
+            tracing::trace!(target: "lambda_runtime::layers::api_response", body = "twh_secret", "raw event");
+            tracing::trace!("a detail");
+        });
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains("a detail"));
     }
 
     #[test]

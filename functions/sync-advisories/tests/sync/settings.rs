@@ -3,7 +3,7 @@
 use tidewatch_sync_advisories::{Settings, SettingsError};
 
 fn settings(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-    Settings::from_environment(&|name| {
+    Settings::from_environment("/scratch", &|name| {
         let found = variables.iter().find(|(variable, _)| *variable == name);
         found.map(|(_, value)| (*value).to_owned())
     })
@@ -12,7 +12,7 @@ fn settings(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
 #[test]
 fn without_variables_there_is_no_url_and_every_ecosystem_that_is_matched() {
     let settings = settings(&[]).unwrap();
-    assert_eq!(settings, Settings::new("/tmp"));
+    assert_eq!(settings, Settings::new("/scratch"));
     assert_eq!(settings.url, None);
     assert_eq!(settings.ecosystems.iter().collect::<Vec<_>>(), ["Alpine", "Debian"]);
 }
@@ -22,12 +22,10 @@ fn the_variables_say_where_and_what_to_fetch() {
     let settings = settings(&[
         ("TIDEWATCH_ADVISORIES_URL", "https://osv.example.com/bucket/"),
         ("TIDEWATCH_ECOSYSTEMS", "Debian, GIT ,Rocky Linux,"),
-        ("TMPDIR", "/scratch"),
     ])
     .unwrap();
     assert_eq!(settings.url.unwrap().as_str(), "https://osv.example.com/bucket/");
     assert_eq!(settings.ecosystems.iter().collect::<Vec<_>>(), ["Debian", "GIT", "Rocky Linux"]);
-    assert_eq!(settings.folder, std::path::Path::new("/scratch"));
 }
 
 #[test]

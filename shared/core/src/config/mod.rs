@@ -197,7 +197,7 @@ mod tests {
             read_examples::<crate::rule::Schedule>(),
             read_examples::<Credentials>(),
         ];
-        assert_eq!(counts, [3, 3, 5, 2, 2]);
+        assert_eq!(counts, [3, 3, 5, 2, 3]);
         let schema = schemars::schema_for!(crate::rule::Schedule).to_value();
         let cron = &schema["anyOf"][2]["properties"];
         for (expression, zone) in [(0, 0), (1, 1)] {

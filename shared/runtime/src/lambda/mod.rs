@@ -11,6 +11,7 @@ mod queues;
 
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
@@ -159,7 +160,7 @@ impl Entry {
                 Ok(Answer::Batch(queues.take(records, deadline).await?))
             }
             (Event::Http(request), Self { http: Some(handler), .. }) => {
-                Ok(Answer::Http(Box::new(http::answer(handler, *request).await)))
+                Ok(Answer::Http(Box::new(http::answer(handler, *request, deadline).await)))
             }
             (event, _) => Err(InvocationError::Unexpected(event.kind())),
         }
@@ -176,6 +177,24 @@ impl Entry {
         });
         Runtime::new(service).run().await
     }
+}
+
+/// An empty folder for temporary files of this process, whose name begins with `name`. Those of processes that are gone
+/// are removed: one that Lambda has killed leaves its files to the next one in the same environment.
+pub fn scratch_folder(name: &str) -> std::io::Result<PathBuf> {
+    let (temporary, own) = (std::env::temp_dir(), std::process::id());
+    let owner =
+        |file: &std::ffi::OsStr| file.to_str()?.strip_prefix(name)?.strip_prefix('-')?.parse::<u32>().ok();
+    for left in std::fs::read_dir(&temporary)?.flatten() {
+        let is_gone = |owner: u32| owner == own || !Path::new("/proc").join(owner.to_string()).exists();
+        if owner(&left.file_name()).is_some_and(is_gone) {
+            // What cannot be removed takes space and does no other harm; it is tried again at the next start.
+            let _ = std::fs::remove_dir_all(left.path());
+        }
+    }
+    let folder = temporary.join(format!("{name}-{own}"));
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
 }
 
 /// When Lambda ends the invocation.

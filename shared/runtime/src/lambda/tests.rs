@@ -3,12 +3,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::json;
-use tidewatch_core::ports::QueueReceiver;
 use tidewatch_core::ports::queue::{Delivery, QueueError, QueueName};
+use tidewatch_core::ports::{Clock as _, QueueReceiver};
 use tidewatch_core::{Retry, Retryable};
 use tokio::sync::Barrier;
 
 use super::*;
+use crate::system::SystemClock;
 use crate::{HandlerError, MessageHandler};
 
 #[derive(Debug, thiserror::Error)]
@@ -269,6 +270,30 @@ async fn a_request_that_cannot_be_answered_gets_a_500_without_details() {
         let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
         assert_eq!(body, json!({"code": "internal", "message": "the request cannot be answered now"}));
     }
+}
+
+#[tokio::test]
+async fn a_request_that_takes_until_the_end_of_the_function_gets_a_503_before_it() {
+    let entry = Entry::new().http(async |_| std::future::pending().await);
+    let soon = SystemClock.now() + jiff::SignedDuration::from_millis(1_050);
+    let answer = serde_json::to_value(entry.answer(request(), Deadline::at(soon)).await.unwrap()).unwrap();
+    assert_eq!(answer["statusCode"], 503);
+    let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    assert_eq!(body["code"], "unavailable");
+}
+
+#[test]
+fn a_process_gets_an_empty_folder_and_what_dead_ones_have_left_is_removed() {
+    let name = "tidewatch-scratch-test";
+    // No process has this number: it is over the highest that Linux gives.
+    let dead = std::env::temp_dir().join(format!("{name}-4294967295"));
+    std::fs::create_dir_all(dead.join("archive")).unwrap();
+    let folder = scratch_folder(name).unwrap();
+    std::fs::write(folder.join("half"), "").unwrap();
+    assert!(!dead.exists());
+    let again = scratch_folder(name).unwrap();
+    assert_eq!((&again, std::fs::read_dir(&again).unwrap().count()), (&folder, 0));
+    std::fs::remove_dir_all(again).unwrap();
 }
 
 #[tokio::test]

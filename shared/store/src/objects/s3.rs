@@ -14,14 +14,15 @@ use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
 use object_store::{ClientOptions, CredentialProvider, RetryConfig};
 use tokio::sync::Mutex;
 
-/// For a connection, and for the next bytes of an answer. A whole answer has no limit of its own: an advisory index has
-/// many megabytes, and a function has its own end.
+/// For a connection, and for the next bytes of an answer, which the client counts from the start of the request: what is
+/// sent must be there by then, and an advisory index has many megabytes. A whole answer has no limit of its own: a
+/// function has its own end.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-const READ_TIMEOUT: Duration = Duration::from_secs(20);
+const READ_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How often a request is tried again, and for how long at most.
 const RETRIES: usize = 4;
-const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
+const RETRY_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Credentials are renewed this long before they expire, and after this time when they do not say when they do.
 const RENEWED_BEFORE: Duration = Duration::from_secs(30);
