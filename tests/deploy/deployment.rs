@@ -77,12 +77,13 @@ impl Deployment {
         let archives = ArchiveServer::start().await?;
         let mut deployment =
             Self { tools, ministack, folder, archives, api: String::new(), outputs: BTreeMap::new() };
+        let architecture = format!("Architecture={}", architecture());
         let advisories = format!("AdvisoriesUrl={}", deployment.archives.url());
         deployment.sam(
             &[
                 &["deploy", "--template-file", "template.yaml", "--stack-name", STACK, "--resolve-s3"][..],
                 &["--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-progressbar"],
-                &["--parameter-overrides", "Architecture=x86_64", MAX_RECEIVES, &advisories],
+                &["--parameter-overrides", &architecture, MAX_RECEIVES, &advisories],
             ]
             .concat(),
         )?;
@@ -286,6 +287,14 @@ fn for_ministack(template: &str) -> String {
     template
         .replace("Action: sqs:SendMessage\n", "Action: [sqs:SendMessage, sqs:SendMessageBatch]\n")
         .replace(r#"{"aws:SecureTransport": "false"}"#, r#"{"aws:SecureTransport": "true"}"#)
+}
+
+/// The processor of this machine, for which `make test-deploy` builds the functions, as Lambda calls it.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        _ => "x86_64",
+    }
 }
 
 /// The template of the project.

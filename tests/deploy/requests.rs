@@ -10,14 +10,18 @@ pub(crate) async fn routes(deployment: &Deployment) -> Outcome {
     let cases = [
         ("GET", "/v1/exporter/org/acme/metrics", 401),
         ("GET", "/v1/exporter/org/acme", 401),
+        ("HEAD", "/v1/exporter/org/acme/metrics", 401),
+        ("HEAD", "/v1/exporter/org/acme", 401),
         ("POST", hook, 401),
         ("POST", "/v1/hooks/distribution/nobody/secret", 401),
         ("GET", "/", 404),
         ("GET", "/v1/exporter/org/acme/other", 404),
     ];
     for (method, path, status) in cases {
-        let answer = deployment.request(method, path, &[("content-type", "application/json")], "{}").await?;
+        let sent = if method == "HEAD" { "" } else { "{}" };
+        let answer = deployment.request(method, path, &[("content-type", "application/json")], sent).await?;
         ensure!(answer.status == status, "{method} {path} answers {}: {}", answer.status, answer.body);
+        ensure!(method != "HEAD" || answer.body.is_empty(), "{method} {path} has a body: {}", answer.body);
     }
     let answer = deployment.request("GET", "/v1/exporter/org/acme/metrics", &[], "").await?;
     ensure!(answer.headers["www-authenticate"].to_str()?.starts_with("Bearer"), "{:?}", answer.headers);

@@ -1,6 +1,9 @@
 //! The handler of the queue `hints`: a tag was pushed, as a registry says. The tag is resolved with our own credentials,
 //! and what is new behind it is sent to be scanned at once, whatever the schedule.
 //!
+//! A push of what the tag points to already makes it newer than other tags: its work is sent too, also when the result is
+//! current, so that the image's place and member get the time of the push. Our own pulls are no pushes.
+//!
 //! The rules of the registry decide, as for a listing: a tag that no rule chooses is not scanned. Work rows come first,
 //! then the messages, then the tag: whoever dies in between leaves a hint that does the rest again, or a row that is due
 //! in [`FALLBACK`].
@@ -66,6 +69,7 @@ impl ResolveHints {
             applied: &applied,
             advisories: &advisories,
             seen_at: *received_at,
+            pushed: true,
         };
         let resolved = match tags.resolve(tag.clone(), known.as_ref()).await {
             // It was deleted since it was pushed.

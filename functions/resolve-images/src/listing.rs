@@ -16,7 +16,7 @@ use tidewatch_runtime::messages::describe;
 use tidewatch_store::records::{AppliedConfig, Enqueued, ListingProgress, ListingState, TagRecord};
 
 use crate::pages::{Endless, Pages, Turned, limit};
-use crate::tag::Tags;
+use crate::tag::{Resolved, Tags};
 use crate::{ResolveError, ResolveImages};
 
 /// How many tags of a repository are resolved at the same time.
@@ -116,16 +116,7 @@ impl Listing<'_> {
         let known = records.tags(&self.message.org, &self.message.registry, repository).await?;
         let known: BTreeMap<&Tag, &TagRecord> = known.iter().map(|record| (&record.tag, record)).collect();
         let advisories = records.current_advisories().await?;
-        let of_repository = Tags {
-            records,
-            registry: self.registry,
-            org: &self.message.org,
-            id: &self.message.registry,
-            repository,
-            applied: self.applied,
-            advisories: &advisories,
-            seen_at: self.resolver.clock.now(),
-        };
+        let begun_at = self.resolver.clock.now();
         let mut fault = None;
         loop {
             if !self.has_time() {
@@ -133,6 +124,19 @@ impl Listing<'_> {
             }
             let page = self.registry.tags(repository, pages.cursor()).await?;
             let tags = pages.left(page.entries, Tag::as_str);
+            let of_repository = Tags {
+                records,
+                registry: self.registry,
+                org: &self.message.org,
+                id: &self.message.registry,
+                repository,
+                applied: self.applied,
+                advisories: &advisories,
+                // Others are pushed while a listing goes on. Of a repository without any known, all are seen at the same
+                // time: which of them is the newest, their creation says, and not the page.
+                seen_at: if known.is_empty() { begun_at } else { self.resolver.clock.now() },
+                pushed: false,
+            };
             let outcomes: Vec<Outcome> = futures::stream::iter(tags.clone())
                 // Those that are begun are ended, so what was taken is what is done with.
                 .take_while(|_| std::future::ready(self.has_time()))
@@ -195,6 +199,22 @@ impl Listing<'_> {
         })
     }
 
+    /// What a tag points to now. What is known was read when the listing began: a tag whose push was resolved since then
+    /// keeps the time of the push.
+    async fn resolve(
+        &self,
+        tags: &Tags<'_>,
+        tag: Tag,
+        known: Option<&TagRecord>,
+    ) -> Result<Result<Resolved, RegistryError>, ResolveError> {
+        let resolved = tags.resolve(tag.clone(), known).await;
+        if !resolved.as_ref().is_ok_and(|resolved| resolved.changed) {
+            return Ok(resolved);
+        }
+        let latest = tags.records.tag(tags.org, tags.id, tags.repository, &tag).await?;
+        Ok(if latest.as_ref() == known { resolved } else { tags.resolve(tag, latest.as_ref()).await })
+    }
+
     /// Resolves one tag, if the rule chooses it, queues what needs work, and only then records the tag: a crash in between
     /// does it again.
     async fn tag(
@@ -206,7 +226,7 @@ impl Listing<'_> {
         if is_artifact_tag(&tag) || !select(self.rule, tags.repository, &tag).is_selected() {
             return Ok(Outcome::default());
         }
-        let resolved = match tags.resolve(tag, known).await {
+        let resolved = match self.resolve(tags, tag, known).await? {
             Ok(resolved) => resolved,
             // It was deleted since it was listed.
             Err(RegistryError::NotFound { .. }) => return Ok(Outcome::skipped(None)),

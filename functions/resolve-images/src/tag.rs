@@ -24,6 +24,8 @@ pub(crate) struct Tags<'a> {
     pub(crate) advisories: &'a CurrentAdvisories,
     /// When tags that are new, or have moved, count as seen.
     pub(crate) seen_at: Timestamp,
+    /// Whether they were pushed then: one that has not moved counts as seen then as well.
+    pub(crate) pushed: bool,
 }
 
 /// What a tag points to.
@@ -43,12 +45,13 @@ impl Tags<'_> {
         let digest = self.registry.resolve(self.repository, &tag).await?;
         let config = &self.applied.config;
         let unmoved = known.filter(|known| known.digest == digest);
+        let seen_at = unmoved.map_or_else(|| self.moved_at(known), |known| self.unmoved_at(known));
         if let Some(known) = unmoved.filter(|known| known.platforms == config.platforms) {
-            return Ok(Resolved { record: known.clone(), changed: false });
+            let changed = seen_at != known.seen_at;
+            return Ok(Resolved { record: TagRecord { seen_at, ..known.clone() }, changed });
         }
         let reference = ManifestReference::Digest(digest);
         let found = find_images(self.registry, self.id, self.repository, &reference, config).await?;
-        let seen_at = unmoved.map_or_else(|| self.moved_at(known), |known| known.seen_at);
         let (images, skipped, platforms) = (found.images, found.skipped, config.platforms.clone());
         let record = TagRecord { tag, digest, images, skipped, platforms, seen_at };
         Ok(Resolved { record, changed: true })
@@ -61,7 +64,15 @@ impl Tags<'_> {
         after.max(self.seen_at)
     }
 
-    /// The work of an image behind a tag: when the tag is new or has moved, or its result is none or out of date.
+    /// A push of what the tag points to already is newer than what was seen of it before. A hint that comes late stamps a
+    /// digest that was pushed after it; the hint of that push finds the tag unmoved, and sets its time right. Delivered
+    /// again it is not newer, and changes nothing.
+    fn unmoved_at(&self, known: &TagRecord) -> Timestamp {
+        if self.pushed { known.seen_at.max(self.seen_at) } else { known.seen_at }
+    }
+
+    /// The work of an image behind a tag: when the tag is new, has moved or was pushed again, or its result is none or out
+    /// of date.
     pub(crate) async fn work(
         &self,
         Resolved { record, changed }: &Resolved,

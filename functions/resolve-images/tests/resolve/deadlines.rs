@@ -1,11 +1,10 @@
 //! Listings that are longer than the time of the function.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tidewatch_core::Digest;
 use tidewatch_core::config::RegistryConfig;
 use tidewatch_core::image::ManifestReference;
 use tidewatch_core::names::{RepositoryName, Tag};
@@ -14,10 +13,11 @@ use tidewatch_core::ports::registry::{
     BlobStream, ListPage, RawManifest, Registries, Registry, RegistryError,
 };
 use tidewatch_core::work::ListingMessage;
-use tidewatch_store::records::ListingState;
+use tidewatch_core::{Digest, Timestamp};
+use tidewatch_store::records::{ListingState, Records, TagRecord, TaggedImage};
 use tidewatch_testkit::ports::SettableClock;
 
-use crate::world::{PAUSE, World, reg, repositories, tags_of};
+use crate::world::{PAUSE, World, acme, reg, repositories, tags_of};
 
 /// The time of a function, of which it leaves the last minute.
 const TIME: Duration = Duration::from_secs(900);
@@ -31,6 +31,9 @@ struct Slow {
     tag: Duration,
     /// Whether it has forgotten every place in a listing that it gave.
     forgetful: bool,
+    /// What a hint records before the next tag is resolved.
+    meanwhile: Arc<Mutex<Option<TagRecord>>>,
+    records: Records,
 }
 
 struct SlowRegistry {
@@ -67,6 +70,10 @@ impl Registry for SlowRegistry {
 
     async fn resolve(&self, repository: &RepositoryName, tag: &Tag) -> Result<Digest, RegistryError> {
         self.slow.clock.advance(self.slow.tag);
+        let meanwhile = self.slow.meanwhile.lock().unwrap().take();
+        if let Some(record) = meanwhile {
+            self.slow.records.put_tag(&acme(), &reg(), repository, &record).await.unwrap();
+        }
         if tag.as_str() == "wrong" {
             let (what, reason) = (format!("tag {tag}"), "no digest".to_owned());
             return Err(RegistryError::Invalid { registry: reg(), what, reason });
@@ -89,10 +96,23 @@ impl Registry for SlowRegistry {
 
 /// A registry that takes so many seconds for a page and for a tag.
 async fn slow(page: u64, tag: u64, forgetful: bool) -> World {
+    slow_with_hint(page, tag, forgetful, Arc::default()).await
+}
+
+/// The same, and a hint that comes while it is listed.
+async fn slow_with_hint(
+    page: u64,
+    tag: u64,
+    forgetful: bool,
+    meanwhile: Arc<Mutex<Option<TagRecord>>>,
+) -> World {
     let world = World::new().await;
+    let records = world.records.clone();
     let clock = Arc::clone(&world.clock);
     let (page, tag) = (Duration::from_secs(page), Duration::from_secs(tag));
-    world.with_registries(|registries| Arc::new(Slow { registries, clock, page, tag, forgetful }))
+    world.with_registries(|registries| {
+        Arc::new(Slow { registries, clock, page, tag, forgetful, meanwhile, records })
+    })
 }
 
 /// Delivers a message to a function with its full time. Gives what it sends, with the delay.
@@ -198,4 +218,50 @@ async fn a_listing_whose_place_the_registry_has_forgotten_begins_anew() {
     assert_eq!(rest.position.as_ref().map(|position| position.listed), Some(1));
     let again = ListingMessage { failures: 1, ..tags_of("team/web") };
     assert_eq!(deliver(&world, rest).await, [(again, PAUSE)]);
+}
+
+/// The tags of `team/web`, each with when it was seen, in seconds after `begun`.
+async fn seen_after(world: &World, begun: Timestamp) -> Vec<(String, i64)> {
+    let tags = world.tags("team/web").await.into_iter();
+    tags.map(|record| (record.tag.to_string(), record.seen_at.duration_since(begun).as_secs())).collect()
+}
+
+#[tokio::test]
+async fn tags_that_have_moved_are_seen_when_their_page_is_read() {
+    let world = slow(60, 0, false).await;
+    world.registry.set_page_size(1);
+    push_tags(&world, 2);
+    let begun = world.clock.now();
+    world.list("team/web").await;
+    let together = [("v00".to_owned(), 0), ("v01".to_owned(), 0)];
+    assert_eq!(seen_after(&world, begun).await, together, "the first listing sees all at the same time");
+
+    for tag in ["v00", "v01", "v02"] {
+        world.push("team/web", tag, "moved");
+    }
+    let begun = world.clock.now();
+    world.list("team/web").await;
+    let each = [("v00".to_owned(), 60), ("v01".to_owned(), 120), ("v02".to_owned(), 180)];
+    assert_eq!(seen_after(&world, begun).await, each);
+}
+
+#[tokio::test]
+async fn a_tag_whose_push_is_resolved_while_it_is_listed_keeps_the_time_of_the_push() {
+    let hint = Arc::default();
+    let world = slow_with_hint(60, 0, false, Arc::clone(&hint)).await;
+    world.registry.set_page_size(1);
+    push_tags(&world, 2);
+    world.list("team/web").await;
+    world.scan_due().await;
+
+    let begun = world.clock.now();
+    let known = world.tags("team/web").await.remove(1);
+    let image = world.push("team/web", "v01", "pushed");
+    let images = vec![TaggedImage { digest: image.digest, ..known.images[0].clone() }];
+    let seen_at = begun + Duration::from_secs(30);
+    *hint.lock().unwrap() = Some(TagRecord { digest: image.digest, images, seen_at, ..known });
+    world.list("team/web").await;
+    assert_eq!(seen_after(&world, begun).await[1], ("v01".to_owned(), 30));
+    let due: Vec<_> = world.due().await.into_iter().map(|work| (work.image.digest, work.seen_at)).collect();
+    assert_eq!(due, [(image.digest, seen_at)]);
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tidewatch_core::Digest;
 use tidewatch_core::image::Platform;
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::work::{HintMessage, Priority, Work};
@@ -97,7 +98,7 @@ async fn a_registry_that_is_read_in_part_takes_no_pushes_of_the_rest() {
 }
 
 #[tokio::test]
-async fn pushing_what_was_scanned_already_costs_one_request_and_no_work() {
+async fn a_hint_that_is_no_newer_than_what_was_scanned_costs_one_request_and_no_work() {
     let world = World::new().await;
     world.push("team/web", "1.0", "web");
     world.list("team/web").await;
@@ -107,6 +108,122 @@ async fn pushing_what_was_scanned_already_costs_one_request_and_no_work() {
     world.deliver_hint(world.hint("team/web", "1.0")).await.unwrap();
     assert_eq!(world.requests(), ["HEAD /v2/team/web/manifests/1.0"]);
     assert_eq!(world.sent_pushed(), []);
+}
+
+#[tokio::test]
+async fn pushing_again_what_was_scanned_costs_one_request_and_makes_it_newer_once() {
+    let world = World::new().await;
+    world.push("team/web", "1.0", "web");
+    world.list("team/web").await;
+    let listed = world.due().await.remove(0);
+    world.scan_due().await;
+    world.requests();
+    world.queue.clear();
+    world.clock.advance(MINUTE);
+    let hint = world.hint("team/web", "1.0");
+    world.deliver_hint(hint.clone()).await.unwrap();
+    assert_eq!(world.requests(), ["HEAD /v2/team/web/manifests/1.0"]);
+    let newer = Work { priority: Priority::Pushed, seen_at: hint.received_at, run: None, ..listed };
+    assert_eq!(world.sent_pushed(), [newer]);
+    let tags = world.tags("team/web").await;
+    assert_eq!(tags[0].seen_at, hint.received_at);
+
+    world.clock.advance(MINUTE * 20);
+    world.scan_due().await;
+    world.deliver_hint(hint).await.unwrap();
+    world.list("team/web").await;
+    assert_eq!((world.sent_pushed(), world.due().await), (vec![], vec![]));
+    assert_eq!(world.tags("team/web").await, tags, "neither the same hint nor a listing is another push");
+}
+
+/// The tag `a` was pushed, then `b`, then `a` again; the hint of the first push came last but one. Gives the hints of
+/// `a`, of which the first was delivered, and the digest of `a`.
+async fn delayed_hint(world: &World) -> ([HintMessage; 2], Digest) {
+    world.push("team/web", "a", "one");
+    let first = world.hint("team/web", "a");
+    world.clock.advance(MINUTE);
+    world.push("team/web", "b", "two");
+    world.deliver_hint(world.hint("team/web", "b")).await.unwrap();
+    world.clock.advance(MINUTE);
+    let image = world.push("team/web", "a", "three");
+    let second = world.hint("team/web", "a");
+    world.clock.advance(MINUTE);
+    world.sent_pushed();
+    world.deliver_hint(first.clone()).await.unwrap();
+    let sent = world.sent_pushed();
+    assert_eq!((sent[0].image.digest, sent[0].seen_at), (image.digest, first.received_at));
+    ([first, second], image.digest)
+}
+
+#[tokio::test]
+async fn a_delayed_hint_does_not_make_a_later_push_of_its_tag_older_than_that_of_another() {
+    let world = World::new().await;
+    let ([first, second], digest) = delayed_hint(&world).await;
+    world.clock.advance(MINUTE * 20);
+    world.scan_due().await;
+
+    world.deliver_hint(second.clone()).await.unwrap();
+    let sent = world.sent_pushed();
+    assert_eq!(
+        names(&sent),
+        ["team/web:a"],
+        "its place and member get the time, though its result is current"
+    );
+    assert_eq!((sent[0].image.digest, sent[0].seen_at), (digest, second.received_at));
+    let tags = world.tags("team/web").await;
+    assert_eq!((tags[0].digest, tags[0].seen_at), (digest, second.received_at));
+    assert!(tags[0].seen_at > tags[1].seen_at);
+
+    world.clock.advance(MINUTE * 20);
+    world.scan_due().await;
+    for again in [first, second] {
+        world.deliver_hint(again).await.unwrap();
+        assert_eq!((world.sent_pushed(), world.due().await), (vec![], vec![]));
+    }
+    assert_eq!(world.tags("team/web").await, tags);
+}
+
+#[tokio::test]
+async fn work_that_a_delayed_hint_left_is_replaced_by_that_of_the_later_push() {
+    let world = World::new().await;
+    let ([first, second], digest) = delayed_hint(&world).await;
+    world.deliver_hint(second.clone()).await.unwrap();
+    let sent = world.sent_pushed();
+    assert_eq!((sent[0].image.digest, sent[0].seen_at), (digest, second.received_at));
+    world.deliver_hint(first).await.unwrap();
+    world.clock.advance(MINUTE * 20);
+    let due = world.due().await;
+    assert_eq!(due.iter().filter(|work| work.image.digest == digest).collect::<Vec<_>>(), [&sent[0]]);
+}
+
+#[tokio::test]
+async fn a_crash_while_a_tag_is_pushed_again_loses_no_push() {
+    for operations in 0.. {
+        let world = World::new().await;
+        world.push("team/web", "1.0", "web");
+        world.list("team/web").await;
+        world.scan_due().await;
+        world.queue.clear();
+        world.clock.advance(MINUTE);
+        let hint = world.hint("team/web", "1.0");
+        world.outages.fail_after(operations);
+        let crashed = world.deliver_hint(hint.clone()).await.is_err();
+        world.outages.recover();
+        if crashed {
+            world.deliver_hint(hint.clone()).await.unwrap();
+        }
+        let sent = world.sent_pushed();
+        assert!(!sent.is_empty() && sent.iter().all(|work| work.seen_at == hint.received_at), "{sent:?}");
+        assert_eq!(
+            world.tags("team/web").await[0].seen_at,
+            hint.received_at,
+            "after {operations} operations"
+        );
+        if !crashed {
+            assert!(operations > 4, "there is more to do than {operations} operations");
+            return;
+        }
+    }
 }
 
 #[tokio::test]
