@@ -1,5 +1,5 @@
-//! The function `scan-image`: reads the queue `scans`, and for each image reads the layers that nobody has read, merges
-//! them, matches and judges the packages, and records the result.
+//! The function `scan-image`: reads the queues `pushed` and `scans`, and for each image reads the layers that nobody has
+//! read, merges them, matches and judges the packages, and records the result.
 //!
 //! An attempt is counted before it begins, so that a worker that is killed counts too; after five the image is failed
 //! and cools down. Waiting for a layer that another worker reads is no attempt, and neither is one that fails by our own
@@ -138,7 +138,7 @@ impl ScanImage {
     async fn attempt(&self, message: &ScanMessage) -> Result<(), ScanError> {
         let (org, image, owner) = (&message.org, &message.work.image, self.ids.next());
         let (now, until) = (self.clock.now(), self.after(self.settings.lease));
-        // Nothing to do: another delivery of this message has finished the work, or is at it.
+        // Nothing to do: another delivery of this message has finished the work, has put it off, or is at it.
         let Some(pending) = self.records.lease_attempt(org, image, &owner, now, until).await? else {
             return Ok(());
         };

@@ -11,7 +11,7 @@ use tidewatch_testkit::registry::Fault;
 
 use crate::gate::Behind;
 use crate::images::{debian, image};
-use crate::world::{OVER_A_LEASE, World, message};
+use crate::world::{OVER_A_LEASE, REDISPATCH, World, acme, message};
 
 const HOUR: i64 = 3600;
 
@@ -159,17 +159,87 @@ async fn a_throttled_image_waits_as_long_as_the_registry_says_and_that_is_no_att
     for _ in 0..7 {
         let retry_after = Some(Duration::from_secs(700));
         world.registry.inject(Fault::Throttle { requests: 1, retry_after });
-        world.deliver(&work).await.unwrap();
+        world.deliver_when_due(&work).await.unwrap();
         assert_eq!(world.pending(&work).await.map(|pending| pending.attempts), Some(0));
         assert_eq!(world.due_in(&work).await, 700);
     }
     world.registry.inject(Fault::Throttle { requests: 1, retry_after: None });
-    world.deliver(&work).await.unwrap();
+    world.deliver_when_due(&work).await.unwrap();
     assert_eq!(world.due_in(&work).await, 15 * 60, "without a word from it, the pauses grow");
 
-    world.deliver(&work).await.unwrap();
+    world.deliver_when_due(&work).await.unwrap();
     assert_eq!(world.result(&work).await.state, ResultState::Scanned);
     assert_eq!(world.registry.blob_pulls(&layer.digest), 1);
+}
+
+#[tokio::test]
+async fn deliveries_of_a_deferred_image_ask_the_registry_nothing_before_it_is_due() {
+    let world = World::new().await;
+    let (work, _) = queued(&world).await;
+    let retry_after = Some(Duration::from_secs(3600));
+    world.registry.inject(Fault::Throttle { requests: 1, retry_after });
+    world.deliver_when_due(&work).await.unwrap();
+    world.registry.clear_requests();
+    let deferred = world.pending(&work).await;
+    // Messages that were sent twice, and such that waited in the queue.
+    for _ in 0..6 {
+        world.deliver(&work).await.unwrap();
+        world.clock.advance(Duration::from_secs(599));
+    }
+    assert_eq!((world.registry.requests(), &world.pending(&work).await), (vec![], &deferred));
+    assert_eq!(world.due_in(&work).await, 6);
+
+    world.deliver_when_due(&work).await.unwrap();
+    assert_eq!((world.result(&work).await.state, world.due_rows().await), (ResultState::Scanned, 0));
+}
+
+#[tokio::test]
+async fn deliveries_of_an_image_that_failed_cut_neither_its_pause_nor_its_cool_down_short() {
+    let world = World::new().await;
+    let (work, layer) = queued(&world).await;
+    world.registry.inject(Fault::CorruptBlob { digest: layer.digest });
+    for (attempts, pause) in [(1, 30), (2, 60), (3, 120), (4, 240), (0, 24 * HOUR)] {
+        world.deliver_when_due(&work).await.unwrap();
+        for _ in 0..7 {
+            world.deliver(&work).await.unwrap();
+        }
+        let pending = world.pending(&work).await.unwrap();
+        assert_eq!((pending.attempts, world.due_in(&work).await), (attempts, pause));
+    }
+    world.clock.advance(Duration::from_secs(23 * 3600));
+    world.deliver(&work).await.unwrap();
+    let pending = world.pending(&work).await.unwrap();
+    assert_eq!((pending.attempts, pending.cooldowns, world.due_in(&work).await), (0, 1, HOUR));
+    assert_eq!(world.registry.blob_pulls(&layer.digest), 5);
+}
+
+#[tokio::test]
+async fn a_dispatched_message_that_is_delivered_again_after_its_worker_was_killed_begins_another_attempt() {
+    let world = World::new().await;
+    let (work, layer) = queued(&world).await;
+    world.note_dispatched(&work).await;
+    kill_in_the_middle(&world, &work, &layer).await;
+    world.clock.advance(OVER_A_LEASE);
+    assert!(world.due_in(&work).await > 1000, "by itself it would come much later");
+    world.deliver(&work).await.unwrap();
+    assert_eq!((world.result(&work).await.state, world.due_rows().await), (ResultState::Scanned, 0));
+}
+
+#[tokio::test]
+async fn pushed_work_is_scanned_at_once_also_when_it_was_deferred_before() {
+    let world = World::new().await;
+    let (work, _) = queued(&world).await;
+    let retry_after = Some(Duration::from_secs(3600));
+    world.registry.inject(Fault::Throttle { requests: 1, retry_after });
+    world.deliver(&work).await.unwrap();
+    let fresh = world.push_work("team/fresh", &image(&[&debian(&[("openssl", "2")])]));
+    for work in [work, fresh] {
+        let lost_at = world.clock.now() + REDISPATCH;
+        let sent = world.records.enqueue_pushed(&acme(), &work, lost_at).await.unwrap().unwrap();
+        world.deliver(&sent).await.unwrap();
+        assert_eq!(world.result(&sent).await.state, ResultState::Scanned);
+    }
+    assert_eq!(world.due_rows().await, 0);
 }
 
 #[tokio::test]

@@ -49,8 +49,8 @@ async fn a_scan_stops_a_minute_before_its_end_keeps_what_it_has_read_and_gives_b
     scan.await.unwrap().unwrap();
     assert_out_of_time(&world, &work).await;
 
-    // At the same time: nobody has to wait for a lease to run out.
-    world.deliver(&work).await.unwrap();
+    // As soon as it is due: nobody has to wait for a lease to run out.
+    world.deliver_when_due(&work).await.unwrap();
     assert_eq!(world.result(&work).await.state, ResultState::Scanned);
     assert_eq!((world.registry.blob_pulls(&quick.digest), world.due_rows().await), (1, 0));
 }

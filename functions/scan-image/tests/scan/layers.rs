@@ -125,7 +125,7 @@ async fn a_worker_whose_lease_has_run_out_stores_nothing() {
     assert_deferred(&world, &sharers[0].0).await;
 
     world.registry.clear_requests();
-    world.deliver(&sharers[0].0).await.unwrap();
+    world.deliver_when_due(&sharers[0].0).await.unwrap();
     assert_eq!(world.registry.blob_pulls(&base.digest), 0, "the inventory of the other is used");
     assert_eq!(world.result(&sharers[0].0).await.severities.total(), 1);
     assert_eq!(world.stored(&sharers[1].0).await, theirs);
@@ -193,7 +193,7 @@ async fn a_layer_of_which_more_comes_than_its_manifest_says_fails_and_is_not_rea
     let pending = world.pending(&work).await.unwrap();
     assert_eq!((pending.attempts, pending.deferrals), (1, 0));
     for _ in 0..4 {
-        world.deliver(&work).await.unwrap();
+        world.deliver_when_due(&work).await.unwrap();
     }
     let result = world.result(&work).await;
     assert_eq!(result.state, ResultState::Failed);

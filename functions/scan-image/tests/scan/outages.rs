@@ -72,12 +72,12 @@ async fn object_storage_that_fails_is_no_attempt_however_often() {
     world.enqueue(&work).await;
     world.object_outages.fail_after(0);
     for pause in [30, 60, 120, 240, 480, 900, 900] {
-        world.deliver(&work).await.unwrap();
+        world.deliver_when_due(&work).await.unwrap();
         assert_eq!(world.pending(&work).await.map(|pending| pending.attempts), Some(0));
         assert_eq!(world.due_in(&work).await, pause);
     }
     world.object_outages.recover();
-    world.deliver(&work).await.unwrap();
+    world.deliver_when_due(&work).await.unwrap();
     assert_eq!((world.result(&work).await.state, world.due_rows().await), (ResultState::Scanned, 0));
 }
 
@@ -88,7 +88,7 @@ async fn an_advisory_index_that_cannot_be_opened_is_not_the_images_fault() {
     let work = world.push_work("team/web", &image(&[&debian(&[("openssl", "1")])]));
     world.enqueue(&work).await;
     for _ in 0..6 {
-        world.deliver(&work).await.unwrap();
+        world.deliver_when_due(&work).await.unwrap();
     }
     let pending = world.pending(&work).await.unwrap();
     assert_eq!((pending.attempts, pending.deferrals), (0, 6));
@@ -96,7 +96,7 @@ async fn an_advisory_index_that_cannot_be_opened_is_not_the_images_fault() {
     assert_eq!((world.stored(&work).await, world.due_in(&work).await), (None, 900));
 
     world.publish(&advisories()).await;
-    world.deliver(&work).await.unwrap();
+    world.deliver_when_due(&work).await.unwrap();
     assert_eq!(world.result(&work).await.state, ResultState::Scanned);
 }
 
@@ -132,7 +132,7 @@ async fn a_registry_that_is_out_or_refuses_us_defers_its_images_and_fails_none()
         }
         for (deferrals, pause) in [30, 60, 120, 240, 480, 900, 900].into_iter().enumerate() {
             assert_eq!(world.pending(&work).await.unwrap().deferrals as usize, deferrals);
-            world.deliver(&work).await.unwrap();
+            world.deliver_when_due(&work).await.unwrap();
             assert_eq!(world.due_in(&work).await, pause, "{fault:?}");
         }
         let pending = world.pending(&work).await.unwrap();
@@ -142,7 +142,7 @@ async fn a_registry_that_is_out_or_refuses_us_defers_its_images_and_fails_none()
 
         world.registry.clear_faults();
         world.configure_registry("reg").await;
-        world.deliver(&work).await.unwrap();
+        world.deliver_when_due(&work).await.unwrap();
         assert_eq!((world.result(&work).await.state, world.due_rows().await), (ResultState::Scanned, 0));
     }
 }

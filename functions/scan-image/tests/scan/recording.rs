@@ -207,7 +207,7 @@ async fn a_result_that_was_computed_from_an_older_one_is_refused() {
     scan.await.unwrap().unwrap();
     assert_eq!(world.stored(&early).await, before);
     assert_eq!(world.pending(&late).await.map(|pending| pending.attempts), Some(0));
-    world.deliver(&late).await.unwrap();
+    world.deliver_when_due(&late).await.unwrap();
     assert_eq!((world.stored(&early).await, world.members().await.len()), (before, 2));
 }
 
@@ -249,7 +249,7 @@ async fn a_worker_that_is_overtaken_at_any_point_leaves_the_newest_result() {
 
         assert_eq!(world.stored(&fast).await, newest, "overtaken after {steps} steps");
         if world.pending(&slow).await.is_some() {
-            world.deliver(&slow).await.unwrap();
+            world.deliver_when_due(&slow).await.unwrap();
         }
         assert_eq!((world.stored(&fast).await, world.due_rows().await), (newest.clone(), 0));
         let severities = newest.unwrap().result.severities;
@@ -287,7 +287,7 @@ async fn a_repository_that_gets_an_image_while_it_is_judged_anew_has_the_newest_
         }
         outcome.unwrap().unwrap();
         if world.pending(&slow).await.is_some() {
-            world.deliver(&slow).await.unwrap();
+            world.deliver_when_due(&slow).await.unwrap();
         }
 
         let newest = world.result(&fast).await.severities;

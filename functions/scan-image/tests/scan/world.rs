@@ -37,6 +37,9 @@ use crate::images;
 /// When every test begins.
 pub(crate) const START: &str = "2026-06-15T00:00:00Z";
 
+/// When work that was dispatched is due again, in case its message is lost.
+pub(crate) const REDISPATCH: Duration = Duration::from_secs(20 * 60);
+
 /// Longer than a lease.
 pub(crate) const OVER_A_LEASE: Duration = Duration::from_secs(61);
 
@@ -272,6 +275,23 @@ impl World {
     /// Delivers the message about the work, once, to a new worker.
     pub(crate) async fn deliver(&self, work: &Work) -> Result<(), HandlerError> {
         self.worker().handle(message(work), Deadline::NONE).await
+    }
+
+    /// Lets the clock go on to when the work is due, then dispatches and delivers it.
+    pub(crate) async fn deliver_when_due(&self, work: &Work) -> Result<(), HandlerError> {
+        let pause = self.due_in(work).await.max(0);
+        self.clock.advance(Duration::from_secs(pause.try_into().unwrap()));
+        self.note_dispatched(work).await;
+        self.deliver(work).await
+    }
+
+    /// Notes that a message about the work, which is due, was sent.
+    pub(crate) async fn note_dispatched(&self, work: &Work) {
+        let (registry, now): (RegistryId, _) = ("reg".parse().unwrap(), self.clock.now());
+        let due = self.records.due_work(&acme(), &registry, now, 100).await.unwrap();
+        let due = due.iter().find(|due| due.work.image == work.image).expect("it is due");
+        let again_at = now.checked_add(REDISPATCH).unwrap();
+        self.records.note_dispatched(&acme(), due, again_at).await.unwrap();
     }
 
     /// Delivers every message that workers have sent since this was called last. Gives their number.

@@ -43,7 +43,9 @@ pub struct PendingWork {
     stored: String,
     /// The due row.
     due: Key,
-    /// Whether the due row is where dispatching has put it, in case the message is lost.
+    /// When the work is due.
+    due_at: Timestamp,
+    /// Whether a message about it is on its way, and the due row only in case that is lost.
     dispatched: bool,
     /// Who has the attempt lease, or had it last.
     attempt_owner: String,
@@ -78,7 +80,7 @@ impl Records {
     ) -> Result<Enqueued, RecordError> {
         let due = keys::due(org, work, due_at);
         let writes = vec![
-            Write::Put(work_item(org, work, &due)?, Condition::ItemAbsent),
+            Write::Put(work_item(org, work, &due, due_at)?, Condition::ItemAbsent),
             Write::Put(due_item(&due, work, due_at)?, Condition::Always),
         ];
         // Newer work must stand in the end, also when somebody moves or completes the older in between.
@@ -193,7 +195,7 @@ impl Records {
         pending: &PendingWork,
         due_at: Timestamp,
     ) -> Result<(), RecordError> {
-        let update = Update::default().set("deferrals", 0).remove("deferred_because");
+        let update = Update::default().set("dispatched", 0).set("deferrals", 0).remove("deferred_because");
         self.put_off(org, pending, due_at, update).await
     }
 
@@ -222,6 +224,7 @@ impl Records {
         due_at: Timestamp,
     ) -> Result<(), RecordError> {
         let update = Update::default()
+            .set("dispatched", 0)
             .set("attempts", 0)
             .add("cooldowns", 1)
             .set("deferrals", 0)
@@ -238,7 +241,6 @@ impl Records {
         due_at: Timestamp,
         update: Update,
     ) -> Result<(), RecordError> {
-        let update = update.set("dispatched", 0);
         let mut pending = pending.clone();
         while !self.move_due(org, &pending, &pending.work, due_at, update.clone()).await? {
             match self.pending_work(org, &pending.work.image).await? {
@@ -283,7 +285,7 @@ impl Records {
         update: Update,
     ) -> Result<bool, RecordError> {
         let due = keys::due(org, work, due_at);
-        let item = work_item(org, work, &due)?;
+        let item = work_item(org, work, &due, due_at)?;
         let update = item.attributes.into_iter().fold(update, |update, (name, value)| match name.as_str() {
             "attempts" | "cooldowns" | "deferrals" | "dispatched" => update,
             name => update.set(name, value),
@@ -328,10 +330,11 @@ impl PendingWork {
     }
 }
 
-fn work_item(org: &OrgName, work: &Work, due: &Key) -> Result<Item, RecordError> {
+fn work_item(org: &OrgName, work: &Work, due: &Key, due_at: Timestamp) -> Result<Item, RecordError> {
     Ok(encode(keys::work(org, &work.image), work)?
         .with("due_partition", due.partition.clone())
         .with("due_sort", due.sort.clone())
+        .with("due_at", millis(due_at))
         .with("seen_at", millis(work.seen_at))
         .with("attempts", 0)
         .with("cooldowns", 0)
@@ -348,7 +351,10 @@ fn read_work(item: &Item) -> Result<PendingWork, RecordError> {
     let due = item.text("due_partition").zip(item.text("due_sort"));
     let (partition, sort) = due.ok_or_else(|| corrupt(place(), "it has no due row"))?;
     let count = |name| u32::try_from(item.number(name).unwrap_or(0).max(0)).unwrap_or(u32::MAX);
-    let until = Timestamp::from_millisecond(item.number("attempt_until").unwrap_or(0));
+    let time = |name| {
+        let millis = item.number(name).unwrap_or(0);
+        Timestamp::from_millisecond(millis).map_err(|error| corrupt(place(), error))
+    };
     Ok(PendingWork {
         work: decode(item)?,
         attempts: count("attempts"),
@@ -357,8 +363,9 @@ fn read_work(item: &Item) -> Result<PendingWork, RecordError> {
         deferred_because: item.text("deferred_because").map(str::to_owned),
         stored: item.text("data").unwrap_or_default().to_owned(),
         due: Key::new(partition, sort),
+        due_at: time("due_at")?,
         dispatched: item.number("dispatched") == Some(1),
         attempt_owner: item.text("attempt_owner").unwrap_or_default().to_owned(),
-        attempt_until: until.map_err(|error| corrupt(place(), error))?,
+        attempt_until: time("attempt_until")?,
     })
 }

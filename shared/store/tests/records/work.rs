@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use tidewatch_core::ports::Table;
+use tidewatch_core::ports::table::{Condition, Key, Update};
 use tidewatch_core::work::{Priority, Work};
 use tidewatch_store::records::Enqueued;
 use tidewatch_store::{MemoryTable, Records};
@@ -24,6 +25,11 @@ on_every_table!(
     one_attempt_is_at_work_at_a_time_and_the_others_count_nothing,
     an_attempt_whose_lease_has_run_out_counts_and_loses_its_say,
     deferrals_are_counted_with_their_reason_until_an_attempt_counts,
+    work_that_was_put_off_has_no_attempt_before_it_is_due,
+    a_message_that_finds_an_attempt_at_work_leaves_work_that_was_put_off_where_it_is,
+    work_that_waits_for_a_message_has_an_attempt_when_that_comes,
+    dispatched_work_has_an_attempt_before_and_after_that_is_noted,
+    work_of_which_no_due_time_is_written_has_an_attempt,
     work_that_is_counted_by_one_of_its_tags_is_counted_in_either_order,
     completing_work_leaves_what_turned_out_to_be_counted,
     postponed_work_keeps_its_attempts_and_is_due_once,
@@ -45,7 +51,7 @@ async fn work_is_queued_once(world: World) {
 async fn work_seen_later_replaces_what_is_queued_and_keeps_its_attempts(world: World) {
     let first = work("1");
     world.enqueue(&first, 100).await;
-    world.attempt(&first, "owner", 0, 60).await.unwrap();
+    world.attempt(&first, "owner", 100, 160).await.unwrap();
     let later = Work { tag: "moved".parse().unwrap(), ..seen(&first, 1) };
     assert_eq!(world.enqueue(&later, 5).await, Enqueued::New);
     assert_eq!(world.due(5, 10).await, ["moved"]);
@@ -136,17 +142,87 @@ async fn an_attempt_whose_lease_has_run_out_counts_and_loses_its_say(world: Worl
 async fn deferrals_are_counted_with_their_reason_until_an_attempt_counts(world: World) {
     let work = work("1");
     world.enqueue(&work, 0).await;
+    let mut due = 0;
     for deferrals in 1..=3 {
-        let begun = world.attempt(&work, "owner", 0, 60).await.unwrap();
-        world.records.defer_attempt(&acme(), &begun, at(7), Some("the registry is gone")).await.unwrap();
+        let begun = world.attempt(&work, "owner", due, due + 60).await.unwrap();
+        due += 7;
+        world.records.defer_attempt(&acme(), &begun, at(due), Some("the registry is gone")).await.unwrap();
         let pending = world.records.pending_work(&acme(), &work.image).await.unwrap().unwrap();
         assert_eq!((pending.attempts, pending.deferrals), (0, deferrals));
         assert_eq!(pending.deferred_because.as_deref(), Some("the registry is gone"));
     }
-    let begun = world.attempt(&work, "owner", 0, 60).await.unwrap();
+    let begun = world.attempt(&work, "owner", due, due + 60).await.unwrap();
     world.records.postpone(&acme(), &begun, at(30)).await.unwrap();
     let pending = world.records.pending_work(&acme(), &work.image).await.unwrap().unwrap();
     assert_eq!((pending.attempts, pending.deferrals, pending.deferred_because), (1, 0, None));
+}
+
+async fn work_that_was_put_off_has_no_attempt_before_it_is_due(world: World) {
+    for (name, how) in [("1", "deferred"), ("2", "postponed"), ("3", "cools down")] {
+        let (work, records) = (work(name), &world.records);
+        world.enqueue(&work, 0).await;
+        let begun = world.attempt(&work, "first", 0, 60).await.unwrap();
+        match how {
+            "deferred" => records.defer_attempt(&acme(), &begun, at(90), Some("throttled")).await.unwrap(),
+            "postponed" => records.postpone(&acme(), &begun, at(90)).await.unwrap(),
+            _ => records.cool_down(&acme(), &begun, at(90)).await.unwrap(),
+        }
+        records.end_attempt(&acme(), &begun).await.unwrap();
+        let before = records.pending_work(&acme(), &work.image).await.unwrap();
+        assert_eq!(world.attempt(&work, "second", 89, 150).await, None, "{how}");
+        assert_eq!(records.pending_work(&acme(), &work.image).await.unwrap(), before, "{how}");
+        assert!(world.attempt(&work, "third", 90, 150).await.is_some(), "{how}");
+    }
+}
+
+async fn a_message_that_finds_an_attempt_at_work_leaves_work_that_was_put_off_where_it_is(world: World) {
+    let work = work("1");
+    world.enqueue(&work, 0).await;
+    let begun = world.attempt(&work, "first", 0, 60).await.unwrap();
+    world.records.cool_down(&acme(), &begun, at(1000)).await.unwrap();
+    assert_eq!(world.attempt(&work, "second", 30, 90).await, None);
+    world.records.end_attempt(&acme(), &begun).await.unwrap();
+    assert_eq!(world.attempt(&work, "third", 60, 120).await, None);
+    assert_eq!(world.due(999, 10).await, [""; 0]);
+    assert_eq!(world.due(1000, 10).await, ["1"]);
+}
+
+async fn work_that_waits_for_a_message_has_an_attempt_when_that_comes(world: World) {
+    let work = work("1");
+    world.enqueue(&work, 0).await;
+    let begun = world.attempt(&work, "first", 0, 60).await.unwrap();
+    world.records.defer_attempt(&acme(), &begun, at(90), None).await.unwrap();
+    assert_eq!((world.due(89, 10).await, world.due(90, 10).await), (vec![], vec!["1".to_owned()]));
+    let woken = world.attempt(&work, "second", 5, 65).await.unwrap();
+    assert_eq!(woken.attempts, 1, "waiting is none");
+    world.records.defer_attempt(&acme(), &woken, at(300), Some("throttled")).await.unwrap();
+    assert_eq!(world.attempt(&work, "third", 6, 66).await, None, "it waits for the time now");
+}
+
+async fn dispatched_work_has_an_attempt_before_and_after_that_is_noted(world: World) {
+    for (name, noted) in [("1", false), ("2", true)] {
+        let work = work(name);
+        world.enqueue(&work, 0).await;
+        let due = world.records.due_work(&acme(), &hub(), at(0), 10).await.unwrap();
+        let due = due.iter().find(|due| due.work == work).unwrap();
+        if noted {
+            world.records.note_dispatched(&acme(), due, at(1200)).await.unwrap();
+        }
+        assert!(world.attempt(&work, "killed", 0, 60).await.is_some(), "{name}");
+        world.records.note_dispatched(&acme(), due, at(1200)).await.unwrap();
+        assert!(world.attempt(&work, "again", 60, 120).await.is_some(), "{name}");
+    }
+}
+
+async fn work_of_which_no_due_time_is_written_has_an_attempt(world: World) {
+    let work = work("1");
+    world.enqueue(&work, 0).await;
+    let key = Key::new(format!("IMAGE#acme#{}#linux/amd64", work.image.digest.hex()), "WORK#hub/team/web");
+    let older = Update::default().remove("due_at");
+    world.table.update(&key, older, Condition::ItemPresent).await.unwrap();
+    assert!(world.attempt(&work, "owner", 0, 60).await.is_some());
+    assert_eq!(world.attempt(&work, "another", 30, 90).await, None);
+    assert_eq!(world.due(60, 10).await, ["1"]);
 }
 
 async fn work_that_is_counted_by_one_of_its_tags_is_counted_in_either_order(world: World) {
@@ -205,13 +281,14 @@ async fn of_two_that_postpone_the_same_work_the_first_one_decides(world: World) 
 async fn work_that_cools_down_counts_its_attempts_anew(world: World) {
     let work = work("1");
     world.enqueue(&work, 0).await;
-    for cooldowns in 1..=2 {
-        let begun = world.attempt(&work, "owner", 0, 0).await.unwrap();
-        world.records.cool_down(&acme(), &begun, at(1000)).await.unwrap();
+    for cooldowns in 1..=2_u32 {
+        let due = i64::from(cooldowns) * 1000;
+        let begun = world.attempt(&work, "owner", due - 1000, due - 1000).await.unwrap();
+        world.records.cool_down(&acme(), &begun, at(due)).await.unwrap();
         assert_eq!(world.attempts(&work).await, (0, cooldowns));
     }
-    assert_eq!(world.due(999, 10).await, [""; 0]);
-    assert_eq!(world.due(1000, 10).await, ["1"]);
+    assert_eq!(world.due(1999, 10).await, [""; 0]);
+    assert_eq!(world.due(2000, 10).await, ["1"]);
 }
 
 async fn completed_work_is_gone(world: World) {

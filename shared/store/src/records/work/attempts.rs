@@ -12,8 +12,9 @@ use crate::records::{RecordError, Records, keys, millis, unless_condition_failed
 
 impl Records {
     /// Counts an attempt of `owner`, which must be new for each, and keeps others from the image until `until`. Gives
-    /// the work with the new count. `None` when there is nothing to do: the work is done, or another attempt is at
-    /// work. Should that one have been killed, the work is due when its lease runs out.
+    /// the work with the new count. `None` when there is nothing to do: the work is done; or it was put off since its
+    /// message was sent, and its due row brings it back; or another attempt is at work. Should that one have been
+    /// killed, the work is due when its lease runs out.
     pub async fn lease_attempt(
         &self,
         org: &OrgName,
@@ -22,8 +23,15 @@ impl Records {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<PendingWork>, RecordError> {
-        let free = Condition::All(vec![
+        let startable = Condition::All(vec![
             Condition::ItemPresent,
+            Condition::Any(vec![
+                Condition::Equal("dispatched".to_owned(), 1_i64.into()),
+                // A message can be handled before its dispatch is noted.
+                Condition::LessOrEqual("due_at".to_owned(), millis(now).into()),
+                // Rows that an earlier version wrote have no time; whatever moves them gives them one.
+                Condition::Absent("due_at".to_owned()),
+            ]),
             Condition::Any(vec![
                 Condition::Absent("attempt_until".to_owned()),
                 Condition::LessOrEqual("attempt_until".to_owned(), millis(now).into()),
@@ -31,10 +39,13 @@ impl Records {
         ]);
         let take = Update::default().set("attempt_owner", owner).set("attempt_until", millis(until));
         loop {
-            if let Some(begun) = self.count_attempt(org, image, take.clone(), free.clone()).await? {
+            if let Some(begun) = self.count_attempt(org, image, take.clone(), startable.clone()).await? {
                 return Ok(Some(begun));
             }
             let Some(pending) = self.pending_work(org, image).await? else { return Ok(None) };
+            if !pending.dispatched && pending.due_at > now {
+                return Ok(None);
+            }
             if pending.attempt_until > now {
                 // The message is used up by this: like a dispatch, it must not be the last word about the work.
                 let dispatched = Update::default().set("dispatched", 1);
@@ -72,7 +83,8 @@ impl Records {
 
     /// Ends an attempt that turned out to be none, because something was not there yet: takes it back, and makes the
     /// work due at `due_at`. With the reason of something that failed and is not the image's fault, it counts as a
-    /// deferral. An attempt that has lost its lease changes nothing, and stays counted.
+    /// deferral, and no message begins another before then. Without one it waits for a message that may come earlier.
+    /// An attempt that has lost its lease changes nothing, and stays counted.
     pub async fn defer_attempt(
         &self,
         org: &OrgName,
@@ -80,13 +92,18 @@ impl Records {
         due_at: Timestamp,
         reason: Option<&str>,
     ) -> Result<(), RecordError> {
-        let back = Update::default().add("attempts", -1).set("attempt_until", 0);
-        let back = match reason {
-            Some(reason) => back.add("deferrals", 1).set("deferred_because", reason),
-            None => back,
+        let back = Update::default().add("attempts", -1);
+        let Some(reason) = reason else {
+            if self.update_leased(org, attempt, back.set("attempt_until", 0)).await? {
+                self.put_off(org, attempt, due_at, Update::default().set("dispatched", 1)).await?;
+            }
+            return Ok(());
         };
+        let back = back.add("deferrals", 1).set("deferred_because", reason);
         if self.update_leased(org, attempt, back).await? {
-            self.put_off(org, attempt, due_at, Update::default()).await?;
+            // The lease keeps others away until the work is put off.
+            self.put_off(org, attempt, due_at, Update::default().set("dispatched", 0)).await?;
+            self.end_attempt(org, attempt).await?;
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ impl Records {
         let work = &Work { priority: Priority::Pushed, ..work.clone() };
         let due = keys::due(org, work, due_at);
         let writes = vec![
-            Write::Put(work_item(org, work, &due)?.with("dispatched", 1), Condition::ItemAbsent),
+            Write::Put(work_item(org, work, &due, due_at)?.with("dispatched", 1), Condition::ItemAbsent),
             Write::Put(due_item(&due, work, due_at)?, Condition::Always),
         ];
         loop {
