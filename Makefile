@@ -17,7 +17,7 @@ ARCH ?= arm64
 HOST_ARCH := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 FUNCTIONS := $(notdir $(wildcard functions/*))
 LAMBDA := target/lambda
-LAMBDA_PROFILE := release
+LAMBDA_PROFILE := function
 
 # The name of the stack that is deployed or deleted.
 STACK ?= tidewatch

@@ -216,7 +216,7 @@ fn row(name: &str, bytes: u64, starts: &[Start]) -> String {
         format!("{} | {}", milliseconds(quantile(&values, 50)), milliseconds(quantile(&values, 95)))
     };
     // A tenth of a megabyte is exact enough, and needs no floating point.
-    let tenths = bytes / 100_000;
+    let tenths = (bytes + 50_000) / 100_000;
     format!(
         "| {name} | {}.{} MB | {} | {} |",
         tenths / 10,
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn a_row_names_size_and_times() {
         let start = Start { ready: Duration::from_micros(12_345), answered: Duration::from_micros(20_090) };
-        let expected = "| scan-image | 17.2 MB | 12.3 ms | 12.3 ms | 20.0 ms | 20.0 ms |";
+        let expected = "| scan-image | 17.3 MB | 12.3 ms | 12.3 ms | 20.0 ms | 20.0 ms |";
         assert_eq!(row("scan-image", 17_289_000, &[start]), expected);
     }
 }
