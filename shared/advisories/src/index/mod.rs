@@ -222,8 +222,8 @@ fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8], family: &str, key: &str) -> R
 }
 
 /// The packages about which `old` and `new` say something different, as (ecosystem, package name), sorted: those that a
-/// change of the index can have made vulnerable or safe, or have rated anew. It is there for matching scanned images
-/// again when advisories come into force, which is not built yet: only images with one of these packages need that.
+/// change of the index can have made vulnerable or safe, or have rated anew. It is there for matching only the images with
+/// one of these packages again, which is not built yet: after a change every image is matched in full.
 pub fn changed_packages(old: &Index, new: &Index) -> Result<Vec<(String, String)>, IndexError> {
     let (before, after) = (old.packages()?, new.packages()?);
     let keys: BTreeSet<_> = before.into_iter().chain(after).collect();
