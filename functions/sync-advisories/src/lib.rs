@@ -28,8 +28,6 @@ pub use error::SyncError;
 pub use fetch::FetchError;
 pub use settings::{ECOSYSTEMS_VARIABLE, Settings, SettingsError, URL_VARIABLE, parse_ecosystems, parse_url};
 
-pub use source::index_of;
-
 use fetch::Archives;
 use settings::is_ecosystem;
 

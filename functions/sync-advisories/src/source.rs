@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::io::{Cursor, Read, Seek};
 use std::time::Duration;
 
-use tidewatch_advisories::{BuiltFamily, FORMAT, Family, ReadOptions, Reading, ScoreTable};
+use tidewatch_advisories::{FORMAT, Family, ReadOptions, Reading, ScoreTable};
+use tidewatch_assessment::store_index;
+use tidewatch_core::Digest;
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::work::AdvisoriesMessage;
-use tidewatch_core::{Digest, Timestamp};
 use tidewatch_runtime::Deadline;
 use tidewatch_runtime::messages::send;
 use tidewatch_store::RecordError;
-use tidewatch_store::records::{AdvisoryFamily, AdvisorySource, CompiledSource, SourceArchive, StoredSource};
+use tidewatch_store::records::{AdvisorySource, CompiledSource, SourceArchive, StoredSource};
 
 use crate::fetch::{Archives, Download, Fetched, Validators};
 use crate::{SyncAdvisories, SyncError};
@@ -152,8 +153,7 @@ impl SyncAdvisories {
         let built = tokio::task::spawn_blocking(move || reading.compile(&table, &output)).await??;
         let Some(built) = built else { return Ok(true) };
         let file = tokio::fs::read(&built.path).await?;
-        self.records.put_advisory_index(built.family, &built.hash, file.into()).await?;
-        let index = index_of(&built, self.clock.now());
+        let index = store_index(&self.records, &built, file.into(), self.clock.now()).await?;
         stored.source.compiled =
             Some(CompiledSource { family: built.family.to_owned(), archive: archive.hash, scores, index });
         self.records.put_advisory_source(ecosystem, stored).await?;
@@ -248,18 +248,4 @@ fn stale<'a>(ecosystem: &str, source: &'a AdvisorySource, scores: &Scores) -> Op
 
 fn validators(source: &AdvisorySource) -> Validators {
     Validators { etag: source.etag.clone(), last_modified: source.last_modified.clone() }
-}
-
-/// What is recorded of an index that was compiled at the time `now`.
-pub fn index_of(built: &BuiltFamily, now: Timestamp) -> AdvisoryFamily {
-    AdvisoryFamily {
-        hash: built.hash,
-        size: built.size,
-        records: built.records as u64,
-        advisories: built.advisories as u64,
-        withdrawn: built.withdrawn as u64,
-        problems: built.problems.len() as u64,
-        newest_modified: built.newest_modified,
-        built_at: now,
-    }
 }

@@ -6,10 +6,12 @@
 mod advisories;
 mod assess;
 mod error;
+mod index;
 mod record;
 pub mod text;
 
 pub use advisories::AdvisoryIndexes;
 pub use assess::{Assessment, assess};
 pub use error::AssessmentError;
+pub use index::{index_record, store_index};
 pub use record::{record, record_failed, record_member, record_members};

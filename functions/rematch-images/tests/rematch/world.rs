@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidewatch_advisories::{BuildOptions, build};
-use tidewatch_assessment::{AdvisoryIndexes, Assessment, record};
+use tidewatch_assessment::{AdvisoryIndexes, Assessment, record, store_index};
 use tidewatch_core::config::Config;
 use tidewatch_core::image::{Image, Platform};
 use tidewatch_core::names::{OrgName, StreamName};
@@ -20,7 +20,7 @@ use tidewatch_core::{Digest, Timestamp};
 use tidewatch_inventory::ImageInventory;
 use tidewatch_rematch_images::{RematchImages, RematchPorts, RematchSettings};
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler as _};
-use tidewatch_store::records::{AdvisoryFamily, ImagePlace, StoredResult, TagRecord, TaggedImage};
+use tidewatch_store::records::{ImagePlace, StoredResult, TagRecord, TaggedImage};
 use tidewatch_store::{MemoryTable, ObjectStorage, Records};
 use tidewatch_testkit::advisory::AdvisoryBuilder;
 use tidewatch_testkit::failing::{FailingTable, Outages};
@@ -88,17 +88,7 @@ impl World {
         let options = BuildOptions { output: output.path().to_owned(), now: self.clock.now() };
         for built in build(folder.path(), &options, &mut |_| {}).unwrap().families {
             let file = std::fs::read(&built.path).unwrap();
-            self.records.put_advisory_index(built.family, &built.hash, file.into()).await.unwrap();
-            let family = AdvisoryFamily {
-                hash: built.hash,
-                size: built.size,
-                records: built.records as u64,
-                advisories: built.advisories as u64,
-                withdrawn: 0,
-                problems: 0,
-                newest_modified: built.newest_modified,
-                built_at: self.clock.now(),
-            };
+            let family = store_index(&self.records, &built, file.into(), self.clock.now()).await.unwrap();
             self.records.publish_advisories([(built.family.to_owned(), family)]).await.unwrap();
         }
     }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidewatch_advisories::{BuildOptions, build};
-use tidewatch_assessment::AdvisoryIndexes;
+use tidewatch_assessment::{AdvisoryIndexes, store_index};
 use tidewatch_core::Digest;
 use tidewatch_core::config::Config;
 use tidewatch_core::image::Image;
@@ -144,17 +144,7 @@ impl World {
         let options = BuildOptions { output: output.path().to_owned(), now: self.clock.now() };
         for built in build(folder.path(), &options, &mut |_| {}).unwrap().families {
             let file = std::fs::read(&built.path).unwrap();
-            self.records.put_advisory_index(built.family, &built.hash, file.into()).await.unwrap();
-            let family = AdvisoryFamily {
-                hash: built.hash,
-                size: built.size,
-                records: built.records as u64,
-                advisories: built.advisories as u64,
-                withdrawn: built.withdrawn as u64,
-                problems: built.problems.len() as u64,
-                newest_modified: built.newest_modified,
-                built_at: self.clock.now(),
-            };
+            let family = store_index(&self.records, &built, file.into(), self.clock.now()).await.unwrap();
             self.records.publish_advisories([(built.family.to_owned(), family)]).await.unwrap();
         }
     }

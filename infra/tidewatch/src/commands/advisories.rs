@@ -7,11 +7,11 @@ use anyhow::Context as _;
 use indicatif::DecimalBytes;
 use serde::Serialize;
 use tidewatch_advisories::{Build, BuildOptions, FAMILIES};
+use tidewatch_assessment::store_index;
 use tidewatch_core::ports::Clock as _;
 use tidewatch_runtime::system::SystemClock;
 use tidewatch_store::Records;
 use tidewatch_store::records::{AdvisoryFamily, CurrentAdvisories};
-use tidewatch_sync_advisories::index_of;
 
 use super::Context;
 use super::advisory_sources::{self, SourceRow};
@@ -124,9 +124,9 @@ async fn publish(records: &Records, built: &Build) -> Result<Vec<String>, Failur
     let mut problems: Vec<String> = built.problems.iter().map(ToString::to_string).collect();
     for family in &built.families {
         let file = std::fs::read(&family.path).context("failed to read the compiled advisories")?;
-        records.put_advisory_index(family.family, &family.hash, file.into()).await?;
+        let index = store_index(records, family, file.into(), now).await?;
         problems.extend(family.problems.iter().map(ToString::to_string));
-        families.push((family.family.to_owned(), index_of(family, now)));
+        families.push((family.family.to_owned(), index));
     }
     records.publish_advisories(families).await?;
     Ok(problems)

@@ -162,7 +162,7 @@ async fn indexes(
             indexes.insert(Arc::new(Index::open(&family.path)?));
             current
                 .families
-                .insert(family.family.to_owned(), tidewatch_sync_advisories::index_of(family, now));
+                .insert(family.family.to_owned(), tidewatch_assessment::index_record(family, now));
         }
         return Ok((indexes, current));
     }
