@@ -76,15 +76,7 @@ fn distribution(ecosystem: &str) -> Option<(Distribution, PackageType)> {
 }
 
 fn package(package_type: PackageType, name: &str, version: &str) -> Package {
-    Package {
-        package_type,
-        name: name.to_owned(),
-        version: version.to_owned(),
-        architecture: None,
-        source: None,
-        locations: Vec::new(),
-        reader: "test".to_owned(),
-    }
+    Package::new(package_type, name, version, "test")
 }
 
 #[test]

@@ -10,14 +10,19 @@
 
 mod archive;
 mod compression;
+mod contents;
 mod inventory;
 mod layer;
 mod limits;
 mod merge;
+mod path_set;
 mod paths;
+mod pattern;
 mod readers;
+mod reading;
 
 pub use inventory::{Entry, FileContent, ImageInventory, LayerInventory, READER_VERSION};
 pub use layer::{LayerError, LayerReader};
 pub use limits::{IMAGE_PACKAGES, Limits};
 pub use merge::merge;
+pub use path_set::PathSet;

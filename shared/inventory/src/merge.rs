@@ -13,8 +13,9 @@ use tidewatch_core::problem::Problem;
 
 use crate::inventory::{Entry, FileContent, ImageInventory, LayerInventory};
 use crate::limits::{IMAGE_PACKAGES, IMAGE_RESOLVED_BYTES};
-use crate::paths::{Budget, PathPattern, Resolution, Step, remove_below, resolve};
-use crate::readers::{READERS, Reader, concerns, reader_for};
+use crate::paths::{Budget, Resolution, Step, remove_below, resolve};
+use crate::pattern::Place;
+use crate::readers::{READERS, Reader, reader_for};
 
 /// The inventory of the image whose layers are `layers`, the base first. It has at most [`IMAGE_PACKAGES`] packages; that
 /// there are more is one of its problems.
@@ -86,8 +87,7 @@ impl<'a> ImageTree<'a> {
             Some(Entry::Directory { .. }) => Step::Enter,
             Some(Entry::Symlink { target }) => Step::Link(target),
             Some(_) => Step::Missing,
-            None if concerns(candidate) => Step::Missing,
-            None => Step::Unknown,
+            None => Step::Missing,
         });
         self.budget.set(budget);
         resolution
@@ -95,8 +95,12 @@ impl<'a> ImageTree<'a> {
 
     /// The distribution that the first readable file names.
     fn distribution(&self) -> Option<&'a Distribution> {
-        let places = READERS.iter().flat_map(|reader| reader.paths).map(PathPattern::place);
+        let places = READERS.iter().flat_map(|reader| reader.paths).filter_map(|path| path.place());
         places
+            .filter_map(|place| match place {
+                Place::File(path) => Some(path),
+                Place::Directory(_) => None,
+            })
             .filter_map(|place| match self.resolve(place) {
                 Resolution::Path(path) => self.entry(&path),
                 _ => None,
@@ -153,8 +157,9 @@ impl<'a> ImageTree<'a> {
         let links = self.nodes.iter().filter(|(_, node)| matches!(node.entry, Entry::Symlink { .. }));
         let linked = links.filter_map(|(path, _)| Some((*path, reader_for(path)?, false)));
         places
-            .map(|(reader, pattern)| {
-                (pattern.place(), reader, matches!(pattern, PathPattern::FilesIn { .. }))
+            .filter_map(|(reader, pattern)| match pattern.place()? {
+                Place::File(path) => Some((path, reader, false)),
+                Place::Directory(path) => Some((path, reader, true)),
             })
             .chain(linked)
             .filter_map(|(path, reader, is_directory)| {
@@ -182,10 +187,11 @@ impl<'a> ImageTree<'a> {
 
     /// Why what a link to the directory `real` leads to was not read by `reader`.
     fn directory_problem(&self, reader: &Reader, real: &str) -> Option<String> {
-        let is_read = reader
-            .paths
-            .iter()
-            .any(|pattern| matches!(pattern, PathPattern::FilesIn { directory, .. } if *directory == real));
+        let is_read = reader.paths.iter().any(|pattern| {
+            pattern
+                .place()
+                .is_some_and(|place| matches!(place, Place::Directory(directory) if directory == real))
+        });
         let exists = matches!(self.entry(real)?, Entry::Directory { .. });
         (exists && !is_read).then(|| format!("leads to {real}, whose files are not read"))
     }

@@ -14,51 +14,6 @@ const MAX_LINKS: usize = 40;
 /// The most bytes that one path may cost to resolve; a path of 4,096 bytes without links costs at most half of them.
 const MAX_RESOLVED_BYTES: u64 = 16 << 20;
 
-/// What a reader reads, as a set of paths.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum PathPattern {
-    /// The file at exactly this path.
-    File(&'static str),
-    /// Every file directly in `directory` whose name does not end with `except`.
-    FilesIn {
-        /// The directory.
-        directory: &'static str,
-        /// End of the names that are left out.
-        except: &'static str,
-    },
-}
-
-impl PathPattern {
-    /// Whether a file at `path` is to be read.
-    pub(crate) fn matches(&self, path: &str) -> bool {
-        match self {
-            Self::File(file) => *file == path,
-            Self::FilesIn { directory, except } => below(path, directory)
-                .is_some_and(|name| !name.is_empty() && !name.contains('/') && !name.ends_with(except)),
-        }
-    }
-
-    /// Whether `path`, or a path below it, can be one to read: only then does it matter what is there.
-    pub(crate) fn concerns(&self, path: &str) -> bool {
-        self.matches(path) || self.place() == path || below(self.place(), path).is_some()
-    }
-
-    /// The path that has to be looked up to find what there is to read.
-    pub(crate) const fn place(&self) -> &'static str {
-        match self {
-            Self::File(path) | Self::FilesIn { directory: path, .. } => path,
-        }
-    }
-}
-
-/// The rest of `path` below `directory`, which may be the root; `None` when it is not below it.
-pub(crate) fn below<'a>(path: &'a str, directory: &str) -> Option<&'a str> {
-    if directory.is_empty() {
-        return (!path.is_empty()).then_some(path);
-    }
-    path.strip_prefix(directory)?.strip_prefix('/')
-}
-
 /// `name` in `directory`.
 pub(crate) fn join(directory: &str, name: &str) -> String {
     if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
@@ -311,16 +266,5 @@ mod tests {
     #[test]
     fn links_in_a_circle_end() {
         assert_eq!(resolve_in(&[("a", "b"), ("b", "a")], "a/x"), Resolution::Loop);
-    }
-
-    #[test]
-    fn a_pattern_concerns_what_it_matches_and_the_directories_above() {
-        let pattern = PathPattern::FilesIn { directory: "var/lib/x", except: ".sum" };
-        for path in ["", "var", "var/lib", "var/lib/x", "var/lib/x/a"] {
-            assert!(pattern.concerns(path), "{path}");
-        }
-        for path in ["va", "var/lib/xy", "var/lib/x/a.sum", "var/lib/x/a/b", "usr"] {
-            assert!(!pattern.concerns(path), "{path}");
-        }
     }
 }

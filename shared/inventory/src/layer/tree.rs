@@ -7,10 +7,12 @@
 use std::collections::BTreeMap;
 
 use crate::archive::{ArchiveEntry, EntryKind, EntrySink};
+use crate::contents::Contents;
 use crate::inventory::{Entry, FileContent};
 use crate::limits::Limits;
 use crate::paths::{Budget, Resolution, Step, clean, join, remove_below, resolve, split, text};
-use crate::readers::{InputFile, Problems, Reader, concerns, reader_for};
+use crate::readers::{Access, Reader, reader_for};
+use crate::reading::{InputFile, Problems, RandomFile};
 
 /// Begins the name of a whiteout.
 const WHITEOUT: &str = ".wh.";
@@ -83,7 +85,7 @@ impl LayerTree {
 
     /// The entries of the inventory, and what went wrong.
     pub(super) fn finish(self) -> (BTreeMap<String, Entry>, Vec<String>) {
-        let nodes = self.nodes.into_iter().filter(|(path, _)| concerns(path));
+        let nodes = self.nodes.into_iter();
         let entries = nodes.map(|(path, node)| {
             let entry = match node.entry {
                 Some(Entry::Directory { .. }) => Entry::Directory { opaque: node.hides },
@@ -121,9 +123,6 @@ impl LayerTree {
     fn enter(&mut self, path: &str) {
         let ends = path.match_indices('/').map(|(position, _)| position).chain([path.len()]);
         for directory in ends.filter_map(|end| path.get(..end)) {
-            if !concerns(directory) {
-                return;
-            }
             self.make_directory(directory);
         }
     }
@@ -138,10 +137,6 @@ impl LayerTree {
     /// later entries may lead through them.
     fn put(&mut self, path: String, entry: Entry, bytes: usize) {
         remove_below(&mut self.nodes, &path);
-        if !matches!(entry, Entry::Symlink { .. }) && !concerns(&path) {
-            self.nodes.remove(&path);
-            return;
-        }
         let problems: usize = match &entry {
             Entry::File(content) => content.problems.iter().map(String::len).sum(),
             _ => 0,
@@ -152,7 +147,7 @@ impl LayerTree {
     }
 
     fn hide(&mut self, path: String) {
-        if concerns(&path) {
+        {
             self.kept_bytes = self.kept_bytes.saturating_add(path.len());
             self.nodes.entry(path).or_default().hides = true;
         }
@@ -237,7 +232,6 @@ impl LayerTree {
             EntryKind::Symlink(target) => self.symlink(path, &target),
             EntryKind::HardLink(target) => self.hard_link(path, &target),
             EntryKind::Special => self.put(path, Entry::Other, 0),
-            EntryKind::Unknown(_) if !concerns(&path) => {}
             EntryKind::Unknown(flag) => {
                 self.problems
                     .add(|| format!("holds {path}, an entry of the unknown type {:?}", char::from(flag)));
@@ -273,7 +267,10 @@ impl EntrySink for LayerTree {
 
     fn content(&mut self, bytes: &[u8]) {
         let Some(file) = &mut self.open else { return };
-        let room = file.reader.file_bytes.min(self.limits.file_bytes).saturating_sub(file.bytes.len());
+        let room = usize::try_from(file.reader.file_bytes)
+            .unwrap_or(usize::MAX)
+            .min(self.limits.file_bytes)
+            .saturating_sub(file.bytes.len());
         file.bytes.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
     }
 
@@ -286,13 +283,21 @@ impl EntrySink for LayerTree {
         }
         let is_whole = u64::try_from(bytes.len()) == Ok(size);
         let packages = self.room_for_packages();
-        let reading = (reader.read)(&InputFile { path: &path, bytes: &bytes, complete: is_whole, packages });
+        let size_read = bytes.len();
+        let reading = match reader.access {
+            Access::Whole(read) => {
+                read(&InputFile { path: &path, bytes: &bytes, complete: is_whole, packages })
+            }
+            Access::Random(read) => {
+                read(&RandomFile { path: &path, contents: &Contents::from(bytes), packages })
+            }
+        };
         self.packages += reading.packages.len();
         let mut problems = reading.problems.into_reasons();
         if !complete {
-            problems.push(format!("is cut off after {} of {size} bytes", bytes.len()));
+            problems.push(format!("is cut off after {} of {size} bytes", size_read));
         } else if !is_whole {
-            problems.push(format!("has {size} bytes, of which the first {} were read", bytes.len()));
+            problems.push(format!("has {size} bytes, of which the first {} were read", size_read));
         }
         let content = FileContent {
             reader: reader.id.to_owned(),
@@ -300,7 +305,7 @@ impl EntrySink for LayerTree {
             distribution: reading.distribution,
             problems,
         };
-        self.put(path, Entry::File(content), bytes.len());
+        self.put(path, Entry::File(content), size_read);
     }
 }
 

@@ -5,15 +5,17 @@
 
 use tidewatch_core::package::{Package, PackageType, SourcePackage};
 
-use super::stanza::{field, stanzas};
-use super::{InputFile, Problems, Reader, Reading, TooLong, excerpt, short_text};
-use crate::paths::PathPattern;
+use super::{Access, Evidence, Reader};
+use crate::pattern::PathPattern;
+use crate::reading::stanza::{field, stanzas};
+use crate::reading::{InputFile, Problems, Reading, TooLong, excerpt, short_text};
 
 pub(super) const READER: Reader = Reader {
     id: "apk",
-    paths: &[PathPattern::File("lib/apk/db/installed"), PathPattern::File("usr/lib/apk/db/installed")],
+    paths: &[PathPattern::new("lib/apk/db/installed"), PathPattern::new("usr/lib/apk/db/installed")],
+    evidence: Evidence::Distribution,
     file_bytes: 32 << 20,
-    read,
+    access: Access::Whole(read),
 };
 
 fn read(file: &InputFile<'_>) -> Reading {
@@ -21,7 +23,7 @@ fn read(file: &InputFile<'_>) -> Reading {
     for lines in stanzas(file.bytes, file.complete) {
         let Some(fields) = reading.problems.ok_or_add(Fields::of(&lines)) else { continue };
         let package = fields.package(&mut reading.problems);
-        if package.is_some_and(|package| !reading.add(package, file)) {
+        if package.is_some_and(|package| !reading.add(package, file.packages)) {
             break;
         }
     }
@@ -65,13 +67,9 @@ impl Fields {
         // All packages of one origin are built together, and carry its version.
         let source = self.origin.map(|origin| SourcePackage { name: origin, version: version.clone() });
         Some(Package {
-            package_type: PackageType::Apk,
-            name,
-            version,
             architecture: self.architecture,
             source,
-            locations: Vec::new(),
-            reader: READER.id.to_owned(),
+            ..Package::new(PackageType::Apk, name, version, READER.id)
         })
     }
 }
@@ -79,7 +77,7 @@ impl Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::readers::file;
+    use crate::reading::file;
 
     const MUSL: &str = "C:Q1abc=\nP:musl\nV:1.1.24-r2\nA:x86_64\nS:377564\nT:the musl c library (libc) implementation\n\
                         o:musl\nF:lib\nR:libc.musl-x86_64.so.1\na:0:0:777\n\n";

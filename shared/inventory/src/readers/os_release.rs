@@ -5,8 +5,10 @@
 
 use tidewatch_core::package::Distribution;
 
-use super::{InputFile, Problems, Reader, Reading, TEXT_BYTES, TooLong, excerpt, short_text};
-use crate::paths::{self, PathPattern};
+use super::{Access, Evidence, Reader};
+use crate::paths;
+use crate::pattern::PathPattern;
+use crate::reading::{InputFile, Reading, TEXT_BYTES, TooLong, excerpt, short_text};
 
 const ALPINE_RELEASE: &str = "etc/alpine-release";
 const DEBIAN_VERSION: &str = "etc/debian_version";
@@ -17,13 +19,14 @@ const PRETTY_NAME_CHARACTERS: usize = 200;
 pub(super) const READER: Reader = Reader {
     id: "os-release",
     paths: &[
-        PathPattern::File("etc/os-release"),
-        PathPattern::File("usr/lib/os-release"),
-        PathPattern::File(ALPINE_RELEASE),
-        PathPattern::File(DEBIAN_VERSION),
+        PathPattern::new("etc/os-release"),
+        PathPattern::new("usr/lib/os-release"),
+        PathPattern::new(ALPINE_RELEASE),
+        PathPattern::new(DEBIAN_VERSION),
     ],
+    evidence: Evidence::Distribution,
     file_bytes: 64 << 10,
-    read,
+    access: Access::Whole(read),
 };
 
 fn read(file: &InputFile<'_>) -> Reading {
@@ -35,7 +38,7 @@ fn read(file: &InputFile<'_>) -> Reading {
     };
     reading.distribution = reading.problems.ok_or_add(distribution).flatten();
     let text = file.bytes.trim_ascii();
-    let is_silent = reading.distribution.is_none() && reading.problems == Problems::default();
+    let is_silent = reading.distribution.is_none() && reading.problems.is_empty();
     if is_silent && file.path.ends_with("os-release") && !text.is_empty() {
         let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let first = excerpt(&paths::text(first));
@@ -110,7 +113,7 @@ fn unquote(value: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::readers::file;
+    use crate::reading::file;
 
     fn read_text(path: &str, text: &str) -> Option<Distribution> {
         read(&file(path, text.as_bytes())).distribution

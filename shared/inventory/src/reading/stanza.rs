@@ -2,7 +2,7 @@
 
 /// The stanzas of a file, each as its lines without their ends. The last one is left out when the file is cut off there:
 /// it may lack anything.
-pub(super) fn stanzas(bytes: &[u8], complete: bool) -> impl Iterator<Item = Vec<&[u8]>> {
+pub(crate) fn stanzas(bytes: &[u8], complete: bool) -> impl Iterator<Item = Vec<&[u8]>> {
     let bytes = if complete { bytes } else { bytes.get(..last_blank_line(bytes)).unwrap_or_default() };
     let mut lines = bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     std::iter::from_fn(move || {
@@ -21,7 +21,7 @@ fn last_blank_line(bytes: &[u8]) -> usize {
 }
 
 /// A field `NAME:VALUE` of a line; blanks around the value are dropped.
-pub(super) fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = line.iter().position(|byte| *byte == b':')?;
     let (name, value) = line.split_at_checked(colon)?;
     Some((name, value.get(1..)?.trim_ascii()))

@@ -1,0 +1,156 @@
+//! The bytes of a file that has to be read at any place of it: in memory while they are few, else in a temporary file
+//! without a name, which is gone when it is closed.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write as _};
+use std::os::unix::fs::FileExt as _;
+
+/// Bytes that stay in memory; what has more lies in a temporary file.
+pub(crate) const IN_MEMORY: usize = 8 << 20;
+
+/// All bytes of a file.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    place: Place,
+    length: u64,
+}
+
+#[derive(Debug)]
+enum Place {
+    Memory(Vec<u8>),
+    File(File),
+}
+
+impl Contents {
+    /// No bytes yet.
+    pub(crate) const fn new() -> Self {
+        Self { place: Place::Memory(Vec::new()), length: 0 }
+    }
+
+    /// How many bytes there are.
+    pub(crate) const fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// How many bytes of them lie in a temporary file.
+    pub(crate) const fn spilled(&self) -> u64 {
+        match self.place {
+            Place::Memory(_) => 0,
+            Place::File(_) => self.length,
+        }
+    }
+
+    /// Adds bytes at the end. An error is one of the temporary folder.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Place::Memory(memory) = &mut self.place {
+            if memory.len() + bytes.len() > IN_MEMORY {
+                let mut file = tempfile::tempfile()?;
+                file.write_all(memory)?;
+                self.place = Place::File(file);
+            } else {
+                memory.extend_from_slice(bytes);
+            }
+        }
+        if let Place::File(file) = &mut self.place {
+            file.write_all(bytes)?;
+        }
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Fills `buffer` with the bytes from `offset` on; how many there were, less than asked for only at the end.
+    pub(crate) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        match &self.place {
+            Place::Memory(memory) => {
+                let start = usize::try_from(offset).unwrap_or(usize::MAX).min(memory.len());
+                let bytes = memory.get(start..).unwrap_or_default();
+                let count = bytes.len().min(buffer.len());
+                if let (Some(from), Some(to)) = (bytes.get(..count), buffer.get_mut(..count)) {
+                    to.copy_from_slice(from);
+                }
+                Ok(count)
+            }
+            Place::File(file) => {
+                let mut filled = 0;
+                while let Some(left) = buffer.get_mut(filled..).filter(|left| !left.is_empty()) {
+                    match file.read_at(left, offset.saturating_add(filled as u64))? {
+                        0 => break,
+                        count => filled += count,
+                    }
+                }
+                Ok(filled)
+            }
+        }
+    }
+
+    /// Exactly `length` bytes from `offset` on; `UnexpectedEof` when there are not as many, before anything is allocated.
+    pub(crate) fn bytes_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        if offset.saturating_add(length as u64) > self.length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut bytes = vec![0; length];
+        let count = self.read_at(offset, &mut bytes)?;
+        if count == length { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+
+    /// A reader over all bytes.
+    pub(crate) const fn reader(&self) -> ContentsReader<'_> {
+        ContentsReader { contents: self, position: 0 }
+    }
+}
+
+impl From<Vec<u8>> for Contents {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { length: bytes.len() as u64, place: Place::Memory(bytes) }
+    }
+}
+
+/// Reads [`Contents`] from their beginning, or from wherever is sought.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ContentsReader<'a> {
+    contents: &'a Contents,
+    position: u64,
+}
+
+impl Read for ContentsReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.contents.read_at(self.position, buffer)?;
+        self.position += count as u64;
+        Ok(count)
+    }
+}
+
+impl Seek for ContentsReader<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let position = match to {
+            SeekFrom::Start(position) => Some(position),
+            SeekFrom::End(offset) => self.contents.length.checked_add_signed(offset),
+            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
+        };
+        self.position = position.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_bytes_and_many_are_read_alike() {
+        for length in [0, 10, IN_MEMORY, IN_MEMORY + 1] {
+            let bytes: Vec<u8> = (0..length).map(|position| position.to_le_bytes()[0]).collect();
+            let mut contents = Contents::new();
+            bytes.chunks(1 << 20).for_each(|part| contents.append(part).unwrap());
+            assert_eq!(contents.length(), length as u64);
+            assert_eq!(contents.spilled() > 0, length > IN_MEMORY);
+            assert!(contents.bytes_at(0, length).unwrap() == bytes);
+            assert!(contents.bytes_at(1, length).is_err());
+            let mut end = Vec::new();
+            let mut reader = contents.reader();
+            reader.seek(SeekFrom::Start(length as u64 / 2)).unwrap();
+            reader.read_to_end(&mut end).unwrap();
+            assert!(end == bytes[length / 2..]);
+        }
+    }
+}
