@@ -21,8 +21,8 @@ mod pattern;
 mod readers;
 mod reading;
 
-pub use inventory::{Entry, FileContent, ImageInventory, LayerInventory, READER_VERSION};
-pub use layer::{LayerError, LayerReader};
+pub use inventory::{FileContent, ImageInventory, LayerInventory, READER_VERSION};
+pub use layer::{FolderReader, LayerError, LayerReader};
 pub use limits::{IMAGE_PACKAGES, Limits};
 pub use merge::merge;
 pub use path_set::PathSet;

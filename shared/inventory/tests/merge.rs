@@ -7,7 +7,7 @@ mod common;
 use common::{apk, dpkg, read};
 use tidewatch_core::Digest;
 use tidewatch_core::package::Location;
-use tidewatch_inventory::{IMAGE_PACKAGES, ImageInventory, LayerInventory, merge};
+use tidewatch_inventory::{IMAGE_PACKAGES, ImageInventory, LayerInventory, PathSet, merge};
 use tidewatch_testkit::layer::{Compression, LayerBuilder};
 
 const STATUS: &str = "var/lib/dpkg/status";
@@ -185,7 +185,12 @@ fn empty() -> LayerInventory {
     LayerInventory {
         reader_version: tidewatch_inventory::READER_VERSION,
         layer: Digest::of(b""),
-        entries: std::collections::BTreeMap::new(),
+        files: std::collections::BTreeMap::new(),
+        links: std::collections::BTreeMap::new(),
+        leaves: PathSet::default(),
+        directories: PathSet::default(),
+        opaque: PathSet::default(),
+        whiteouts: PathSet::default(),
         problems: Vec::new(),
     }
 }
