@@ -243,10 +243,7 @@ fn every_advisory_affects_what_is_older_than_its_fix_and_not_the_fix() {
 }
 
 fn order_of(package_type: PackageType) -> Compare {
-    match package_type {
-        PackageType::Deb => dpkg::compare,
-        PackageType::Apk => apk::compare,
-    }
+    if package_type == PackageType::Deb { dpkg::compare } else { apk::compare }
 }
 
 #[test]
