@@ -40,6 +40,16 @@ impl Contents {
         }
     }
 
+    /// Moves the bytes to a temporary file, because they have to wait. An error is one of the temporary folder.
+    pub(crate) fn spill(&mut self) -> io::Result<()> {
+        if let Place::Memory(memory) = &self.place {
+            let mut file = tempfile::tempfile()?;
+            file.write_all(memory)?;
+            self.place = Place::File(file);
+        }
+        Ok(())
+    }
+
     /// Adds bytes at the end. An error is one of the temporary folder.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         if let Place::Memory(memory) = &mut self.place {
@@ -151,6 +161,9 @@ mod tests {
             reader.seek(SeekFrom::Start(length as u64 / 2)).unwrap();
             reader.read_to_end(&mut end).unwrap();
             assert!(end == bytes[length / 2..]);
+            contents.spill().unwrap();
+            assert_eq!(contents.spilled(), length as u64);
+            assert!(contents.bytes_at(0, length).unwrap() == bytes);
         }
     }
 }

@@ -5,11 +5,12 @@ use std::io;
 
 use super::open_file::{OpenFile, SMALLEST_PROGRAM, TakenFile};
 use super::tree::{Directory, Finished, Found, Tree};
+use super::waiting::WaitingFiles;
 use crate::archive::{ArchiveEntry, EntryKind, EntrySink};
 use crate::inventory::FileContent;
 use crate::limits::Limits;
 use crate::paths::{self, Budget, Resolution, clean, join, resolve, split, text};
-use crate::readers::{Access, Reader, SCANNERS, reader_for};
+use crate::readers::{Access, Reader, SCANNERS, reader_for, reader_of_companion};
 use crate::reading::Problems;
 
 /// Begins the name of a whiteout.
@@ -25,6 +26,7 @@ pub(super) struct LayerEntries {
     /// The directory of the last entry: the next one is mostly in it too.
     last: Option<Located>,
     open: Option<OpenFile>,
+    waiting: WaitingFiles,
     entries: u64,
     kept_bytes: usize,
     packages: usize,
@@ -49,6 +51,7 @@ impl LayerEntries {
             tree: Tree::new(),
             last: None,
             open: None,
+            waiting: WaitingFiles::default(),
             entries: 0,
             kept_bytes: 0,
             packages: 0,
@@ -76,11 +79,15 @@ impl LayerEntries {
     }
 
     /// What the layer holds, and what went wrong; an error is one of the temporary folder.
-    pub(super) fn finish(self) -> io::Result<(Finished, Vec<String>)> {
-        match self.failure {
-            Some(failure) => Err(failure),
-            None => Ok((self.tree.finish(), self.problems.into_reasons())),
+    pub(super) fn finish(mut self) -> io::Result<(Finished, Vec<String>)> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
         }
+        let room = self.limits.packages.saturating_sub(self.packages);
+        for (number, content) in self.waiting.read(room) {
+            self.tree.set_content(number, content);
+        }
+        Ok((self.tree.finish(), self.problems.into_reasons()))
     }
 
     /// Notes what is wrong with the layer itself.
@@ -137,22 +144,66 @@ impl LayerEntries {
     /// Begins a file; says whether its content is wanted.
     fn begin_file(&mut self, directory: Directory, name: &str, path: &str, size: u64) -> bool {
         let reader = reader_for(path);
-        if reader.is_none() && (size < SMALLEST_PROGRAM || SCANNERS.is_empty()) {
+        let companion_of = if reader.is_none() { reader_of_companion(path) } else { None };
+        if reader.is_none() && companion_of.is_none() && size < SMALLEST_PROGRAM {
             self.put_other(directory, name);
             return false;
         }
-        if let Some(reader) = reader
-            && matches!(reader.access, Access::Random(_))
-            && size > reader.file_bytes.min(self.limits.spilled_bytes)
+        if let Some(reader) = reader.or(companion_of)
+            && !matches!(reader.access, Access::Whole(_))
+            && let Some(reason) = self.too_much(reader, size)
         {
-            let most = reader.file_bytes.min(self.limits.spilled_bytes);
-            let content = unread(reader, format!("has {size} bytes, more than the {most} that are read"));
-            self.put_file(directory, name, path, content, 0);
+            self.put_file(directory, name, path, unread(reader, reason), 0);
             return false;
         }
         let (name, path) = (name.to_owned(), path.to_owned());
+        if companion_of.is_some() {
+            self.open = Some(OpenFile::companion(directory, name, path, size));
+            return true;
+        }
         self.open = Some(OpenFile::new(directory, name, path, size, reader, &self.limits));
         true
+    }
+
+    /// Why a file of `size` bytes is not read at any place.
+    fn too_much(&self, reader: &Reader, size: u64) -> Option<String> {
+        let most = reader.file_bytes.min(self.limits.spilled_bytes);
+        if size > most {
+            return Some(format!("has {size} bytes, more than the {most} that are read"));
+        }
+        let waits = matches!(reader.access, Access::RandomWith { .. });
+        (waits && self.waiting.is_full()).then(|| "is one of more databases than a layer may have".to_owned())
+    }
+
+    /// Puts a file that is not read yet, and gives its number.
+    fn put_waiting(&mut self, directory: Directory, name: &str, path: &str, reader: &Reader) -> u32 {
+        let content = FileContent { reader: reader.id.to_owned(), ..FileContent::default() };
+        self.put_file(directory, name, path, content, 0);
+        self.tree.last_file()
+    }
+
+    /// Puts a file that was taken to its end. An error is one of the temporary folder.
+    fn put_taken(
+        &mut self,
+        directory: Directory,
+        name: &str,
+        path: String,
+        taken: TakenFile,
+    ) -> io::Result<()> {
+        match taken {
+            TakenFile::Unread => self.put_other(directory, name),
+            TakenFile::Read(content, bytes) => self.put_file(directory, name, &path, content, bytes),
+            TakenFile::Waits(reader, contents) => {
+                let number = self.put_waiting(directory, name, &path, reader);
+                self.waiting.add(number, path, reader, contents)?;
+            }
+            TakenFile::Companion(contents) => {
+                let Some(reader) = reader_of_companion(&path) else { return Ok(()) };
+                let number = self.put_waiting(directory, name, &path, reader);
+                self.waiting.add_companion(number, path, contents)?;
+            }
+        }
+        Ok(())
     }
 
     fn symlink(&mut self, directory: Directory, name: &str, path: &str, target: &[u8]) {
@@ -278,14 +329,13 @@ impl EntrySink for LayerEntries {
         let Some(file) = self.open.take() else { return };
         let (directory, name, path) = (file.directory, file.name.clone(), file.path.clone());
         let room = self.limits.kept_bytes.saturating_sub(self.kept_bytes);
-        let TakenFile { content, bytes } = if file.kept_bytes() > room {
+        let taken = if file.kept_bytes() > room {
             file.unread("is over the limit of all files that are read".to_owned())
         } else {
             file.finish(complete, self.room_for_packages())
         };
-        match content {
-            Some(content) => self.put_file(directory, &name, &path, content, bytes),
-            None => self.put_other(directory, &name),
+        if let Err(failure) = self.put_taken(directory, &name, path, taken) {
+            self.failure.get_or_insert(failure);
         }
     }
 }

@@ -8,6 +8,7 @@ mod entries;
 mod folder;
 mod open_file;
 mod tree;
+mod waiting;
 
 use std::io;
 

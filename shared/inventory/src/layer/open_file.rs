@@ -43,9 +43,10 @@ enum Content {
     },
     Random {
         reader: &'static Reader,
-        read: fn(&RandomFile<'_>) -> Reading,
         contents: Contents,
     },
+    /// What another file is read with.
+    Companion(Contents),
     /// Fewer bytes than tell whether it is a program.
     Unknown(Vec<u8>),
     Program(Vec<(&'static str, Box<dyn Scan + Send>)>),
@@ -54,11 +55,15 @@ enum Content {
 }
 
 /// A file that was taken to its end.
-pub(super) struct TakenFile {
-    /// What is in it; `None` when nobody reads it.
-    pub(super) content: Option<FileContent>,
-    /// Bytes that were kept of it.
-    pub(super) bytes: usize,
+pub(super) enum TakenFile {
+    /// Nobody reads it.
+    Unread,
+    /// What is in it, and how many bytes of it were in memory.
+    Read(FileContent, usize),
+    /// It is read when all of the layer has come by, because there may be a companion.
+    Waits(&'static Reader, Contents),
+    /// What another file is read with.
+    Companion(Contents),
 }
 
 impl OpenFile {
@@ -78,12 +83,17 @@ impl OpenFile {
                 let room = usize::try_from(size.min(FIRST_ROOM)).unwrap_or(0).min(most);
                 Content::Whole { reader, read, bytes: Vec::with_capacity(room), most }
             }
-            Some((reader, Access::Random(read))) => {
-                Content::Random { reader, read, contents: Contents::new() }
+            Some((reader, Access::Random(_) | Access::RandomWith { .. })) => {
+                Content::Random { reader, contents: Contents::new() }
             }
             None => Content::Unknown(Vec::new()),
         };
         Self { directory, name, path, size, taken: 0, content }
+    }
+
+    /// Begins the file `name` in `directory`, at `path`, of `size` bytes, that another one is read with.
+    pub(super) const fn companion(directory: Directory, name: String, path: String, size: u64) -> Self {
+        Self { directory, name, path, size, taken: 0, content: Content::Companion(Contents::new()) }
     }
 
     /// Takes the next bytes. An error is one of the temporary folder.
@@ -94,7 +104,7 @@ impl OpenFile {
                 let room = most.saturating_sub(kept.len());
                 kept.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
             }
-            Content::Random { contents, .. } => contents.append(bytes)?,
+            Content::Random { contents, .. } | Content::Companion(contents) => contents.append(bytes)?,
             Content::Unknown(head) => {
                 if head.is_empty() && bytes.len() >= MAGIC_BYTES {
                     self.content = Content::begin(bytes);
@@ -115,7 +125,11 @@ impl OpenFile {
     pub(super) const fn kept_bytes(&self) -> usize {
         match &self.content {
             Content::Whole { bytes, .. } => bytes.len(),
-            Content::Random { .. } | Content::Unknown(_) | Content::Program(_) | Content::Unwanted => 0,
+            Content::Random { .. }
+            | Content::Companion(_)
+            | Content::Unknown(_)
+            | Content::Program(_)
+            | Content::Unwanted => 0,
         }
     }
 
@@ -124,11 +138,11 @@ impl OpenFile {
         let bytes = self.kept_bytes();
         let reader = match self.content {
             Content::Whole { reader, .. } | Content::Random { reader, .. } => reader.id,
-            Content::Unknown(_) | Content::Program(_) | Content::Unwanted => {
-                return TakenFile { content: None, bytes };
+            Content::Companion(_) | Content::Unknown(_) | Content::Program(_) | Content::Unwanted => {
+                return TakenFile::Unread;
             }
         };
-        TakenFile { content: Some(content_of(reader, Reading::default(), Some(reason))), bytes }
+        TakenFile::Read(content_of(reader, Reading::default(), Some(reason)), bytes)
     }
 
     /// There are no more bytes; when not `complete`, because the archive is cut off. Gives at most `packages` packages.
@@ -141,21 +155,24 @@ impl OpenFile {
                 let reading = read(&InputFile { path: &path, bytes: &bytes, complete: is_whole, packages });
                 let over = (complete && !is_whole)
                     .then(|| format!("has {size} bytes, of which the first {} were read", bytes.len()));
-                let content = content_of(reader.id, reading, cut.or(over));
-                TakenFile { content: Some(content), bytes: bytes.len() }
+                TakenFile::Read(content_of(reader.id, reading, cut.or(over)), bytes.len())
             }
-            Content::Random { reader, read, contents } => {
-                let reading = if complete {
-                    read(&RandomFile { path: &path, contents: &contents, packages })
-                } else {
-                    Reading::default()
-                };
-                TakenFile { content: Some(content_of(reader.id, reading, cut)), bytes: 0 }
+            Content::Random { reader, .. } if !complete => {
+                TakenFile::Read(content_of(reader.id, Reading::default(), cut), 0)
             }
-            Content::Program(scans) => {
-                TakenFile { content: program(scans, complete, packages, cut), bytes: 0 }
-            }
-            Content::Unknown(_) | Content::Unwanted => TakenFile { content: None, bytes: 0 },
+            Content::Random { reader, contents } => match reader.access {
+                Access::Random(read) => {
+                    let reading = read(&RandomFile { path: &path, contents: &contents, packages });
+                    TakenFile::Read(content_of(reader.id, reading, None), 0)
+                }
+                Access::RandomWith { .. } | Access::Whole(_) => TakenFile::Waits(reader, contents),
+            },
+            Content::Companion(contents) => TakenFile::Companion(contents),
+            Content::Program(scans) => match program(scans, complete, packages, cut) {
+                Some(content) => TakenFile::Read(content, 0),
+                None => TakenFile::Unread,
+            },
+            Content::Unknown(_) | Content::Unwanted => TakenFile::Unread,
         }
     }
 }
@@ -217,7 +234,7 @@ fn program(
     found
 }
 
-fn content_of(reader: &str, reading: Reading, problem: Option<String>) -> FileContent {
+pub(super) fn content_of(reader: &str, reading: Reading, problem: Option<String>) -> FileContent {
     let Reading { packages, distribution, owned, license, problems } = reading;
     let mut problems = problems.into_reasons();
     problems.extend(problem);

@@ -150,6 +150,19 @@ impl Tree {
         self.put(directory, name, Entry::Link(number));
     }
 
+    /// The number of the file that was put last.
+    pub(super) fn last_file(&self) -> u32 {
+        number_of(self.files.len().saturating_sub(1))
+    }
+
+    /// Says what is in the file of this number, if it is still there.
+    pub(super) fn set_content(&mut self, number: u32, content: FileContent) {
+        if let Some(Some(file)) = self.files.get_mut(number as usize) {
+            let reader = std::mem::take(&mut file.content.reader);
+            file.content = FileContent { reader, ..content };
+        }
+    }
+
     /// Puts a file that was read from `bytes` bytes.
     pub(super) fn put_file(
         &mut self,

@@ -53,6 +53,14 @@ pub(crate) enum Access {
     Whole(fn(&InputFile<'_>) -> Reading),
     /// At any place, of a file that may be large.
     Random(fn(&RandomFile<'_>) -> Reading),
+    /// At any place, together with the file beside it, when the same layer has one: it bears the same name with
+    /// `companion` added (`-wal`), holds what is not in the first file yet, and says nothing alone.
+    RandomWith {
+        /// What the name of the other file ends with.
+        companion: &'static str,
+        /// Reads the two.
+        read: fn(&RandomFile<'_>, Option<&RandomFile<'_>>) -> Reading,
+    },
 }
 
 /// A reader of programs: ELF, PE and Mach-O files, wherever they are.
@@ -83,6 +91,17 @@ pub(crate) fn reader_for(path: &str) -> Option<&'static Reader> {
     TABLE.find(path).and_then(|number| READERS.get(number))
 }
 
+/// The reader for which the file at `path` is a companion.
+pub(crate) fn reader_of_companion(path: &str) -> Option<&'static Reader> {
+    READERS.iter().find(|reader| match reader.access {
+        Access::RandomWith { companion, .. } => {
+            let main = path.strip_suffix(companion);
+            main.is_some_and(|main| reader.paths.iter().any(|pattern| pattern.matches(main)))
+        }
+        Access::Whole(_) | Access::Random(_) => false,
+    })
+}
+
 /// The reader with the id `id`; `None` for a scanner, or one of another version.
 pub(crate) fn reader_with_id(id: &str) -> Option<&'static Reader> {
     READERS.iter().find(|reader| reader.id == id)
@@ -103,6 +122,9 @@ mod tests {
             Access::Whole(read) => read(&InputFile { path, bytes, complete, packages }),
             Access::Random(read) => {
                 read(&RandomFile { path, contents: &Contents::from(bytes.to_vec()), packages })
+            }
+            Access::RandomWith { read, .. } => {
+                read(&RandomFile { path, contents: &Contents::from(bytes.to_vec()), packages }, None)
             }
         }
     }

@@ -1,0 +1,96 @@
+//! Files that are read with a companion: they wait, in the temporary folder, until the whole layer has come by, because
+//! either may come first.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use super::open_file::content_of;
+use crate::contents::Contents;
+use crate::inventory::FileContent;
+use crate::readers::{Access, Reader};
+use crate::reading::{RandomFile, Reading};
+
+/// The most files that wait. There are a handful of places for them.
+const MOST: usize = 32;
+
+/// The files of a layer that wait for one another.
+#[derive(Default)]
+pub(super) struct WaitingFiles {
+    files: Vec<WaitingFile>,
+    companions: BTreeMap<String, Companion>,
+}
+
+struct WaitingFile {
+    /// Its number in the tree.
+    number: u32,
+    path: String,
+    reader: &'static Reader,
+    contents: Contents,
+}
+
+struct Companion {
+    number: u32,
+    contents: Contents,
+}
+
+impl WaitingFiles {
+    /// Adds the file that stands in the tree by `number`. An error is one of the temporary folder.
+    pub(super) fn add(
+        &mut self,
+        number: u32,
+        path: String,
+        reader: &'static Reader,
+        mut contents: Contents,
+    ) -> io::Result<()> {
+        contents.spill()?;
+        self.files.push(WaitingFile { number, path, reader, contents });
+        Ok(())
+    }
+
+    /// Adds what the file at `path`, without the end of a companion, is read with.
+    pub(super) fn add_companion(
+        &mut self,
+        number: u32,
+        path: String,
+        mut contents: Contents,
+    ) -> io::Result<()> {
+        contents.spill()?;
+        self.companions.insert(path, Companion { number, contents });
+        Ok(())
+    }
+
+    /// Whether no more may be added.
+    pub(super) fn is_full(&self) -> bool {
+        self.files.len() + self.companions.len() >= MOST
+    }
+
+    /// Reads them all: the number of each in the tree, and what is in it. At most `packages` packages together.
+    pub(super) fn read(mut self, mut packages: usize) -> Vec<(u32, FileContent)> {
+        let mut read = Vec::new();
+        for WaitingFile { number, path, reader, contents } in self.files {
+            let Access::RandomWith { companion, read: reads } = reader.access else { continue };
+            let companion_path = format!("{path}{companion}");
+            let beside = self.companions.remove(&companion_path);
+            let beside_file = beside.as_ref().map(|beside| RandomFile {
+                path: &companion_path,
+                contents: &beside.contents,
+                packages,
+            });
+            let reading =
+                reads(&RandomFile { path: &path, contents: &contents, packages }, beside_file.as_ref());
+            let content = content_of(reader.id, reading, None);
+            packages = packages.saturating_sub(content.packages.len());
+            read.push((number, content));
+            read.extend(
+                beside.map(|beside| (beside.number, content_of(reader.id, Reading::default(), None))),
+            );
+        }
+        // What is left belongs to files of other layers.
+        for Companion { number, contents } in self.companions.into_values() {
+            let reason = "changes a database of another layer, which is not read with it".to_owned();
+            let problem = (contents.length() > 0).then_some(reason);
+            read.push((number, content_of("", Reading::default(), problem)));
+        }
+        read
+    }
+}
