@@ -23,6 +23,6 @@ mod reading;
 
 pub use inventory::{FileContent, ImageInventory, LayerInventory, READER_VERSION};
 pub use layer::{FolderReader, LayerError, LayerReader};
-pub use limits::{IMAGE_PACKAGES, Limits};
+pub use limits::{IMAGE_PACKAGES, Limits, LimitsError};
 pub use merge::merge;
 pub use path_set::PathSet;
