@@ -29,6 +29,14 @@ pub(crate) fn expression_or_reference(text: &str) -> Option<String> {
     parse::parse(text.trim(), Unknown::Allowed).and_then(Node::into_expression)
 }
 
+/// The SPDX expression of all of `names`, each as [`expression_or_reference`] takes it; sorted, each once. `None` when there
+/// is none, or one that cannot be told.
+pub(crate) fn expression_of_all<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let nodes: Option<Vec<Node>> =
+        names.into_iter().map(|name| parse::parse(name.trim(), Unknown::Allowed)).collect();
+    nodes.filter(|nodes| !nodes.is_empty()).and_then(|nodes| Node::And(nodes).sorted().into_expression())
+}
+
 /// The licence that a package's metadata name: an SPDX expression where it can be told, else the package's own words, as
 /// text that is fit for a terminal. Some give the whole text of the licence, of which the title counts. `None` where
 /// nothing is said.

@@ -48,6 +48,22 @@ impl Node {
         spdx::Expression::parse(&expression).ok().map(|_| expression)
     }
 
+    /// The parts of a join in the order of what they are called.
+    pub(super) fn sorted(self) -> Self {
+        let called = |node: &Self| {
+            let mut name = String::new();
+            node.write(&mut name, false);
+            name
+        };
+        match self.flat() {
+            Self::And(mut nodes) => {
+                nodes.sort_by_cached_key(called);
+                Self::And(nodes)
+            }
+            other => other,
+        }
+    }
+
     /// The tree without joins in joins of the same kind, and without what stands twice in one.
     fn flat(self) -> Self {
         let (nodes, join): (_, fn(Vec<Self>) -> Self) = match self {
