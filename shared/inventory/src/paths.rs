@@ -2,7 +2,7 @@
 //! bytes of an image become text: what is no UTF-8, or would steer a terminal, is written `\xNN`, so that different
 //! paths stay different.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Bound;
@@ -52,6 +52,14 @@ pub(crate) fn text(bytes: &[u8]) -> String {
         escape(&mut text, chunk.invalid());
     }
     text
+}
+
+/// [`text`], borrowed where it is the same, as it nearly always is.
+pub(crate) fn borrowed_text(bytes: &[u8]) -> Cow<'_, str> {
+    match str::from_utf8(bytes) {
+        Ok(same) if bytes.iter().all(|byte| matches!(byte, b' '..=b'~')) => Cow::Borrowed(same),
+        _ => Cow::Owned(text(bytes)),
+    }
 }
 
 /// Whether a terminal takes the character for a command, or for one to write lines in another order than they have.
