@@ -6,6 +6,7 @@
 
 mod apk;
 mod dpkg;
+mod dpkg_copyright;
 mod dpkg_files;
 mod os_release;
 
@@ -22,6 +23,7 @@ pub(crate) static READERS: &[Reader] = &[
     // Before dpkg, which takes all other files of status.d.
     dpkg_files::READER,
     dpkg::READER,
+    dpkg_copyright::READER,
     os_release::READER,
 ];
 
