@@ -1,7 +1,8 @@
-//! The distribution: `etc/os-release`, else `usr/lib/os-release`, else the older `etc/alpine-release` and
-//! `etc/debian_version`.
+//! The distribution: `etc/os-release`, else `usr/lib/os-release`, else what distributions had before there was that file.
 //!
 //! Specification: <https://www.freedesktop.org/software/systemd/man/latest/os-release.html>.
+
+mod release_files;
 
 use tidewatch_core::package::Distribution;
 
@@ -9,20 +10,36 @@ use super::{Access, Evidence, Reader};
 use crate::paths;
 use crate::pattern::PathPattern;
 use crate::reading::{InputFile, Reading, TEXT_BYTES, TooLong, excerpt, short_text};
-
-const ALPINE_RELEASE: &str = "etc/alpine-release";
-const DEBIAN_VERSION: &str = "etc/debian_version";
+use release_files::Form;
 
 /// The most characters of a `PRETTY_NAME` that are kept.
 const PRETTY_NAME_CHARACTERS: usize = 200;
 
 pub(super) const READER: Reader = Reader {
     id: "os-release",
+    // The first that names a distribution decides. What others derive from has its own file in derivatives as well, so
+    // theirs come before.
     paths: &[
         PathPattern::new("etc/os-release"),
         PathPattern::new("usr/lib/os-release"),
-        PathPattern::new(ALPINE_RELEASE),
-        PathPattern::new(DEBIAN_VERSION),
+        // Of Fedora, one for each variant; the two above are links to one of them.
+        PathPattern::new("usr/lib/os.release.d/os-release*"),
+        PathPattern::new("etc/alpine-release"),
+        PathPattern::new("etc/oracle-release"),
+        PathPattern::new("etc/enterprise-release"),
+        PathPattern::new("etc/rocky-release"),
+        PathPattern::new("etc/almalinux-release"),
+        PathPattern::new("etc/centos-release"),
+        PathPattern::new("etc/fedora-release"),
+        PathPattern::new("etc/photon-release"),
+        PathPattern::new("etc/mariner-release"),
+        PathPattern::new("etc/azurelinux-release"),
+        PathPattern::new("etc/system-release"),
+        PathPattern::new("etc/redhat-release"),
+        PathPattern::new("etc/SuSE-release"),
+        PathPattern::new("etc/arch-release"),
+        PathPattern::new("etc/lsb-release"),
+        PathPattern::new("etc/debian_version"),
     ],
     evidence: Evidence::Distribution,
     file_bytes: 64 << 10,
@@ -31,35 +48,17 @@ pub(super) const READER: Reader = Reader {
 
 fn read(file: &InputFile<'_>) -> Reading {
     let mut reading = Reading::default();
-    let distribution = match file.path {
-        ALPINE_RELEASE => release("alpine", file.bytes),
-        DEBIAN_VERSION => release("debian", file.bytes),
-        _ => os_release(file.bytes),
-    };
+    let form = Form::of(file.path);
+    let distribution = form.map_or_else(|| os_release(file.bytes), |form| form.distribution(file.bytes));
     reading.distribution = reading.problems.ok_or_add(distribution).flatten();
     let text = file.bytes.trim_ascii();
     let is_silent = reading.distribution.is_none() && reading.problems.is_empty();
-    if is_silent && file.path.ends_with("os-release") && !text.is_empty() {
+    if is_silent && form.is_none() && !text.is_empty() {
         let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let first = excerpt(&paths::text(first));
         reading.problems.add(|| format!("names no distribution: it begins {first:?}"));
     }
     reading
-}
-
-/// A file that holds nothing but a version. `bookworm/sid` is none: it stands in testing, and in Ubuntu.
-fn release(id: &str, bytes: &[u8]) -> Result<Option<Distribution>, TooLong> {
-    let version = bytes.trim_ascii();
-    let is_version = version.first().is_some_and(u8::is_ascii_digit)
-        && version.iter().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte));
-    if !is_version {
-        return Ok(None);
-    }
-    Ok(Some(Distribution {
-        id: id.to_owned(),
-        version_id: Some(short_text("version", version)?),
-        pretty_name: String::new(),
-    }))
 }
 
 /// The distribution of an os-release file; `None` when it has no `ID`.
@@ -111,56 +110,4 @@ fn unquote(value: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::reading::file;
-
-    fn read_text(path: &str, text: &str) -> Option<Distribution> {
-        read(&file(path, text.as_bytes())).distribution
-    }
-
-    #[test]
-    fn values_are_unquoted_as_a_shell_does() {
-        let distribution = read_text(
-            "etc/os-release",
-            "# comment\n NAME=\"x\"\nID='Acme'\nVERSION_ID=\"1.2\"\nPRETTY_NAME=\"Acme \\\"One\\\" \\$5\"\nVERSION=\"no\n",
-        )
-        .unwrap();
-        assert_eq!(distribution.id, "acme");
-        assert_eq!(distribution.version_id.as_deref(), Some("1.2"));
-        assert_eq!(distribution.pretty_name, "Acme \"One\" $5");
-    }
-
-    #[test]
-    fn a_release_file_counts_when_it_holds_a_version() {
-        assert_eq!(read_text(ALPINE_RELEASE, "3.19.1\n").unwrap().version_id.as_deref(), Some("3.19.1"));
-        assert_eq!(read_text(DEBIAN_VERSION, "12.5\n").unwrap().id, "debian");
-        assert_eq!(read_text(DEBIAN_VERSION, "trixie/sid\n"), None);
-        assert_eq!(read_text(DEBIAN_VERSION, ""), None);
-    }
-
-    #[test]
-    fn an_os_release_without_an_id_is_a_problem() {
-        let reading = read(&file("etc/os-release", b"NAME=x\n"));
-        assert_eq!(reading.distribution, None);
-        assert_eq!(reading.problems.into_reasons(), ["names no distribution: it begins \"NAME=x\""]);
-    }
-
-    #[test]
-    fn a_value_that_is_too_long_is_a_problem_and_a_name_for_people_is_cut() {
-        for key in ["ID", "VERSION_ID"] {
-            let text = format!("ID=debian\n{key}={}\n", "1".repeat(1025));
-            let reading = read(&file("etc/os-release", text.as_bytes()));
-            assert_eq!(reading.distribution, None);
-            assert_eq!(reading.problems.into_reasons(), [format!("holds a {key} of more than 1024 bytes")]);
-        }
-        let text = format!("ID=debian\nPRETTY_NAME=\"{}\"\n", "é".repeat(5000));
-        assert_eq!(read_text("etc/os-release", &text).unwrap().pretty_name, "é".repeat(200));
-    }
-
-    #[test]
-    fn what_steers_a_terminal_does_not_come_out_of_a_name() {
-        let name = read_text("etc/os-release", "ID=debian\nPRETTY_NAME=\"a\x1b[2Jb\"\n").unwrap().pretty_name;
-        assert_eq!(name, "a\\x1b[2Jb");
-    }
-}
+mod tests;
