@@ -42,6 +42,14 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     text
 }
 
+/// [`text`], borrowed where it is the same, as it nearly always is.
+pub(crate) fn borrowed_text(bytes: &[u8]) -> Cow<'_, str> {
+    match str::from_utf8(bytes) {
+        Ok(same) if bytes.iter().all(|byte| matches!(byte, b' '..=b'~')) => Cow::Borrowed(same),
+        _ => Cow::Owned(text(bytes)),
+    }
+}
+
 /// Whether a terminal takes the character for a command, or for one to write lines in another order than they have.
 /// The latter: <https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters>.
 fn is_control(character: char) -> bool {

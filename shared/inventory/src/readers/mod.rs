@@ -6,6 +6,8 @@
 
 mod apk;
 mod dpkg;
+mod dpkg_copyright;
+mod dpkg_files;
 mod os_release;
 
 use std::sync::LazyLock;
@@ -15,7 +17,15 @@ use crate::reading::{InputFile, RandomFile, Reading};
 
 /// Every reader of files that are known by their paths. The first whose pattern matches reads a file; where several files
 /// can name the distribution, the first that does decides.
-pub(crate) static READERS: &[Reader] = &[apk::READER, dpkg::READER, os_release::READER];
+#[rustfmt::skip] // One line each.
+pub(crate) static READERS: &[Reader] = &[
+    apk::READER,
+    // Before dpkg, which takes all other files of status.d.
+    dpkg_files::READER,
+    dpkg::READER,
+    dpkg_copyright::READER,
+    os_release::READER,
+];
 
 /// Every reader of programs.
 pub(crate) static SCANNERS: &[Scanner] = &[];

@@ -3,6 +3,8 @@
 
 pub(crate) mod stanza;
 
+use std::borrow::Cow;
+
 use tidewatch_core::package::{Distribution, Package};
 
 use crate::contents::Contents;
@@ -76,12 +78,14 @@ pub(crate) struct OwnedFiles(Vec<PathHash>);
 impl OwnedFiles {
     /// Adds the file or directory at `path`, from the root, with or without a leading slash.
     pub(crate) fn add(&mut self, path: &str) {
-        let path = paths::clean(path);
+        // Nearly all paths are clean but for the leading slash, and there are very many of them.
+        let is_clean = !path.starts_with('.') && !path.contains("/.");
+        let path = if is_clean { Cow::Borrowed(path) } else { Cow::Owned(paths::clean(path)) };
         self.0.push(PathHash::of(&path));
         // Packages name the places from before /usr was merged, where only links are left.
-        let top = path.split('/').next().unwrap_or_default();
-        if matches!(top, "bin" | "lib" | "lib32" | "lib64" | "libx32" | "sbin") {
-            self.0.push(PathHash::of(&paths::join("usr", &path)));
+        let mut parts = path.split('/').filter(|part| !part.is_empty()).peekable();
+        if matches!(parts.peek(), Some(&("bin" | "lib" | "lib32" | "lib64" | "libx32" | "sbin"))) {
+            self.0.push(parts.fold(PathHash::ROOT.join("usr"), PathHash::join));
         }
     }
 
@@ -144,4 +148,25 @@ pub(crate) fn excerpt(text: &str) -> String {
 #[cfg(test)]
 pub(crate) const fn file<'a>(path: &'a str, bytes: &'a [u8]) -> InputFile<'a> {
     InputFile { path, bytes, complete: true, packages: usize::MAX }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owned_paths_are_the_cleaned_ones_and_those_of_a_merged_usr() {
+        let hashes = |path: &str| {
+            let mut owned = OwnedFiles::default();
+            owned.add(path);
+            owned.into_hashes()
+        };
+        let of = |paths: &[&str]| paths.iter().map(|path| PathHash::of(path)).collect::<Vec<_>>();
+        assert_eq!(hashes("/usr//bin/x"), of(&["usr/bin/x"]));
+        assert_eq!(hashes("./usr/a/../bin/.x"), of(&["usr/bin/.x"]));
+        assert_eq!(hashes("/lib/x"), of(&["lib/x", "usr/lib/x"]));
+        assert_eq!(hashes("sbin"), of(&["sbin", "usr/sbin"]));
+        assert_eq!(hashes("/library/x"), of(&["library/x"]));
+        assert_eq!(hashes("/."), of(&[""]));
+    }
 }
