@@ -6,6 +6,7 @@
 
 mod apk;
 mod dpkg;
+mod go_build_info;
 mod os_release;
 
 use std::sync::LazyLock;
@@ -15,10 +16,11 @@ use crate::reading::{InputFile, RandomFile, Reading};
 
 /// Every reader of files that are known by their paths. The first whose pattern matches reads a file; where several files
 /// can name the distribution, the first that does decides.
-pub(crate) static READERS: &[Reader] = &[apk::READER, dpkg::READER, os_release::READER];
+pub(crate) static READERS: &[Reader] =
+    &[apk::READER, dpkg::READER, os_release::READER];
 
 /// Every reader of programs.
-pub(crate) static SCANNERS: &[Scanner] = &[];
+pub(crate) static SCANNERS: &[Scanner] = &[go_build_info::SCANNER];
 
 /// A reader of one kind of file.
 #[derive(Debug)]
