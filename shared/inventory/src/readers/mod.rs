@@ -5,6 +5,7 @@
 //! and whatever it cannot use becomes a problem.
 
 mod apk;
+mod cargo_auditable;
 mod dpkg;
 mod go_build_info;
 mod os_release;
@@ -20,7 +21,7 @@ pub(crate) static READERS: &[Reader] =
     &[apk::READER, dpkg::READER, os_release::READER];
 
 /// Every reader of programs.
-pub(crate) static SCANNERS: &[Scanner] = &[go_build_info::SCANNER];
+pub(crate) static SCANNERS: &[Scanner] = &[cargo_auditable::SCANNER, go_build_info::SCANNER];
 
 /// A reader of one kind of file.
 #[derive(Debug)]
