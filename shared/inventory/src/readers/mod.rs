@@ -6,8 +6,10 @@
 
 mod apk;
 mod cargo_auditable;
+mod cargo_lock;
 mod dpkg;
 mod go_build_info;
+mod go_mod;
 mod os_release;
 
 use std::sync::LazyLock;
@@ -18,7 +20,7 @@ use crate::reading::{InputFile, RandomFile, Reading};
 /// Every reader of files that are known by their paths. The first whose pattern matches reads a file; where several files
 /// can name the distribution, the first that does decides.
 pub(crate) static READERS: &[Reader] =
-    &[apk::READER, dpkg::READER, os_release::READER];
+    &[apk::READER, cargo_lock::READER, dpkg::READER, go_mod::READER, os_release::READER];
 
 /// Every reader of programs.
 pub(crate) static SCANNERS: &[Scanner] = &[cargo_auditable::SCANNER, go_build_info::SCANNER];
