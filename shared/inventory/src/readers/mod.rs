@@ -5,9 +5,13 @@
 //! and whatever it cannot use becomes a problem.
 
 mod apk;
+mod cargo_auditable;
+mod cargo_lock;
 mod dpkg;
 mod dpkg_copyright;
 mod dpkg_files;
+mod go_build_info;
+mod go_mod;
 mod os_release;
 
 use std::sync::LazyLock;
@@ -20,15 +24,17 @@ use crate::reading::{InputFile, RandomFile, Reading};
 #[rustfmt::skip] // One line each.
 pub(crate) static READERS: &[Reader] = &[
     apk::READER,
+    cargo_lock::READER,
     // Before dpkg, which takes all other files of status.d.
     dpkg_files::READER,
     dpkg::READER,
     dpkg_copyright::READER,
+    go_mod::READER,
     os_release::READER,
 ];
 
 /// Every reader of programs.
-pub(crate) static SCANNERS: &[Scanner] = &[];
+pub(crate) static SCANNERS: &[Scanner] = &[cargo_auditable::SCANNER, go_build_info::SCANNER];
 
 /// A reader of one kind of file.
 #[derive(Debug)]
