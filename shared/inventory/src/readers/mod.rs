@@ -6,6 +6,8 @@
 
 mod apk;
 mod dpkg;
+mod npm;
+mod npm_lock;
 mod os_release;
 
 use std::sync::LazyLock;
@@ -15,7 +17,8 @@ use crate::reading::{InputFile, RandomFile, Reading};
 
 /// Every reader of files that are known by their paths. The first whose pattern matches reads a file; where several files
 /// can name the distribution, the first that does decides.
-pub(crate) static READERS: &[Reader] = &[apk::READER, dpkg::READER, os_release::READER];
+pub(crate) static READERS: &[Reader] =
+    &[apk::READER, dpkg::READER, npm::READER, npm_lock::READER, os_release::READER];
 
 /// Every reader of programs.
 pub(crate) static SCANNERS: &[Scanner] = &[];

@@ -2,6 +2,10 @@
 //! not be used. Also the forms that several readers share.
 
 mod dependency;
+pub(crate) mod json;
+pub(crate) mod licenses;
+pub(crate) mod npm;
+pub(crate) mod once;
 pub(crate) mod stanza;
 
 use tidewatch_core::package::{Distribution, Package};
