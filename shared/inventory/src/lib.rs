@@ -13,6 +13,7 @@ mod compression;
 mod contents;
 mod inventory;
 mod layer;
+mod license;
 mod limits;
 mod merge;
 mod path_set;
