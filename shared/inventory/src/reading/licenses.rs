@@ -1,33 +1,28 @@
-//! The licences that package metadata names, in the forms that several ecosystems share.
+//! The licences that package metadata in JSON names, in the forms that several ecosystems share.
 
 use serde::de::{MapAccess, SeqAccess};
 
 use super::json::{self, Visit};
-use super::short_text;
+use crate::license::any_of;
 
 /// The most licences of one package.
 const LICENSES: usize = 20;
 
-/// The licence `text`; `None` when it is none, or too long for the name of one: some put the whole text there.
-pub(crate) fn license_of(text: &str) -> Option<String> {
-    short_text("licence", text.trim().as_bytes()).ok().filter(|license| !license.is_empty())
-}
-
-/// Licences of which the user of the package may choose one.
+/// Licences of which whoever uses the package may choose one, in its own words.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Licenses(Vec<String>);
 
 impl Licenses {
     /// Adds a licence.
     pub(crate) fn add(&mut self, text: &str) {
-        let license = license_of(text).filter(|_| self.0.len() < LICENSES);
-        self.0.extend(license.filter(|license| !self.0.contains(license)));
+        if self.0.len() < LICENSES {
+            self.0.push(text.to_owned());
+        }
     }
 
-    /// All of them as one.
+    /// All of them as one: an SPDX expression where it can be told, else the own words; `None` when there is none.
     pub(crate) fn into_license(self) -> Option<String> {
-        let license = self.0.join(" OR ");
-        (!license.is_empty()).then_some(license).and_then(|license| license_of(&license))
+        any_of(self.0)
     }
 }
 
@@ -58,9 +53,10 @@ mod tests {
     fn a_licence_has_many_forms() {
         for (json, expected) in [
             (r#""MIT""#, Some("MIT")),
-            (r#""(MIT OR Apache-2.0)""#, Some("(MIT OR Apache-2.0)")),
+            (r#""(MIT OR Apache-2.0)""#, Some("MIT OR Apache-2.0")),
             (r#"{"type": "ISC", "url": "https://example.com"}"#, Some("ISC")),
-            (r#"[{"type": "MIT"}, "Apache-2.0", {"name": "MIT"}]"#, Some("MIT OR Apache-2.0")),
+            (r#"[{"type": "MIT"}, "Apache-2.0", {"name": "MIT"}]"#, Some("Apache-2.0 OR MIT")),
+            (r#""SEE LICENSE IN terms.md""#, Some("SEE LICENSE IN terms.md")),
             (r#"["", " ", null, 5, {}, [true]]"#, None),
             ("false", None),
         ] {
@@ -71,10 +67,9 @@ mod tests {
     }
 
     #[test]
-    fn the_text_of_a_licence_is_none_of_its_names() {
-        assert_eq!(license_of(&"Permission is hereby granted. ".repeat(100)), None);
+    fn very_many_licences_and_their_whole_texts_stay_small() {
         let mut licenses = Licenses::default();
-        (0..1000).for_each(|number| licenses.add(&format!("{number}{}", "x".repeat(100))));
-        assert_eq!(licenses.into_license(), None);
+        (0..1000).for_each(|number| licenses.add(&format!("{number}{}", "x".repeat(100_000))));
+        assert!(licenses.into_license().unwrap().len() <= crate::reading::TEXT_BYTES);
     }
 }
