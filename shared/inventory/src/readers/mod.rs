@@ -9,6 +9,8 @@ mod dpkg;
 mod npm;
 mod npm_lock;
 mod os_release;
+mod pnpm_lock;
+mod yarn_lock;
 
 use std::sync::LazyLock;
 
@@ -17,8 +19,15 @@ use crate::reading::{InputFile, RandomFile, Reading};
 
 /// Every reader of files that are known by their paths. The first whose pattern matches reads a file; where several files
 /// can name the distribution, the first that does decides.
-pub(crate) static READERS: &[Reader] =
-    &[apk::READER, dpkg::READER, npm::READER, npm_lock::READER, os_release::READER];
+pub(crate) static READERS: &[Reader] = &[
+    apk::READER,
+    dpkg::READER,
+    npm::READER,
+    npm_lock::READER,
+    os_release::READER,
+    pnpm_lock::READER,
+    yarn_lock::READER,
+];
 
 /// Every reader of programs.
 pub(crate) static SCANNERS: &[Scanner] = &[];
