@@ -5,6 +5,8 @@
 //! and whatever it cannot use becomes a problem.
 
 mod apk;
+mod composer;
+mod composer_lock;
 mod dpkg;
 mod npm;
 mod npm_lock;
@@ -21,6 +23,8 @@ use crate::reading::{InputFile, RandomFile, Reading};
 /// can name the distribution, the first that does decides.
 pub(crate) static READERS: &[Reader] = &[
     apk::READER,
+    composer::READER,
+    composer_lock::READER,
     dpkg::READER,
     npm::READER,
     npm_lock::READER,
