@@ -8,6 +8,8 @@ mod apk;
 mod composer;
 mod composer_lock;
 mod dpkg;
+mod gem;
+mod gemfile_lock;
 mod npm;
 mod npm_lock;
 mod os_release;
@@ -26,6 +28,8 @@ pub(crate) static READERS: &[Reader] = &[
     composer::READER,
     composer_lock::READER,
     dpkg::READER,
+    gem::READER,
+    gemfile_lock::READER,
     npm::READER,
     npm_lock::READER,
     os_release::READER,
