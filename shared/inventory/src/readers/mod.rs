@@ -7,12 +7,20 @@
 mod apk;
 mod cargo_auditable;
 mod cargo_lock;
+mod composer;
+mod composer_lock;
 mod dpkg;
 mod dpkg_copyright;
 mod dpkg_files;
+mod gem;
+mod gemfile_lock;
 mod go_build_info;
 mod go_mod;
+mod npm;
+mod npm_lock;
 mod os_release;
+mod pnpm_lock;
+mod yarn_lock;
 
 use std::sync::LazyLock;
 
@@ -25,12 +33,20 @@ use crate::reading::{InputFile, RandomFile, Reading};
 pub(crate) static READERS: &[Reader] = &[
     apk::READER,
     cargo_lock::READER,
+    composer::READER,
+    composer_lock::READER,
     // Before dpkg, which takes all other files of status.d.
     dpkg_files::READER,
     dpkg::READER,
     dpkg_copyright::READER,
+    gem::READER,
+    gemfile_lock::READER,
     go_mod::READER,
+    npm::READER,
+    npm_lock::READER,
     os_release::READER,
+    pnpm_lock::READER,
+    yarn_lock::READER,
 ];
 
 /// Every reader of programs.

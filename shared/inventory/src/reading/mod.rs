@@ -1,7 +1,12 @@
 //! What readers are given and what they give: a file with its bytes, the packages that it names, and whatever of it could
 //! not be used. Also the forms that several readers share.
 
+pub(crate) mod composer;
 mod dependency;
+pub(crate) mod json;
+pub(crate) mod licenses;
+pub(crate) mod npm;
+pub(crate) mod once;
 pub(crate) mod stanza;
 
 use std::borrow::Cow;
