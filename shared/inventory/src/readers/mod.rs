@@ -7,6 +7,7 @@
 mod apk;
 mod dpkg;
 mod os_release;
+mod python;
 
 use std::sync::LazyLock;
 
@@ -15,7 +16,7 @@ use crate::reading::{InputFile, RandomFile, Reading};
 
 /// Every reader of files that are known by their paths. The first whose pattern matches reads a file; where several files
 /// can name the distribution, the first that does decides.
-pub(crate) static READERS: &[Reader] = &[apk::READER, dpkg::READER, os_release::READER];
+pub(crate) static READERS: &[Reader] = &[apk::READER, dpkg::READER, os_release::READER, python::READER];
 
 /// Every reader of programs.
 pub(crate) static SCANNERS: &[Scanner] = &[];

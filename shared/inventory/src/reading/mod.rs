@@ -1,7 +1,10 @@
 //! What readers are given and what they give: a file with its bytes, the packages that it names, and whatever of it could
 //! not be used. Also the forms that several readers share.
 
+pub(crate) mod json;
+pub(crate) mod pypi;
 pub(crate) mod stanza;
+pub(crate) mod toml_packages;
 
 use tidewatch_core::package::{Distribution, Package};
 

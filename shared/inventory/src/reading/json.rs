@@ -1,0 +1,241 @@
+//! JSON as the tools of languages write it, and as somebody else may have changed it: what has another type than expected is
+//! as if it were not there, so that one bad entry does not lose the others, and nothing is kept that is not asked for.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::paths;
+use crate::reading::excerpt;
+
+/// The most values of one list or object that is kept. None has as many as a layer may have packages.
+const VALUES: usize = 50_000;
+
+/// Bytes that are no JSON.
+#[derive(Debug, thiserror::Error)]
+#[error("is no JSON that can be read: {}", excerpt(&paths::text(.0.to_string().as_bytes())))]
+pub(crate) struct JsonError(#[from] serde_json::Error);
+
+/// What `bytes` say, as UTF-8 with or without a byte order mark. Values may be nested 128 deep, as serde_json allows.
+pub(crate) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, JsonError> {
+    Ok(serde_json::from_slice(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes))?)
+}
+
+/// A text; empty for whatever is none.
+#[derive(Debug, Default)]
+pub(crate) struct Text(pub(crate) String);
+
+/// What an object says; nothing for whatever is none.
+#[derive(Debug, Default)]
+pub(crate) struct Object<T>(pub(crate) T);
+
+/// The values of a list; none for whatever is no list.
+#[derive(Debug)]
+pub(crate) struct List<T>(pub(crate) Vec<T>);
+
+/// The keys and values of an object, in their order; none for whatever is no object.
+#[derive(Debug)]
+pub(crate) struct Entries<T>(pub(crate) Vec<(String, T)>);
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Default for Entries<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+/// Visits any value. For the kinds of values that are named, gives the default.
+struct AnyValue<T>(PhantomData<T>);
+
+macro_rules! nothing_for {
+    (scalars) => {
+        fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+            Ok(Self::Value::default())
+        }
+        fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+            Ok(Self::Value::default())
+        }
+        fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+            Ok(Self::Value::default())
+        }
+        fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+            Ok(Self::Value::default())
+        }
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(Self::Value::default())
+        }
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("any value")
+        }
+    };
+    (texts) => {
+        fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+            Ok(Self::Value::default())
+        }
+    };
+    (lists) => {
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            while list.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(Self::Value::default())
+        }
+    };
+    (objects) => {
+        fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
+            while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            Ok(Self::Value::default())
+        }
+    };
+}
+
+impl<'de> Visitor<'de> for AnyValue<Text> {
+    type Value = Text;
+
+    fn visit_str<E>(self, text: &str) -> Result<Text, E> {
+        Ok(Text(text.to_owned()))
+    }
+    fn visit_string<E>(self, text: String) -> Result<Text, E> {
+        Ok(Text(text))
+    }
+    nothing_for!(scalars);
+    nothing_for!(lists);
+    nothing_for!(objects);
+}
+
+impl<'de, T: Deserialize<'de> + Default> Visitor<'de> for AnyValue<Object<T>> {
+    type Value = Object<T>;
+
+    fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(serde::de::value::MapAccessDeserializer::new(object)).map(Object)
+    }
+    nothing_for!(scalars);
+    nothing_for!(texts);
+    nothing_for!(lists);
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for AnyValue<List<T>> {
+    type Value = List<T>;
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<List<T>, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = list.next_element()? {
+            push(&mut values, value)?;
+        }
+        Ok(List(values))
+    }
+    nothing_for!(scalars);
+    nothing_for!(texts);
+    nothing_for!(objects);
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for AnyValue<Entries<T>> {
+    type Value = Entries<T>;
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Entries<T>, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = object.next_entry()? {
+            push(&mut values, value)?;
+        }
+        Ok(Entries(values))
+    }
+    nothing_for!(scalars);
+    nothing_for!(texts);
+    nothing_for!(lists);
+}
+
+fn push<T, E: serde::de::Error>(values: &mut Vec<T>, value: T) -> Result<(), E> {
+    if values.len() == VALUES {
+        return Err(E::custom(format_args!("more than {VALUES} values in one place")));
+    }
+    values.push(value);
+    Ok(())
+}
+
+macro_rules! deserialize_any {
+    ($($type:ty $(, $parameter:ident: $bound:path)*;)*) => {$(
+        impl<'de $(, $parameter: Deserialize<'de> + $bound)*> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any(AnyValue::<Self>(PhantomData))
+            }
+        }
+    )*};
+}
+
+deserialize_any! {
+    Text;
+    Object<T>, T: Default;
+    List<T>, T: Sized;
+    Entries<T>, T: Sized;
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct Document {
+        name: Text,
+        list: List<Text>,
+        map: Entries<Object<Inner>>,
+    }
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct Inner {
+        version: Text,
+    }
+
+    #[test]
+    fn what_has_another_type_than_expected_is_as_if_it_were_not_there() {
+        let document: Document = parse(
+            b"\xef\xbb\xbf{\"name\": [1, {\"a\": null}], \"more\": 1, \"list\": [\"a\", 5, null, -1, 1.5, true, {}, \"b\"], \
+              \"map\": {\"x\": {\"version\": \"1\"}, \"y\": \"2\", \"z\": {\"version\": {\"a\": 1}}}}",
+        )
+        .unwrap();
+        assert_eq!(document.name.0, "");
+        let list: Vec<&str> = document.list.0.iter().map(|text| text.0.as_str()).collect();
+        assert_eq!(list, ["a", "", "", "", "", "", "", "b"]);
+        let map: Vec<(&str, &str)> =
+            document.map.0.iter().map(|(key, value)| (key.as_str(), value.0.version.0.as_str())).collect();
+        assert_eq!(map, [("x", "1"), ("y", ""), ("z", "")]);
+        let document: Document = parse(br#"{"name": "n", "list": {"a": 1}, "map": [1, [2]]}"#).unwrap();
+        assert_eq!((document.name.0.as_str(), document.list.0.len(), document.map.0.len()), ("n", 0, 0));
+    }
+
+    #[test]
+    fn what_is_no_json_or_has_too_many_values_is_an_error_in_few_words() {
+        for (text, reason) in [
+            (String::new(), "EOF while parsing a value"),
+            ("{\"name\": \"\u{1b}[2J\"}".to_owned(), "control character"),
+            (format!("\"{}\u{202e}\"", "x".repeat(5000)), "invalid type: string"),
+            (format!("{{\"list\": [{}1]}}", "1,".repeat(VALUES)), "more than 50000 values in one place"),
+            (format!("{{\"more\": {}", "[".repeat(100_000)), "EOF while parsing"),
+            (format!("{{\"name\": {}", "[".repeat(100_000)), "EOF while parsing"),
+        ] {
+            let reason_found = parse::<Document>(text.as_bytes()).unwrap_err().to_string();
+            assert!(reason_found.starts_with("is no JSON that can be read: "), "{reason_found}");
+            assert!(reason_found.contains(reason), "{reason_found}");
+            assert!(reason_found.len() < 400 && !reason_found.contains(['\u{1b}', '\u{202e}']));
+        }
+    }
+
+    #[test]
+    fn nesting_has_an_end() {
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(default)]
+        struct Deep {
+            a: Option<Box<Object<Deep>>>,
+        }
+        let text = format!("{}1", "{\"a\":".repeat(100_000));
+        let reason = parse::<Object<Deep>>(text.as_bytes()).unwrap_err().to_string();
+        assert!(reason.contains("recursion limit"), "{reason}");
+    }
+}
