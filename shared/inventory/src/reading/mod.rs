@@ -1,6 +1,7 @@
 //! What readers are given and what they give: a file with its bytes, the packages that it names, and whatever of it could
 //! not be used. Also the forms that several readers share.
 
+mod dependency;
 pub(crate) mod json;
 pub(crate) mod pypi;
 pub(crate) mod stanza;
@@ -11,6 +12,8 @@ use tidewatch_core::package::{Distribution, Package};
 use crate::contents::Contents;
 use crate::path_set::PathHash;
 use crate::paths;
+
+pub(crate) use dependency::is_of_a_dependency;
 
 /// The most problems that one file reports one by one.
 pub(crate) const PROBLEMS: usize = 20;
