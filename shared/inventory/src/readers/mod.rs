@@ -7,7 +7,12 @@
 mod apk;
 mod dpkg;
 mod os_release;
+mod pdm_lock;
+mod pipfile_lock;
+mod poetry_lock;
 mod python;
+mod python_requirements;
+mod uv_lock;
 
 use std::sync::LazyLock;
 
@@ -16,7 +21,17 @@ use crate::reading::{InputFile, RandomFile, Reading};
 
 /// Every reader of files that are known by their paths. The first whose pattern matches reads a file; where several files
 /// can name the distribution, the first that does decides.
-pub(crate) static READERS: &[Reader] = &[apk::READER, dpkg::READER, os_release::READER, python::READER];
+pub(crate) static READERS: &[Reader] = &[
+    apk::READER,
+    dpkg::READER,
+    os_release::READER,
+    pdm_lock::READER,
+    pipfile_lock::READER,
+    poetry_lock::READER,
+    python::READER,
+    python_requirements::READER,
+    uv_lock::READER,
+];
 
 /// Every reader of programs.
 pub(crate) static SCANNERS: &[Scanner] = &[];
