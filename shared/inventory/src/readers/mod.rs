@@ -5,7 +5,11 @@
 //! and whatever it cannot use becomes a problem.
 
 mod apk;
+mod bitnami;
+mod conda;
+mod dotnet_deps;
 mod dpkg;
+mod nuget_lock;
 mod os_release;
 mod pdm_lock;
 mod pipfile_lock;
@@ -23,7 +27,11 @@ use crate::reading::{InputFile, RandomFile, Reading};
 /// can name the distribution, the first that does decides.
 pub(crate) static READERS: &[Reader] = &[
     apk::READER,
+    bitnami::READER,
+    conda::READER,
+    dotnet_deps::READER,
     dpkg::READER,
+    nuget_lock::READER,
     os_release::READER,
     pdm_lock::READER,
     pipfile_lock::READER,

@@ -3,6 +3,7 @@
 
 mod dependency;
 pub(crate) mod json;
+pub(crate) mod purl;
 pub(crate) mod pypi;
 pub(crate) mod stanza;
 pub(crate) mod toml_packages;
