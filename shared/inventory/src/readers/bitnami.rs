@@ -8,9 +8,11 @@ use serde::Deserialize;
 use tidewatch_core::package::{Package, PackageType};
 
 use super::{Access, Evidence, Reader};
+use crate::paths;
 use crate::pattern::PathPattern;
-use crate::reading::json::{self, List, Object, Text};
+use crate::reading::json::{self, List, Object};
 use crate::reading::purl::Purl;
+use crate::reading::spdx_json::SpdxPackage;
 use crate::reading::{InputFile, Problems, Reading, excerpt, short_text};
 
 pub(super) const READER: Reader = Reader {
@@ -24,22 +26,7 @@ pub(super) const READER: Reader = Reader {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Document {
-    packages: List<Object<Component>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Component {
-    license_concluded: Text,
-    license_declared: Text,
-    external_refs: List<Object<Reference>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Reference {
-    reference_type: Text,
-    reference_locator: Text,
+    packages: List<Object<SpdxPackage>>,
 }
 
 fn read(file: &InputFile<'_>) -> Reading {
@@ -48,7 +35,7 @@ fn read(file: &InputFile<'_>) -> Reading {
         return reading;
     };
     for Object(component) in document.packages.0 {
-        let package = component.package(&mut reading.problems);
+        let package = package(&component, &mut reading.problems);
         if package.is_some_and(|package| !reading.add(package, file.packages)) {
             break;
         }
@@ -56,36 +43,28 @@ fn read(file: &InputFile<'_>) -> Reading {
     reading
 }
 
-impl Component {
-    /// The package, when its purl is one of Bitnami.
-    fn package(self, problems: &mut Problems) -> Option<Package> {
-        let references = self.external_refs.0.iter().map(|reference| &reference.0);
-        let text = references
-            .filter(|reference| reference.reference_type.0 == "purl")
-            .map(|reference| reference.reference_locator.0.as_str())
-            .find(|purl| purl.starts_with("pkg:bitnami/"))?;
-        let purl = Purl::parse(text).filter(|purl| !purl.version.is_empty());
-        let Some(purl) = purl else {
-            let text = crate::paths::text(text.as_bytes());
-            problems.add(|| format!("holds a purl without name or version: {}", excerpt(&text)));
-            return None;
-        };
-        let name = problems.ok_or_add(short_text("package name", purl.name.as_bytes()))?;
-        let version = problems.ok_or_add(short_text("version", purl.version.as_bytes()))?;
-        let architecture = purl.architecture.map(|text| short_text("architecture", text.as_bytes()));
-        let license = license_of(&self.license_concluded.0).or_else(|| license_of(&self.license_declared.0));
-        Some(Package {
-            architecture: architecture.and_then(|architecture| problems.ok_or_add(architecture)),
-            license,
-            ..Package::new(PackageType::Bitnami, name, version, READER.id)
-        })
+/// The package, when its purl is one of Bitnami.
+fn package(component: &SpdxPackage, problems: &mut Problems) -> Option<Package> {
+    if !component.purl.starts_with("pkg:bitnami/") {
+        return None;
     }
+    let Some(purl) = Purl::parse(&component.purl).filter(|purl| !purl.version.is_empty()) else {
+        let text = paths::text(component.purl.as_bytes());
+        problems.add(|| format!("holds a purl without name or version: {}", excerpt(&text)));
+        return None;
+    };
+    let name = problems.ok_or_add(short_text("package name", purl.name.as_bytes()))?;
+    let version = problems.ok_or_add(short_text("version", purl.version.as_bytes()))?;
+    let architecture = purl.architecture.map(|text| short_text("architecture", text.as_bytes()));
+    Some(Package {
+        architecture: architecture.and_then(|architecture| problems.ok_or_add(architecture)),
+        license: license_of(component.license()),
+        ..Package::new(PackageType::Bitnami, name, version, READER.id)
+    })
 }
 
-/// A licence; SPDX has two words for none.
 fn license_of(text: &str) -> Option<String> {
-    let text = short_text("licence", text.as_bytes()).ok()?;
-    (!matches!(text.as_str(), "" | "NOASSERTION" | "NONE")).then_some(text)
+    short_text("licence", text.as_bytes()).ok().filter(|license| !license.is_empty())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Installed Conda packages: `conda-meta/NAME-VERSION-BUILD.json` of an environment. The build is left out, as two builds are
 //! made from the same sources; the architecture is the channel's folder, `linux-64` or `noarch`.
 //!
-//! Specification: <https://github.com/conda/schemas/blob/main/prefix-record-1.schema.json>.
+//! Specification: <https://github.com/conda/schemas/blob/main/repodata-record-1.schema.json>.
 
 use serde::Deserialize;
 use tidewatch_core::package::{Package, PackageType};

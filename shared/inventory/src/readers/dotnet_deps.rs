@@ -60,7 +60,7 @@ struct Library {
 
 fn read(file: &InputFile<'_>) -> Reading {
     let mut reading = Reading::default();
-    let Some(document) = reading.problems.ok_or_add(json::parse::<Document>(file.bytes)) else {
+    let Some(document) = reading.problems.ok_or_add(json::parse_kept::<Document>(file.bytes)) else {
         return reading;
     };
     let libraries: Vec<(&str, &Target)> = document.runtime_libraries().collect();

@@ -10,6 +10,7 @@ mod conda;
 mod dotnet_deps;
 mod dpkg;
 mod nuget_lock;
+mod openvex;
 mod os_release;
 mod pdm_lock;
 mod pipfile_lock;
@@ -32,6 +33,7 @@ pub(crate) static READERS: &[Reader] = &[
     dotnet_deps::READER,
     dpkg::READER,
     nuget_lock::READER,
+    openvex::READER,
     os_release::READER,
     pdm_lock::READER,
     pipfile_lock::READER,

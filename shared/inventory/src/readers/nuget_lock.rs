@@ -40,7 +40,7 @@ fn read(file: &InputFile<'_>) -> Reading {
     if is_of_a_dependency(file.path) {
         return reading;
     }
-    let Some(document) = reading.problems.ok_or_add(json::parse::<Document>(file.bytes)) else {
+    let Some(document) = reading.problems.ok_or_add(json::parse_kept::<Document>(file.bytes)) else {
         return reading;
     };
     let packages = document.dependencies.0.iter().flat_map(|(_, packages)| &packages.0);

@@ -12,14 +12,28 @@ use crate::reading::excerpt;
 /// The most values of one list or object that is kept. None has as many as a layer may have packages.
 const VALUES: usize = 50_000;
 
-/// Bytes that are no JSON.
+/// The most values of a document of which most is kept. The largest programs and lock files have some ten thousand.
+const KEPT_VALUES: usize = 200_000;
+
+/// Bytes that are no JSON, or too much of it.
 #[derive(Debug, thiserror::Error)]
-#[error("is no JSON that can be read: {}", excerpt(&paths::text(.0.to_string().as_bytes())))]
-pub(crate) struct JsonError(#[from] serde_json::Error);
+pub(crate) enum JsonError {
+    #[error("is no JSON that can be read: {}", excerpt(&paths::text(.0.to_string().as_bytes())))]
+    Malformed(#[from] serde_json::Error),
+    #[error("has more than {KEPT_VALUES} values")]
+    TooManyValues,
+}
 
 /// What `bytes` say, as UTF-8 with or without a byte order mark. Values may be nested 128 deep, as serde_json allows.
 pub(crate) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, JsonError> {
     Ok(serde_json::from_slice(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes))?)
+}
+
+/// As [`parse`], for documents whose values nest and are kept: they have a limit before any memory is asked for.
+pub(crate) fn parse_kept<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, JsonError> {
+    // Every value but the outermost follows one of these.
+    let values = memchr::memchr3_iter(b',', b'[', b'{', bytes).count();
+    if values > KEPT_VALUES { Err(JsonError::TooManyValues) } else { parse(bytes) }
 }
 
 /// A text; empty for whatever is none.
@@ -29,6 +43,10 @@ pub(crate) struct Text(pub(crate) String);
 /// What an object says; nothing for whatever is none.
 #[derive(Debug, Default)]
 pub(crate) struct Object<T>(pub(crate) T);
+
+/// A text, or what an object says: newer versions of a format have an object where older ones have its name.
+#[derive(Debug, Default)]
+pub(crate) struct TextOr<T>(pub(crate) String, pub(crate) T);
 
 /// The values of a list; none for whatever is no list.
 #[derive(Debug)]
@@ -118,6 +136,20 @@ impl<'de, T: Deserialize<'de> + Default> Visitor<'de> for AnyValue<Object<T>> {
     nothing_for!(lists);
 }
 
+impl<'de, T: Deserialize<'de> + Default> Visitor<'de> for AnyValue<TextOr<T>> {
+    type Value = TextOr<T>;
+
+    fn visit_str<E>(self, text: &str) -> Result<TextOr<T>, E> {
+        Ok(TextOr(text.to_owned(), T::default()))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<TextOr<T>, A::Error> {
+        let object = T::deserialize(serde::de::value::MapAccessDeserializer::new(object))?;
+        Ok(TextOr(String::new(), object))
+    }
+    nothing_for!(scalars);
+    nothing_for!(lists);
+}
+
 impl<'de, T: Deserialize<'de>> Visitor<'de> for AnyValue<List<T>> {
     type Value = List<T>;
 
@@ -156,6 +188,57 @@ fn push<T, E: serde::de::Error>(values: &mut Vec<T>, value: T) -> Result<(), E> 
     Ok(())
 }
 
+/// Takes the values of a list one by one, and keeps none; whatever is no list has no values.
+pub(crate) fn fold_list<'de, D: Deserializer<'de>, T: Deserialize<'de>, R>(
+    deserializer: D,
+    result: R,
+    take: impl FnMut(&mut R, T),
+) -> Result<R, D::Error> {
+    deserializer.deserialize_any(Fold { result, take, values: PhantomData })
+}
+
+struct Fold<T, R, F> {
+    result: R,
+    take: F,
+    values: PhantomData<T>,
+}
+
+impl<'de, T: Deserialize<'de>, R, F: FnMut(&mut R, T)> Visitor<'de> for Fold<T, R, F> {
+    type Value = R;
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<R, A::Error> {
+        while let Some(value) = list.next_element()? {
+            (self.take)(&mut self.result, value);
+        }
+        Ok(self.result)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<R, A::Error> {
+        while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(self.result)
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<R, E> {
+        Ok(self.result)
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<R, E> {
+        Ok(self.result)
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<R, E> {
+        Ok(self.result)
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<R, E> {
+        Ok(self.result)
+    }
+    fn visit_str<E>(self, _: &str) -> Result<R, E> {
+        Ok(self.result)
+    }
+    fn visit_unit<E>(self) -> Result<R, E> {
+        Ok(self.result)
+    }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+}
+
 macro_rules! deserialize_any {
     ($($type:ty $(, $parameter:ident: $bound:path)*;)*) => {$(
         impl<'de $(, $parameter: Deserialize<'de> + $bound)*> Deserialize<'de> for $type {
@@ -169,6 +252,7 @@ macro_rules! deserialize_any {
 deserialize_any! {
     Text;
     Object<T>, T: Default;
+    TextOr<T>, T: Default;
     List<T>, T: Sized;
     Entries<T>, T: Sized;
 }
@@ -185,6 +269,7 @@ mod tests {
         name: Text,
         list: List<Text>,
         map: Entries<Object<Inner>>,
+        either: List<TextOr<Inner>>,
     }
 
     #[derive(Debug, Default, Deserialize)]
@@ -208,6 +293,26 @@ mod tests {
         assert_eq!(map, [("x", "1"), ("y", ""), ("z", "")]);
         let document: Document = parse(br#"{"name": "n", "list": {"a": 1}, "map": [1, [2]]}"#).unwrap();
         assert_eq!((document.name.0.as_str(), document.list.0.len(), document.map.0.len()), ("n", 0, 0));
+    }
+
+    #[test]
+    fn a_text_may_stand_where_newer_documents_have_an_object() {
+        let document: Document = parse(br#"{"either": ["a", {"version": "1"}, 5, ["b"]]}"#).unwrap();
+        let found: Vec<_> =
+            document.either.0.iter().map(|either| (either.0.as_str(), either.1.version.0.as_str())).collect();
+        assert_eq!(found, [("a", ""), ("", "1"), ("", ""), ("", "")]);
+    }
+
+    #[test]
+    fn a_document_that_is_kept_has_not_too_many_values() {
+        let list = |count: usize| format!("[{}1]", "1,".repeat(count));
+        let few = format!("{{\"list\": {}, \"more\": {}}}", list(100), list(VALUES - 1000));
+        assert_eq!(parse_kept::<Document>(few.as_bytes()).unwrap().list.0.len(), 101);
+        let many = format!("{{\"map\": [{}1]}}", format!("{},", list(1000)).repeat(KEPT_VALUES / 1000));
+        assert_eq!(
+            parse_kept::<Document>(many.as_bytes()).unwrap_err().to_string(),
+            "has more than 200000 values"
+        );
     }
 
     #[test]

@@ -3,12 +3,15 @@
 
 mod dependency;
 pub(crate) mod json;
+pub(crate) mod openvex;
 pub(crate) mod purl;
 pub(crate) mod pypi;
+pub(crate) mod spdx_json;
 pub(crate) mod stanza;
 pub(crate) mod toml_packages;
 
 use tidewatch_core::package::{Distribution, Package};
+use tidewatch_core::vex::VexDocument;
 
 use crate::contents::Contents;
 use crate::path_set::PathHash;
@@ -57,6 +60,8 @@ pub(crate) struct Reading {
     pub(crate) owned: OwnedFiles,
     /// The licence that it says a package has, as an SPDX expression where that can be told.
     pub(crate) license: Option<String>,
+    /// What it says of vulnerabilities.
+    pub(crate) vex: Vec<VexDocument>,
     /// What could not be used.
     pub(crate) problems: Problems,
 }
