@@ -6,6 +6,7 @@ pub(crate) mod json;
 pub(crate) mod openvex;
 pub(crate) mod purl;
 pub(crate) mod pypi;
+pub(crate) mod sbom;
 pub(crate) mod spdx_json;
 pub(crate) mod stanza;
 pub(crate) mod toml_packages;
