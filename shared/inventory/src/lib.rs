@@ -9,6 +9,7 @@
 //! line in its table.
 
 mod archive;
+pub mod attestation;
 mod compression;
 mod contents;
 mod inventory;

@@ -116,7 +116,8 @@ pub struct Package {
     pub name: String,
     /// Version as the package database writes it; of RPM `[EPOCH:]VERSION-RELEASE`.
     pub version: String,
-    /// Architecture as the package database writes it: `amd64`, `x86_64`, `all`; of a gem its platform.
+    /// Architecture as the package database writes it: `amd64`, `x86_64`, `all`; of a gem its platform, of a Conda
+    /// package the folder of its channel.
     pub architecture: Option<String>,
     /// The source package; `None` when the database names none, which means that it is the package itself.
     pub source: Option<SourcePackage>,

@@ -21,7 +21,11 @@ impl Package {
             Some(version) => format!("{}-{version}", distribution.id),
             None => distribution.id.clone(),
         });
-        let architecture = if self.package_type == PackageType::Gem { "platform" } else { "arch" };
+        let architecture = match self.package_type {
+            PackageType::Conda => "subdir",
+            PackageType::Gem => "platform",
+            _ => "arch",
+        };
         let qualifiers = [
             (architecture, self.architecture.clone()),
             ("distro", distro),

@@ -5,10 +5,13 @@
 //! and whatever it cannot use becomes a problem.
 
 mod apk;
+mod bitnami;
 mod cargo_auditable;
 mod cargo_lock;
 mod composer;
 mod composer_lock;
+mod conda;
+mod dotnet_deps;
 mod dpkg;
 mod dpkg_copyright;
 mod dpkg_files;
@@ -18,8 +21,16 @@ mod go_build_info;
 mod go_mod;
 mod npm;
 mod npm_lock;
+mod nuget_lock;
+mod openvex;
 mod os_release;
+mod pdm_lock;
+mod pipfile_lock;
 mod pnpm_lock;
+mod poetry_lock;
+mod python;
+mod python_requirements;
+mod uv_lock;
 mod yarn_lock;
 
 use std::sync::LazyLock;
@@ -32,9 +43,12 @@ use crate::reading::{InputFile, RandomFile, Reading};
 #[rustfmt::skip] // One line each.
 pub(crate) static READERS: &[Reader] = &[
     apk::READER,
+    bitnami::READER,
     cargo_lock::READER,
     composer::READER,
     composer_lock::READER,
+    conda::READER,
+    dotnet_deps::READER,
     // Before dpkg, which takes all other files of status.d.
     dpkg_files::READER,
     dpkg::READER,
@@ -44,8 +58,16 @@ pub(crate) static READERS: &[Reader] = &[
     go_mod::READER,
     npm::READER,
     npm_lock::READER,
+    nuget_lock::READER,
+    openvex::READER,
     os_release::READER,
+    pdm_lock::READER,
+    pipfile_lock::READER,
     pnpm_lock::READER,
+    poetry_lock::READER,
+    python::READER,
+    python_requirements::READER,
+    uv_lock::READER,
     yarn_lock::READER,
 ];
 

@@ -4,14 +4,22 @@
 pub(crate) mod composer;
 mod dependency;
 pub(crate) mod json;
+pub(crate) mod lenient_json;
 pub(crate) mod licenses;
 pub(crate) mod npm;
 pub(crate) mod once;
+pub(crate) mod openvex;
+pub(crate) mod purl;
+pub(crate) mod pypi;
+pub(crate) mod sbom;
+pub(crate) mod spdx_json;
 pub(crate) mod stanza;
+pub(crate) mod toml_packages;
 
 use std::borrow::Cow;
 
 use tidewatch_core::package::{Distribution, Package};
+use tidewatch_core::vex::VexDocument;
 
 use crate::contents::Contents;
 use crate::path_set::PathHash;
@@ -60,6 +68,8 @@ pub(crate) struct Reading {
     pub(crate) owned: OwnedFiles,
     /// The licence that it says a package has, as an SPDX expression where that can be told.
     pub(crate) license: Option<String>,
+    /// What it says of vulnerabilities.
+    pub(crate) vex: Vec<VexDocument>,
     /// What could not be used.
     pub(crate) problems: Problems,
 }
