@@ -30,6 +30,8 @@ mod pnpm_lock;
 mod poetry_lock;
 mod python;
 mod python_requirements;
+mod rpm;
+mod rpm_manifest;
 mod uv_lock;
 mod yarn_lock;
 
@@ -67,6 +69,8 @@ pub(crate) static READERS: &[Reader] = &[
     poetry_lock::READER,
     python::READER,
     python_requirements::READER,
+    rpm::READER,
+    rpm_manifest::READER,
     uv_lock::READER,
     yarn_lock::READER,
 ];
@@ -178,7 +182,8 @@ mod tests {
                 read(&RandomFile { path, contents: &Contents::from(bytes.to_vec()), packages })
             }
             Access::RandomWith { read, .. } => {
-                read(&RandomFile { path, contents: &Contents::from(bytes.to_vec()), packages }, None)
+                let file = RandomFile { path, contents: &Contents::from(bytes.to_vec()), packages };
+                read(&file, Some(&file))
             }
         }
     }

@@ -9,6 +9,7 @@ pub(crate) mod licenses;
 pub(crate) mod npm;
 pub(crate) mod once;
 pub(crate) mod openvex;
+mod owned;
 pub(crate) mod purl;
 pub(crate) mod pypi;
 pub(crate) mod sbom;
@@ -16,14 +17,13 @@ pub(crate) mod spdx_json;
 pub(crate) mod stanza;
 pub(crate) mod toml_packages;
 
-use std::borrow::Cow;
-
 use tidewatch_core::package::{Distribution, Package};
 use tidewatch_core::vex::VexDocument;
 
 use crate::contents::Contents;
-use crate::path_set::PathHash;
 use crate::paths;
+
+pub(crate) use owned::{OwnedDirectory, OwnedFiles};
 
 pub(crate) use dependency::is_of_a_dependency;
 
@@ -86,30 +86,6 @@ impl Reading {
                 .add(|| format!("has more packages than its layer may have: the first {most} were read"));
         }
         has_room
-    }
-}
-
-/// The files that packages have put in place, as hashes of their paths.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct OwnedFiles(Vec<PathHash>);
-
-impl OwnedFiles {
-    /// Adds the file or directory at `path`, from the root, with or without a leading slash.
-    pub(crate) fn add(&mut self, path: &str) {
-        // Nearly all paths are clean but for the leading slash, and there are very many of them.
-        let is_clean = !path.starts_with('.') && !path.contains("/.");
-        let path = if is_clean { Cow::Borrowed(path) } else { Cow::Owned(paths::clean(path)) };
-        self.0.push(PathHash::of(&path));
-        // Packages name the places from before /usr was merged, where only links are left.
-        let mut parts = path.split('/').filter(|part| !part.is_empty()).peekable();
-        if matches!(parts.peek(), Some(&("bin" | "lib" | "lib32" | "lib64" | "libx32" | "sbin"))) {
-            self.0.push(parts.fold(PathHash::ROOT.join("usr"), PathHash::join));
-        }
-    }
-
-    /// The hashes, in any order.
-    pub(crate) fn into_hashes(self) -> Vec<PathHash> {
-        self.0
     }
 }
 
