@@ -20,6 +20,7 @@ mod paths;
 mod pattern;
 mod readers;
 mod reading;
+mod zip;
 
 pub use inventory::{Entry, FileContent, ImageInventory, LayerInventory, READER_VERSION};
 pub use layer::{LayerError, LayerReader};

@@ -6,6 +6,9 @@
 
 mod apk;
 mod dpkg;
+mod gradle_lockfile;
+mod java_archive;
+mod maven_pom;
 mod os_release;
 
 use std::sync::LazyLock;
@@ -15,7 +18,14 @@ use crate::reading::{InputFile, RandomFile, Reading};
 
 /// Every reader of files that are known by their paths. The first whose pattern matches reads a file; where several files
 /// can name the distribution, the first that does decides.
-pub(crate) static READERS: &[Reader] = &[apk::READER, dpkg::READER, os_release::READER];
+pub(crate) static READERS: &[Reader] = &[
+    apk::READER,
+    dpkg::READER,
+    gradle_lockfile::READER,
+    java_archive::READER,
+    maven_pom::READER,
+    os_release::READER,
+];
 
 /// Every reader of programs.
 pub(crate) static SCANNERS: &[Scanner] = &[];

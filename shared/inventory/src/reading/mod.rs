@@ -1,6 +1,7 @@
 //! What readers are given and what they give: a file with its bytes, the packages that it names, and whatever of it could
 //! not be used. Also the forms that several readers share.
 
+pub(crate) mod pom;
 pub(crate) mod stanza;
 
 use tidewatch_core::package::{Distribution, Package};
