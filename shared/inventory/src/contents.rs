@@ -13,6 +13,7 @@ pub(crate) const IN_MEMORY: usize = 8 << 20;
 pub(crate) struct Contents {
     place: Place,
     length: u64,
+    in_memory: usize,
 }
 
 #[derive(Debug)]
@@ -24,7 +25,12 @@ enum Place {
 impl Contents {
     /// No bytes yet.
     pub(crate) const fn new() -> Self {
-        Self { place: Place::Memory(Vec::new()), length: 0 }
+        Self::with_memory(IN_MEMORY)
+    }
+
+    /// No bytes yet, of which at most `bytes` are to stay in memory.
+    pub(crate) const fn with_memory(bytes: usize) -> Self {
+        Self { place: Place::Memory(Vec::new()), length: 0, in_memory: bytes }
     }
 
     /// How many bytes there are.
@@ -53,7 +59,7 @@ impl Contents {
     /// Adds bytes at the end. An error is one of the temporary folder.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         if let Place::Memory(memory) = &mut self.place {
-            if memory.len() + bytes.len() > IN_MEMORY {
+            if memory.len() + bytes.len() > self.in_memory {
                 let mut file = tempfile::tempfile()?;
                 file.write_all(memory)?;
                 self.place = Place::File(file);
@@ -111,7 +117,7 @@ impl Contents {
 
 impl From<Vec<u8>> for Contents {
     fn from(bytes: Vec<u8>) -> Self {
-        Self { length: bytes.len() as u64, place: Place::Memory(bytes) }
+        Self { length: bytes.len() as u64, place: Place::Memory(bytes), in_memory: IN_MEMORY }
     }
 }
 

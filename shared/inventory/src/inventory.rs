@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tidewatch_core::Digest;
 use tidewatch_core::package::{Distribution, Package};
 use tidewatch_core::problem::Problem;
+use tidewatch_core::vex::VexDocument;
 
 use crate::path_set::PathSet;
 
@@ -55,6 +56,9 @@ pub struct FileContent {
     /// The licence that the file says a package has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
+    /// What the file says of vulnerabilities.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vex: Vec<VexDocument>,
     /// Why something in the file could not be used: lower-case fragments. They count only while the file is visible.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
@@ -71,6 +75,9 @@ pub struct ImageInventory {
     /// do not count beside that package: who maintains it answers for what is in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub owned: Vec<Package>,
+    /// What the image itself says of vulnerabilities, in the order of the paths of its documents.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vex: Vec<VexDocument>,
     /// What could not be read, sorted, each once. Not empty means that the image is only partly known.
     pub problems: Vec<Problem>,
 }

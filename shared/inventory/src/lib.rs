@@ -22,6 +22,7 @@ mod paths;
 mod pattern;
 mod readers;
 mod reading;
+mod zip;
 
 pub use inventory::{FileContent, ImageInventory, LayerInventory, READER_VERSION};
 pub use layer::{FolderReader, LayerError, LayerReader};

@@ -235,7 +235,7 @@ fn program(
 }
 
 pub(super) fn content_of(reader: &str, reading: Reading, problem: Option<String>) -> FileContent {
-    let Reading { packages, distribution, owned, license, problems } = reading;
+    let Reading { packages, distribution, owned, license, vex, problems } = reading;
     let mut problems = problems.into_reasons();
     problems.extend(problem);
     FileContent {
@@ -244,6 +244,7 @@ pub(super) fn content_of(reader: &str, reading: Reading, problem: Option<String>
         distribution,
         owned: owned.into_hashes().into_iter().collect(),
         license,
+        vex,
         problems,
     }
 }

@@ -38,7 +38,8 @@ pub fn merge<'a>(layers: impl IntoIterator<Item = &'a LayerInventory>) -> ImageI
     let mut packages = distinct(counted.packages(Standing::Counts));
     license_of_debian(&view, &mut packages);
     let owned = distinct(counted.packages(Standing::Owned));
-    ImageInventory { distribution, packages, owned, problems: problems.into_iter().collect() }
+    let vex = view.files().flat_map(|(_, file)| file.content.vex.iter().cloned()).collect();
+    ImageInventory { distribution, packages, owned, vex, problems: problems.into_iter().collect() }
 }
 
 /// The distribution that the first readable file names.

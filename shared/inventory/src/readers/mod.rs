@@ -19,6 +19,9 @@ mod gem;
 mod gemfile_lock;
 mod go_build_info;
 mod go_mod;
+mod gradle_lockfile;
+mod java_archive;
+mod maven_pom;
 mod npm;
 mod npm_lock;
 mod nuget_lock;
@@ -58,6 +61,9 @@ pub(crate) static READERS: &[Reader] = &[
     gem::READER,
     gemfile_lock::READER,
     go_mod::READER,
+    gradle_lockfile::READER,
+    java_archive::READER,
+    maven_pom::READER,
     npm::READER,
     npm_lock::READER,
     nuget_lock::READER,

@@ -337,7 +337,7 @@ mod tests {
         #[derive(Debug, Default, Deserialize)]
         #[serde(default)]
         struct Deep {
-            a: Option<Box<Object<Deep>>>,
+            a: Option<Box<Object<Self>>>,
         }
         let text = format!("{}1", "{\"a\":".repeat(100_000));
         let reason = parse::<Object<Deep>>(text.as_bytes()).unwrap_err().to_string();

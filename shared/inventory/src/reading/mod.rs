@@ -10,6 +10,7 @@ pub(crate) mod npm;
 pub(crate) mod once;
 pub(crate) mod openvex;
 mod owned;
+pub(crate) mod pom;
 pub(crate) mod purl;
 pub(crate) mod pypi;
 pub(crate) mod sbom;
@@ -142,25 +143,4 @@ pub(crate) fn excerpt(text: &str) -> String {
 #[cfg(test)]
 pub(crate) const fn file<'a>(path: &'a str, bytes: &'a [u8]) -> InputFile<'a> {
     InputFile { path, bytes, complete: true, packages: usize::MAX }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn owned_paths_are_the_cleaned_ones_and_those_of_a_merged_usr() {
-        let hashes = |path: &str| {
-            let mut owned = OwnedFiles::default();
-            owned.add(path);
-            owned.into_hashes()
-        };
-        let of = |paths: &[&str]| paths.iter().map(|path| PathHash::of(path)).collect::<Vec<_>>();
-        assert_eq!(hashes("/usr//bin/x"), of(&["usr/bin/x"]));
-        assert_eq!(hashes("./usr/a/../bin/.x"), of(&["usr/bin/.x"]));
-        assert_eq!(hashes("/lib/x"), of(&["lib/x", "usr/lib/x"]));
-        assert_eq!(hashes("sbin"), of(&["sbin", "usr/sbin"]));
-        assert_eq!(hashes("/library/x"), of(&["library/x"]));
-        assert_eq!(hashes("/."), of(&[""]));
-    }
 }

@@ -71,4 +71,20 @@ mod tests {
         }
         assert_eq!(owned.len(), 5);
     }
+
+    #[test]
+    fn owned_paths_are_the_cleaned_ones_and_those_of_a_merged_usr() {
+        let hashes = |path: &str| {
+            let mut owned = OwnedFiles::default();
+            owned.add(path);
+            owned.into_hashes()
+        };
+        let of = |paths: &[&str]| paths.iter().map(|path| PathHash::of(path)).collect::<Vec<_>>();
+        assert_eq!(hashes("/usr//bin/x"), of(&["usr/bin/x"]));
+        assert_eq!(hashes("./usr/a/../bin/.x"), of(&["usr/bin/.x"]));
+        assert_eq!(hashes("/lib/x"), of(&["lib/x", "usr/lib/x"]));
+        assert_eq!(hashes("sbin"), of(&["sbin", "usr/sbin"]));
+        assert_eq!(hashes("/library/x"), of(&["library/x"]));
+        assert_eq!(hashes("/."), of(&[""]));
+    }
 }
