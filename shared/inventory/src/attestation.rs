@@ -209,10 +209,10 @@ impl Document {
             predicate.cyclonedx()?
         } else if is("https://slsa.dev/provenance/v1") {
             let Object(definition) = predicate.build_definition;
-            AttestationKind::Provenance(provenance::version_1(definition, predicate.run_details.0))
+            AttestationKind::Provenance(provenance::version_1(definition, &predicate.run_details.0))
         } else if is("https://slsa.dev/provenance/v0.2") {
             let Object(builder) = predicate.builder;
-            let provenance = provenance::version_0_2(predicate.build_config, builder, predicate.materials);
+            let provenance = provenance::version_0_2(predicate.build_config, &builder, predicate.materials);
             AttestationKind::Provenance(provenance)
         } else if is("https://openvex.dev/ns") {
             vex(bytes)?

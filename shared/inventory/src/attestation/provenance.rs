@@ -125,13 +125,13 @@ impl<'de> Deserialize<'de> for Materials {
 }
 
 /// What a predicate of version 1 says.
-pub(super) fn version_1(definition: BuildDefinition, details: RunDetails) -> Provenance {
+pub(super) fn version_1(definition: BuildDefinition, details: &RunDetails) -> Provenance {
     let has_steps = definition.internal_parameters.0.build_config;
-    version_0_2(has_steps, details.builder.0, definition.resolved_dependencies)
+    version_0_2(has_steps, &details.builder.0, definition.resolved_dependencies)
 }
 
 /// What a predicate of version 0.2 says. Only the mode `max` gives the steps of the build.
-pub(super) fn version_0_2(has_steps: Presence, builder: Builder, materials: Materials) -> Provenance {
+pub(super) fn version_0_2(has_steps: Presence, builder: &Builder, materials: Materials) -> Provenance {
     let Materials { materials, left_out } = materials;
     let builder = short_text("builder", builder.id.0.as_bytes()).ok().filter(|id| !id.is_empty());
     let mode = if has_steps.0 { ProvenanceMode::Max } else { ProvenanceMode::Min };

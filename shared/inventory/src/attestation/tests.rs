@@ -4,7 +4,7 @@ use super::*;
 
 const SUBJECT: &str = "e8275b2b76280af67e26f068e5d585eb905f8dfd2f1918b3229db98133cb4862";
 
-fn statement(predicate_type: &str, predicate: Value) -> Value {
+fn statement(predicate_type: &str, predicate: &Value) -> Value {
     json!({
         "_type": "https://in-toto.io/Statement/v1",
         "predicateType": predicate_type,
@@ -69,7 +69,7 @@ fn spdx() -> Value {
     })
 }
 
-fn provenance_1(internal_parameters: Value) -> Value {
+fn provenance_1(internal_parameters: &Value) -> Value {
     let predicate = json!({
         "buildDefinition": {
             "buildType": "https://github.com/moby/buildkit/blob/master/docs/attestations/slsa-definitions.md",
@@ -100,7 +100,7 @@ fn provenance_1(internal_parameters: Value) -> Value {
             },
         },
     });
-    statement("https://slsa.dev/provenance/v1", predicate)
+    statement("https://slsa.dev/provenance/v1", &predicate)
 }
 
 fn provenance_02() -> Value {
@@ -125,16 +125,16 @@ fn provenance_02() -> Value {
             "https://mobyproject.org/buildkit@v1#metadata": {"source": {"infos": [{"filename": "Dockerfile"}]}},
         },
     });
-    let mut document = statement("https://slsa.dev/provenance/v0.2", predicate);
+    let mut document = statement("https://slsa.dev/provenance/v0.2", &predicate);
     document["_type"] = json!("https://in-toto.io/Statement/v0.1");
     document
 }
 
 #[test]
 fn an_sbom_of_buildkit_lists_packages() {
-    let attestation = read(&statement("https://spdx.dev/Document", spdx())).unwrap();
+    let attestation = read(&statement("https://spdx.dev/Document", &spdx())).unwrap();
     insta::assert_json_snapshot!(attestation);
-    assert_eq!(read(&statement("https://spdx.dev/Document/v2.3", spdx())).unwrap(), attestation);
+    assert_eq!(read(&statement("https://spdx.dev/Document/v2.3", &spdx())).unwrap(), attestation);
 }
 
 #[test]
@@ -149,20 +149,20 @@ fn components_of_cyclonedx_count_with_those_within_them() {
             {"type": "operating-system", "name": "debian", "version": "12"},
         ],
     });
-    insta::assert_json_snapshot!(read(&statement("https://cyclonedx.org/bom", predicate)).unwrap().kind);
+    insta::assert_json_snapshot!(read(&statement("https://cyclonedx.org/bom", &predicate)).unwrap().kind);
 }
 
 #[test]
 fn provenance_of_version_1_names_what_went_in_and_has_its_mode() {
-    let min = read(&provenance_1(json!({"builderPlatform": "linux/amd64"}))).unwrap();
+    let min = read(&provenance_1(&json!({"builderPlatform": "linux/amd64"}))).unwrap();
     insta::assert_json_snapshot!(min);
-    let max = read(&provenance_1(json!({"buildConfig": {"llbDefinition": [{"id": "step0"}]}}))).unwrap();
+    let max = read(&provenance_1(&json!({"buildConfig": {"llbDefinition": [{"id": "step0"}]}}))).unwrap();
     let (AttestationKind::Provenance(min), AttestationKind::Provenance(max)) = (min.kind, max.kind) else {
         panic!("both are provenance");
     };
     assert_eq!(max, Provenance { mode: ProvenanceMode::Max, ..min.clone() });
     assert_eq!(min.materials.iter().map(Material::is_image).collect::<Vec<_>>(), [true, false]);
-    let null = read(&provenance_1(json!({"buildConfig": null}))).unwrap();
+    let null = read(&provenance_1(&json!({"buildConfig": null}))).unwrap();
     assert_eq!(null.kind, AttestationKind::Provenance(min));
 }
 
@@ -177,7 +177,7 @@ fn an_openvex_document_is_what_somebody_says() {
         "@context": "https://openvex.dev/ns/v0.2.0", "@id": "x", "author": "a", "timestamp": "2023-01-08T18:02:03Z",
         "statements": [{"vulnerability": {"name": "CVE-1"}, "status": "fixed"}, {"vulnerability": {"name": "CVE-2"}}],
     });
-    insta::assert_json_snapshot!(read(&statement("https://openvex.dev/ns/v0.2.0", predicate)).unwrap().kind);
+    insta::assert_json_snapshot!(read(&statement("https://openvex.dev/ns/v0.2.0", &predicate)).unwrap().kind);
 }
 
 #[test]
@@ -198,12 +198,12 @@ fn an_envelope_is_opened_and_its_signatures_are_not_looked_at() {
 
 #[test]
 fn another_type_is_told_and_nothing_more() {
-    let found = read(&statement("https://example.org/\u{1b}x", json!({"a": [1]}))).unwrap();
+    let found = read(&statement("https://example.org/\u{1b}x", &json!({"a": [1]}))).unwrap();
     assert_eq!(
         found.kind,
         AttestationKind::Other { predicate_type: "https://example.org/\\x1bx".to_owned() }
     );
-    let found = read(&statement("https://spdx.dev/Documents", spdx())).unwrap();
+    let found = read(&statement("https://spdx.dev/Documents", &spdx())).unwrap();
     assert!(matches!(found.kind, AttestationKind::Other { .. }));
 }
 
@@ -217,18 +217,18 @@ fn what_is_no_statement_or_not_what_its_type_says_is_an_error() {
             AttestationError::NotAStatement("https://in-toto.io/Statement/v2".to_owned()),
         ),
         (
-            statement("https://spdx.dev/Document", json!({"packages": []})),
+            statement("https://spdx.dev/Document", &json!({"packages": []})),
             AttestationError::Predicate("SPDX document"),
         ),
         (
-            statement("https://spdx.dev/Document", json!("SPDXVersion: SPDX-2.3")),
+            statement("https://spdx.dev/Document", &json!("SPDXVersion: SPDX-2.3")),
             AttestationError::Predicate("SPDX document"),
         ),
         (
-            statement("https://cyclonedx.org/bom/v1.4", spdx()),
+            statement("https://cyclonedx.org/bom/v1.4", &spdx()),
             AttestationError::Predicate("CycloneDX document"),
         ),
-        (statement("https://openvex.dev/ns", json!({})), AttestationError::Predicate("OpenVEX document")),
+        (statement("https://openvex.dev/ns", &json!({})), AttestationError::Predicate("OpenVEX document")),
     ] {
         assert_eq!(read(&document), Err(error), "{document}");
     }
@@ -238,7 +238,7 @@ fn what_is_no_statement_or_not_what_its_type_says_is_an_error() {
 
 #[test]
 fn subjects_without_a_sha256_digest_are_left_out() {
-    let mut document = statement("x", json!({}));
+    let mut document = statement("x", &json!({}));
     document["subject"] = json!([{"digest": {"sha512": "00"}}, {"digest": {"sha1": "00", "sha256": SUBJECT}}, 5, {"digest": {"sha256": "0"}}]);
     assert_eq!(read(&document).unwrap().subjects, [format!("sha256:{SUBJECT}").parse().unwrap()]);
 }
@@ -248,7 +248,7 @@ fn packages_and_materials_have_a_limit() {
     let packages = vec![json!({"name": "a"}); 50_002];
     let AttestationKind::Sbom(sbom) = read(&statement(
         "https://spdx.dev/Document",
-        json!({"spdxVersion": "SPDX-2.3", "packages": packages}),
+        &json!({"spdxVersion": "SPDX-2.3", "packages": packages}),
     ))
     .unwrap()
     .kind
@@ -259,7 +259,7 @@ fn packages_and_materials_have_a_limit() {
     let deep = (0..6)
         .fold(json!({"name": "x".repeat(1025)}), |inner, _| json!({"name": "a", "components": [inner]}));
     let predicate = json!({"bomFormat": "CycloneDX", "components": [deep]});
-    let AttestationKind::Sbom(sbom) = read(&statement("https://cyclonedx.org/bom", predicate)).unwrap().kind
+    let AttestationKind::Sbom(sbom) = read(&statement("https://cyclonedx.org/bom", &predicate)).unwrap().kind
     else {
         panic!("it is an SBOM");
     };
@@ -267,7 +267,7 @@ fn packages_and_materials_have_a_limit() {
     let materials = vec![json!({"uri": "a"}); 10_001];
     let predicate = json!({"materials": materials, "builder": {"id": "x".repeat(1025)}});
     let AttestationKind::Provenance(provenance) =
-        read(&statement("https://slsa.dev/provenance/v0.2", predicate)).unwrap().kind
+        read(&statement("https://slsa.dev/provenance/v0.2", &predicate)).unwrap().kind
     else {
         panic!("it is provenance");
     };

@@ -39,7 +39,8 @@ struct Statement {
     subcomponents: List<TextOr<Component>>,
     status: Text,
     justification: Text,
-    impact_statement: Text,
+    #[serde(rename = "impact_statement")]
+    impact: Text,
     timestamp: Text,
 }
 
@@ -141,7 +142,7 @@ impl Converter<'_> {
             return None;
         }
         let aliases = vulnerability.aliases.0.iter().filter_map(|alias| self.name(&alias.0)).collect();
-        let words = paths::text(statement.impact_statement.0.as_bytes());
+        let words = paths::text(statement.impact.0.as_bytes());
         let words: String = words.chars().take(WORDS).collect();
         let timestamp = self.time(&statement.timestamp.0).or(self.timestamp);
         Some(VexStatement {

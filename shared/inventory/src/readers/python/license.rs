@@ -34,9 +34,9 @@ const CLASSIFIERS: &[(&str, &str)] = &[
 
 /// The licence from a package's own words and its classifiers below `License`: an SPDX expression where the words are one, or
 /// the only classifier stands for one, else the words, and else those of the classifiers.
-pub(super) fn license(own: Option<String>, classifiers: Vec<String>) -> Option<String> {
+pub(super) fn license(own: Option<String>, classifiers: &[String]) -> Option<String> {
     let own = own.filter(|words| !matches!(words.as_str(), "" | "UNKNOWN" | "Dual License" | "LICENSE"));
-    let expression = own.as_deref().and_then(expression).or_else(|| match classifiers.as_slice() {
+    let expression = own.as_deref().and_then(expression).or_else(|| match classifiers {
         [one] => CLASSIFIERS.iter().find(|(name, _)| *name == last(one)).map(|(_, id)| (*id).to_owned()),
         _ => None,
     });
@@ -58,8 +58,9 @@ mod tests {
     use super::*;
 
     fn found(own: &str, classifiers: &[&str]) -> Option<String> {
-        let classifiers = classifiers.iter().map(|classifier| (*classifier).to_owned()).collect();
-        license(Some(own.to_owned()).filter(|own| !own.is_empty()), classifiers)
+        let classifiers: Vec<String> =
+            classifiers.iter().map(|classifier| (*classifier).to_owned()).collect();
+        license(Some(own.to_owned()).filter(|own| !own.is_empty()), &classifiers)
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl<'a> Fields<'a> {
     /// The fields up to the first blank line, which the description follows.
     fn of(file: &InputFile<'a>) -> Self {
         let mut fields = Self::default();
-        let mut lines = file.bytes.split(|byte| *byte == b'\n').map(|line| line.trim_ascii_end()).peekable();
+        let mut lines = file.bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end).peekable();
         // Blank lines before the first field say nothing.
         while lines.next_if(|line| line.is_empty()).is_some() {}
         while let Some(line) = lines.next().filter(|line| !line.is_empty()) {
@@ -110,8 +110,8 @@ impl<'a> Fields<'a> {
         let own = self
             .license_expression
             .or_else(|| self.license.filter(|(_, goes_on)| !goes_on).map(|(license, _)| license));
-        let classifiers = self.classifiers.iter().filter_map(|value| text(value));
-        license::license(own.and_then(text), classifiers.collect())
+        let classifiers: Vec<String> = self.classifiers.iter().filter_map(|value| text(value)).collect();
+        license::license(own.and_then(text), &classifiers)
     }
 }
 
