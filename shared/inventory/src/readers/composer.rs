@@ -44,6 +44,8 @@ impl Visit for Installed<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::reading::file;
 
@@ -114,5 +116,16 @@ mod tests {
         let text = format!("[{}, {{}}]", entries.join(","));
         let reading = read(&InputFile { packages: 10, ..file(PATH, text.as_bytes()) });
         assert_eq!((reading.packages.len(), reading.problems.into_reasons().len()), (10, 1));
+    }
+
+    proptest! {
+        #[test]
+        fn no_json_makes_it_panic(
+            text in "(\\{|\\}|\\[|\\]|,|:|\"(packages|version|name|license|a|1)\"|null|1|\\{\"name\":\"a\",\"version\":\"1\"\\},){0,30}",
+        ) {
+            for package in read_text(&format!("[{text}")).packages {
+                prop_assert!(!package.name.is_empty() && !package.version.is_empty());
+            }
+        }
     }
 }

@@ -22,6 +22,10 @@ pub(super) const READER: Reader = Reader {
     access: Access::Whole(read),
 };
 
+/// Folders in which packages keep what their tests read.
+const TEST_FOLDERS: [&str; 7] =
+    ["__fixtures__", "__tests__", "fixtures", "spec", "test", "test-fixtures", "tests"];
+
 fn read(file: &InputFile<'_>) -> Reading {
     let mut reading = Reading::default();
     let mut manifest = Manifest::default();
@@ -39,8 +43,11 @@ fn read(file: &InputFile<'_>) -> Reading {
 }
 
 /// Whether the file lies where a package manager puts that of a package: in `node_modules/NAME/` or
-/// `node_modules/@SCOPE/NAME/`.
+/// `node_modules/@SCOPE/NAME/`, but not where a package plays such a place for its tests.
 fn is_of_installed(path: &str) -> bool {
+    if path.split('/').any(|part| TEST_FOLDERS.contains(&part)) {
+        return false;
+    }
     let mut parts = path.rsplit('/').skip(1);
     let (name, above) = (parts.next(), parts.next());
     let above = if above.is_some_and(|part| part.starts_with('@')) { parts.next() } else { above };
@@ -145,6 +152,7 @@ mod tests {
                 "package.json",
                 "node_modules/package.json",
                 "app/node_modules/resolve/test/resolver/malformed_package_json/package.json",
+                "app/node_modules/x/test/node_modules/broken/package.json",
                 "usr/share/nodejs/x/package.json",
             ] {
                 assert_eq!(read_text(path, text), Reading::default(), "{path} {text}");

@@ -137,7 +137,8 @@ impl Visit for Dependency<'_> {
         match key {
             "version" => self.version = json::text(fields)?,
             "dev" => self.is_dev = json::truth(fields)?,
-            "dependencies" => json::value(fields, &mut Dependencies(self.packages))?,
+            // Below a package that only developers need lies what it alone can use.
+            "dependencies" if !self.is_dev => json::value(fields, &mut Dependencies(self.packages))?,
             _ => json::skip(fields)?,
         }
         Ok(())
@@ -162,6 +163,8 @@ impl Dependency<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::reading::file;
 
@@ -191,7 +194,7 @@ mod tests {
                 "ms": {"version": "2.1.3", "optional": true},
                 "also-ms": {"version": "npm:ms@2.0.0"},
                 "@types/node": {"version": "npm:@types/node@18.0.0"},
-                "mocha": {"version": "9.0.0", "dev": true},
+                "mocha": {"version": "9.0.0", "dev": true, "dependencies": {"debug": {"version": "4.3.1"}}},
                 "shared": {"version": "file:packages/shared"},
                 "forked": {"version": "git+ssh://git@example.com/a/forked.git#0a1b2c", "from": "forked@example"}
               }
@@ -278,5 +281,16 @@ mod tests {
         let reading = read_text(&text);
         assert!(reading.packages.is_empty());
         assert!(reading.problems.into_reasons().iter().all(|reason| reason.len() < 200));
+    }
+
+    proptest! {
+        #[test]
+        fn no_json_makes_it_panic(
+            text in "(\\{|\\}|\\[|\\]|,|:|\"(packages|dependencies|version|name|dev|link|node_modules/a|a|npm:a@1|1)\"|true|1|\"dependencies\":\\{\"a\":\\{\"version\":\"1\",){0,30}",
+        ) {
+            for package in read_text(&format!("{{{text}")).packages {
+                prop_assert!(!package.name.is_empty() && !package.version.is_empty());
+            }
+        }
     }
 }

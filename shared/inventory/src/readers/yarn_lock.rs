@@ -7,7 +7,7 @@
 use super::{Access, Evidence, Reader};
 use crate::paths;
 use crate::pattern::PathPattern;
-use crate::reading::npm::{add, alias, split_name};
+use crate::reading::npm::{add, alias, name_of, split_name};
 use crate::reading::once::Once;
 use crate::reading::{InputFile, Reading, excerpt, is_of_a_dependency};
 
@@ -63,6 +63,8 @@ struct Entry {
     /// The first of the ranges, `NAME@RANGE`.
     range: String,
     version: Option<String>,
+    /// Of Yarn 1: the address that it came from.
+    resolved: Option<String>,
     /// Of Berry: `NAME@PROTOCOL:REFERENCE`, of which the name is the real one.
     resolution: Option<String>,
 }
@@ -95,6 +97,7 @@ impl Entry {
         let place = match key.trim_end_matches(':') {
             "version" => &mut self.version,
             "resolution" => &mut self.resolution,
+            "resolved" => &mut self.resolved,
             _ => return,
         };
         *place = Some(value.trim().trim_matches('"').to_owned());
@@ -115,13 +118,25 @@ impl Entry {
         if is_of_project {
             return;
         }
+        // What the project has replaced by another package keeps its name in the key.
+        let in_registry = self.resolved.as_deref().and_then(name_in_registry);
         let name = match alias(reference) {
             // In a resolution `npm:` is followed by no name.
             Some((real, _)) if self.resolution.is_none() => real,
             _ => name,
         };
+        let name = in_registry.unwrap_or(name);
         add(packages, name, self.version.as_deref(), READER.id);
     }
+}
+
+/// `@SCOPE/NAME` of an address `https://REGISTRY/@SCOPE/NAME/-/NAME-VERSION.tgz`.
+fn name_in_registry(address: &str) -> Option<&str> {
+    let (folder, _) = address.split_once("/-/")?;
+    let (above, name) = folder.rsplit_once('/')?;
+    let scope = above.rsplit('/').next().filter(|part| part.starts_with('@'));
+    let length = name.len() + scope.map_or(0, |scope| scope.len() + 1);
+    name_of(folder.get(folder.len() - length..)?)
 }
 
 #[cfg(test)]
@@ -164,6 +179,11 @@ ms@2.0.0:
 "node@npm:@types/node@^18":
   version "18.0.0"
 
+resize-observer-polyfill@^1.5.1:
+  name resize-observer-polyfill
+  version "1.5.2"
+  resolved "https://npm.example.com/api/@4lolo/resize-observer-polyfill/-/resize-observer-polyfill-1.5.2.tgz#5886"
+
 "forked@git+https://git@example.com/a/forked.git#main":
   version "1.0.1"
   resolved "git+https://git@example.com/a/forked.git#0a1b2c"
@@ -178,7 +198,14 @@ ms@2.0.0:
         let reading = read_text(YARN_1);
         assert_eq!(
             names(&reading),
-            ["@babel/code-frame@7.8.3", "ms@2.0.0", "ms@2.1.3", "@types/node@18.0.0", "forked@1.0.1"]
+            [
+                "@babel/code-frame@7.8.3",
+                "ms@2.0.0",
+                "ms@2.1.3",
+                "@types/node@18.0.0",
+                "@4lolo/resize-observer-polyfill@1.5.2",
+                "forked@1.0.1"
+            ]
         );
         assert!(reading.problems.is_empty());
     }
