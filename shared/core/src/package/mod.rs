@@ -29,7 +29,7 @@ pub enum PackageType {
     Deb,
     /// A Ruby gem.
     Gem,
-    /// A Go module; the standard library is `stdlib`.
+    /// A Go module; the standard library is `stdlib`, with the version of Go as Go writes it: `go1.21.3`.
     Golang,
     /// A Java artifact, as Maven names it.
     Maven,

@@ -60,8 +60,12 @@ impl Package {
         }
     }
 
-    /// RPM's epoch is a qualifier.
+    /// RPM's epoch is a qualifier. The standard library of Go has the number of the release, `1.21.3` of `go1.21.3`, as in
+    /// Go's own advisories: <https://go.dev/doc/security/vuln/database>.
     fn epoch_and_version(&self) -> (Option<&str>, &str) {
+        if self.package_type == PackageType::Golang && self.name == "stdlib" {
+            return (None, self.version.strip_prefix("go").unwrap_or(&self.version));
+        }
         let split = (self.package_type == PackageType::Rpm).then(|| self.version.split_once(':')).flatten();
         split.map_or((None, &self.version), |(epoch, version)| (Some(epoch), version))
     }
@@ -133,6 +137,7 @@ mod tests {
             (PackageType::Npm, "@babel/core", "7.0.0", "pkg:npm/%40babel/core@7.0.0"),
             (PackageType::Npm, "lodash", "4.17.4", "pkg:npm/lodash@4.17.4"),
             (PackageType::Golang, "golang.org/x/net", "v0.1.0", "pkg:golang/golang.org/x/net@v0.1.0"),
+            (PackageType::Golang, "stdlib", "go1.21.3", "pkg:golang/stdlib@1.21.3"),
             (PackageType::Maven, "org.slf4j:slf4j-api", "2.0.9", "pkg:maven/org.slf4j/slf4j-api@2.0.9"),
             (PackageType::Composer, "symfony/yaml", "6.4.0", "pkg:composer/symfony/yaml@6.4.0"),
             (PackageType::Pypi, "jinja2", "3.1.2", "pkg:pypi/jinja2@3.1.2"),

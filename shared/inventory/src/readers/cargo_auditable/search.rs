@@ -15,7 +15,7 @@ const ENOUGH: usize = 640;
 const LOOKED_AT: usize = 4;
 
 /// Bytes that are looked at together.
-const CHUNK: usize = 64;
+const CHUNK: usize = 128;
 
 /// How many bytes of a program allow for one more place to be inflated. Of random bytes one in 37,000 is such a place; a
 /// hostile program is not to cost more than it costs to decompress it.

@@ -8,7 +8,7 @@
 const HEAD: usize = 16 << 10;
 
 /// The most parts of one program.
-const PARTS: usize = 256;
+const PARTS: usize = 64;
 
 /// The parts of a program; none until its headers came by, or when they say nothing.
 #[derive(Debug, Default)]
