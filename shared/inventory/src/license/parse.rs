@@ -48,20 +48,21 @@ impl Node {
         spdx::Expression::parse(&expression).ok().map(|_| expression)
     }
 
-    /// The parts of a join in the order of what they are called.
+    /// The tree with the parts of every join in the order of what they are called, each once.
     pub(super) fn sorted(self) -> Self {
         let called = |node: &Self| {
             let mut name = String::new();
             node.write(&mut name, false);
             name
         };
-        match self.flat() {
-            Self::And(mut nodes) => {
-                nodes.sort_by_cached_key(called);
-                Self::And(nodes)
-            }
-            other => other,
-        }
+        let (nodes, join): (_, fn(Vec<Self>) -> Self) = match self.flat() {
+            Self::And(nodes) => (nodes, Self::And),
+            Self::Or(nodes) => (nodes, Self::Or),
+            leaf => return leaf,
+        };
+        let mut nodes: Vec<Self> = nodes.into_iter().map(Self::sorted).collect();
+        nodes.sort_by_cached_key(called);
+        join(nodes).flat()
     }
 
     /// The tree without joins in joins of the same kind, and without what stands twice in one.

@@ -132,11 +132,19 @@ fn several_licences_are_joined() {
 
 #[test]
 fn names_whose_texts_are_beside_them_are_joined_in_order_and_once() {
-    let names = ["GPL-2+", "Expat", "permissive", "MIT", "GPL-1+ or Artistic", "Expat and GPL-2+"];
+    let names = [
+        "GPL-2+",
+        "Expat",
+        "permissive",
+        "MIT",
+        "GPL-1+ or Artistic",
+        "Artistic or GPL-1+",
+        "Expat and GPL-2+",
+    ];
     assert_eq!(
         expression_of_all(names).as_deref(),
         Some(
-            "(GPL-1.0-or-later OR Artistic-1.0-Perl) AND GPL-2.0-or-later AND LicenseRef-permissive AND MIT"
+            "(Artistic-1.0-Perl OR GPL-1.0-or-later) AND GPL-2.0-or-later AND LicenseRef-permissive AND MIT"
         ),
     );
     assert_eq!(expression_of_all(["MIT", "a sentence of many words"]), None);

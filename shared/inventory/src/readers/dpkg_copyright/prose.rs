@@ -32,7 +32,14 @@ const SENTENCES: &[(&str, &[&str], &[&str])] = &[
         ],
         &[],
     ),
-    ("BSD-4-Clause", &[BSD, "all advertising materials"], &[]),
+    ("OpenSSL", &[BSD, "\"openssl toolkit\""], &[]),
+    (
+        "TCL",
+        &["the authors hereby grant permission to use, copy, modify, distribute, and license this software"],
+        &[],
+    ),
+    ("public-domain", &["is in the public domain"], &[]),
+    ("BSD-4-Clause", &[BSD, "all advertising materials"], &["\"openssl toolkit\""]),
     ("BSD-3-Clause", &[BSD, "may be used to endorse or promote products"], &["all advertising materials"]),
     (
         "BSD-3-Clause",

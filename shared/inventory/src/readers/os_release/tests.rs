@@ -50,9 +50,11 @@ fn what_steers_a_terminal_does_not_come_out_of_a_name() {
     assert_eq!(name, "a\\x1b[2Jb");
 }
 
-/// What os-release files of distributions say, and what that means: version, release of advisories, whether it is a rolling
-/// one, and its name for people.
-const FILES: &[(&str, &str, Option<&str>, Option<&str>, bool, &str)] = &[
+/// Text, id, version, release of advisories, whether it is rolling, and the name for people.
+type File = (&'static str, &'static str, Option<&'static str>, Option<&'static str>, bool, &'static str);
+
+/// What os-release files of distributions say, and what that means.
+const FILES: &[File] = &[
     (
         "NAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\nVERSION=\"12 (bookworm)\"\nID=debian\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n",
         "debian",
@@ -282,134 +284,141 @@ fn every_distribution_is_named_right() {
     }
 }
 
+/// Path, text, id, version, release of advisories, and the name for people.
+type ReleaseFile =
+    (&'static str, &'static str, &'static str, Option<&'static str>, Option<&'static str>, &'static str);
+
+/// What release files of distributions say, and what that means.
+const RELEASE_FILES: &[ReleaseFile] = &[
+    (
+        "centos-release",
+        "CentOS release 6.10 (Final)\n",
+        "centos",
+        Some("6.10"),
+        Some("6"),
+        "CentOS release 6.10 (Final)",
+    ),
+    (
+        "redhat-release",
+        "CentOS release 5.11 (Final)\n",
+        "centos",
+        Some("5.11"),
+        Some("5"),
+        "CentOS release 5.11 (Final)",
+    ),
+    (
+        "redhat-release",
+        "Red Hat Enterprise Linux Server release 5.11 (Tikanga)\n",
+        "rhel",
+        Some("5.11"),
+        Some("5"),
+        "Red Hat Enterprise Linux Server release 5.11 (Tikanga)",
+    ),
+    (
+        "oracle-release",
+        "Oracle Linux Server release 6.8\n",
+        "ol",
+        Some("6.8"),
+        Some("6"),
+        "Oracle Linux Server release 6.8",
+    ),
+    (
+        "enterprise-release",
+        "Enterprise Linux Enterprise Linux Server release 5.11 (Carthage)\n",
+        "ol",
+        Some("5.11"),
+        Some("5"),
+        "Enterprise Linux Enterprise Linux Server release 5.11 (Carthage)",
+    ),
+    (
+        "system-release",
+        "Amazon Linux AMI release 2013.03\n",
+        "amzn",
+        Some("2013.03"),
+        Some("1"),
+        "Amazon Linux AMI release 2013.03",
+    ),
+    (
+        "system-release",
+        "Amazon Linux release 2 (Karoo)\n",
+        "amzn",
+        Some("2"),
+        Some("2"),
+        "Amazon Linux release 2 (Karoo)",
+    ),
+    (
+        "fedora-release",
+        "Fedora release 14 (Laughlin)\n",
+        "fedora",
+        Some("14"),
+        Some("14"),
+        "Fedora release 14 (Laughlin)",
+    ),
+    (
+        "redhat-release",
+        "Springdale Linux release 7.9 (Verona)",
+        "springdale-linux",
+        Some("7.9"),
+        Some("7.9"),
+        "Springdale Linux release 7.9 (Verona)",
+    ),
+    (
+        "photon-release",
+        "VMware Photon OS 4.0\nPHOTON_BUILD_NUMBER=2f5aad892\n",
+        "photon",
+        Some("4.0"),
+        Some("4.0"),
+        "VMware Photon OS 4.0",
+    ),
+    (
+        "mariner-release",
+        "CBL-Mariner 2.0.20240123\nMARINER_BUILD_NUMBER=x\n",
+        "mariner",
+        Some("2.0"),
+        Some("2"),
+        "CBL-Mariner 2.0.20240123",
+    ),
+    (
+        "SuSE-release",
+        "SUSE Linux Enterprise Server 11 (x86_64)\nVERSION = 11\nPATCHLEVEL = 4\n",
+        "sles",
+        Some("11.4"),
+        Some("11 SP4"),
+        "SUSE Linux Enterprise Server 11 (x86_64)",
+    ),
+    (
+        "SuSE-release",
+        "openSUSE 13.1 (x86_64)\nVERSION = 13.1\nCODENAME = Bottle\n",
+        "opensuse",
+        Some("13.1"),
+        Some("13.1"),
+        "openSUSE 13.1 (x86_64)",
+    ),
+    (
+        "lsb-release",
+        "DISTRIB_ID=Ubuntu\nDISTRIB_RELEASE=10.04\nDISTRIB_CODENAME=lucid\nDISTRIB_DESCRIPTION=\"Ubuntu 10.04.4 LTS\"\n",
+        "ubuntu",
+        Some("10.04"),
+        Some("10.04"),
+        "Ubuntu 10.04.4 LTS",
+    ),
+    (
+        "lsb-release",
+        "DISTRIB_ID=\"VMware Photon OS\"\nDISTRIB_RELEASE=\"4.0\"\nDISTRIB_DESCRIPTION=\"VMware Photon OS 4.0\"\n",
+        "photon",
+        Some("4.0"),
+        Some("4.0"),
+        "VMware Photon OS 4.0",
+    ),
+    ("lsb-release", "DISTRIB_ID=\"Arch\"\nDISTRIB_RELEASE=\"rolling\"\n", "arch", None, None, "arch"),
+    ("arch-release", "", "arch", None, None, "Arch Linux"),
+    ("alpine-release", "3.19.1\n", "alpine", Some("3.19.1"), Some("3.19"), "alpine 3.19.1"),
+    ("debian_version", "6.0.10\n", "debian", Some("6.0.10"), Some("6.0"), "debian 6.0.10"),
+];
+
 #[test]
 fn what_was_before_os_release_names_the_distribution_as_well() {
-    for (path, text, id, version, release, name) in [
-        (
-            "centos-release",
-            "CentOS release 6.10 (Final)\n",
-            "centos",
-            Some("6.10"),
-            Some("6"),
-            "CentOS release 6.10 (Final)",
-        ),
-        (
-            "redhat-release",
-            "CentOS release 5.11 (Final)\n",
-            "centos",
-            Some("5.11"),
-            Some("5"),
-            "CentOS release 5.11 (Final)",
-        ),
-        (
-            "redhat-release",
-            "Red Hat Enterprise Linux Server release 5.11 (Tikanga)\n",
-            "rhel",
-            Some("5.11"),
-            Some("5"),
-            "Red Hat Enterprise Linux Server release 5.11 (Tikanga)",
-        ),
-        (
-            "oracle-release",
-            "Oracle Linux Server release 6.8\n",
-            "ol",
-            Some("6.8"),
-            Some("6"),
-            "Oracle Linux Server release 6.8",
-        ),
-        (
-            "enterprise-release",
-            "Enterprise Linux Enterprise Linux Server release 5.11 (Carthage)\n",
-            "ol",
-            Some("5.11"),
-            Some("5"),
-            "Enterprise Linux Enterprise Linux Server release 5.11 (Carthage)",
-        ),
-        (
-            "system-release",
-            "Amazon Linux AMI release 2013.03\n",
-            "amzn",
-            Some("2013.03"),
-            Some("1"),
-            "Amazon Linux AMI release 2013.03",
-        ),
-        (
-            "system-release",
-            "Amazon Linux release 2 (Karoo)\n",
-            "amzn",
-            Some("2"),
-            Some("2"),
-            "Amazon Linux release 2 (Karoo)",
-        ),
-        (
-            "fedora-release",
-            "Fedora release 14 (Laughlin)\n",
-            "fedora",
-            Some("14"),
-            Some("14"),
-            "Fedora release 14 (Laughlin)",
-        ),
-        (
-            "redhat-release",
-            "Springdale Linux release 7.9 (Verona)",
-            "springdale-linux",
-            Some("7.9"),
-            Some("7.9"),
-            "Springdale Linux release 7.9 (Verona)",
-        ),
-        (
-            "photon-release",
-            "VMware Photon OS 4.0\nPHOTON_BUILD_NUMBER=2f5aad892\n",
-            "photon",
-            Some("4.0"),
-            Some("4.0"),
-            "VMware Photon OS 4.0",
-        ),
-        (
-            "mariner-release",
-            "CBL-Mariner 2.0.20240123\nMARINER_BUILD_NUMBER=x\n",
-            "mariner",
-            Some("2.0"),
-            Some("2"),
-            "CBL-Mariner 2.0.20240123",
-        ),
-        (
-            "SuSE-release",
-            "SUSE Linux Enterprise Server 11 (x86_64)\nVERSION = 11\nPATCHLEVEL = 4\n",
-            "sles",
-            Some("11.4"),
-            Some("11 SP4"),
-            "SUSE Linux Enterprise Server 11 (x86_64)",
-        ),
-        (
-            "SuSE-release",
-            "openSUSE 13.1 (x86_64)\nVERSION = 13.1\nCODENAME = Bottle\n",
-            "opensuse",
-            Some("13.1"),
-            Some("13.1"),
-            "openSUSE 13.1 (x86_64)",
-        ),
-        (
-            "lsb-release",
-            "DISTRIB_ID=Ubuntu\nDISTRIB_RELEASE=10.04\nDISTRIB_CODENAME=lucid\nDISTRIB_DESCRIPTION=\"Ubuntu 10.04.4 LTS\"\n",
-            "ubuntu",
-            Some("10.04"),
-            Some("10.04"),
-            "Ubuntu 10.04.4 LTS",
-        ),
-        (
-            "lsb-release",
-            "DISTRIB_ID=\"VMware Photon OS\"\nDISTRIB_RELEASE=\"4.0\"\nDISTRIB_DESCRIPTION=\"VMware Photon OS 4.0\"\n",
-            "photon",
-            Some("4.0"),
-            Some("4.0"),
-            "VMware Photon OS 4.0",
-        ),
-        ("lsb-release", "DISTRIB_ID=\"Arch\"\nDISTRIB_RELEASE=\"rolling\"\n", "arch", None, None, "arch"),
-        ("arch-release", "", "arch", None, None, "Arch Linux"),
-        ("alpine-release", "3.19.1\n", "alpine", Some("3.19.1"), Some("3.19"), "alpine 3.19.1"),
-        ("debian_version", "6.0.10\n", "debian", Some("6.0.10"), Some("6.0"), "debian 6.0.10"),
-    ] {
+    for (path, text, id, version, release, name) in RELEASE_FILES {
         let reading = read(&file(&format!("etc/{path}"), text.as_bytes()));
         assert!(reading.problems.is_empty());
         let found = reading.distribution.unwrap();
@@ -420,7 +429,7 @@ fn what_was_before_os_release_names_the_distribution_as_well() {
                 found.advisory_release().as_deref(),
                 found.name().as_str()
             ),
-            (id, version, release, name),
+            (*id, *version, *release, *name),
             "{text}"
         );
     }
