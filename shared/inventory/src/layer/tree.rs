@@ -291,6 +291,9 @@ impl EntrySink for LayerTree {
             Access::Random(read) => {
                 read(&RandomFile { path: &path, contents: &Contents::from(bytes), packages })
             }
+            Access::RandomWith { read, .. } => {
+                read(&RandomFile { path: &path, contents: &Contents::from(bytes), packages }, None)
+            }
         };
         self.packages += reading.packages.len();
         let mut problems = reading.problems.into_reasons();

@@ -7,6 +7,8 @@
 mod apk;
 mod dpkg;
 mod os_release;
+mod rpm;
+mod rpm_manifest;
 
 use std::sync::LazyLock;
 
@@ -15,7 +17,8 @@ use crate::reading::{InputFile, RandomFile, Reading};
 
 /// Every reader of files that are known by their paths. The first whose pattern matches reads a file; where several files
 /// can name the distribution, the first that does decides.
-pub(crate) static READERS: &[Reader] = &[apk::READER, dpkg::READER, os_release::READER];
+pub(crate) static READERS: &[Reader] =
+    &[apk::READER, dpkg::READER, os_release::READER, rpm::READER, rpm_manifest::READER];
 
 /// Every reader of programs.
 pub(crate) static SCANNERS: &[Scanner] = &[];
@@ -53,6 +56,14 @@ pub(crate) enum Access {
     Whole(fn(&InputFile<'_>) -> Reading),
     /// At any place, of a file that may be large.
     Random(fn(&RandomFile<'_>) -> Reading),
+    /// At any place, together with the file beside it, when the same layer has one: it bears the same name with
+    /// `companion` added (`-wal`), holds what is not in the first file yet, and says nothing alone.
+    RandomWith {
+        /// What the name of the other file ends with.
+        companion: &'static str,
+        /// Reads the two.
+        read: fn(&RandomFile<'_>, Option<&RandomFile<'_>>) -> Reading,
+    },
 }
 
 /// A reader of programs: ELF, PE and Mach-O files, wherever they are.
@@ -103,6 +114,10 @@ mod tests {
             Access::Whole(read) => read(&InputFile { path, bytes, complete, packages }),
             Access::Random(read) => {
                 read(&RandomFile { path, contents: &Contents::from(bytes.to_vec()), packages })
+            }
+            Access::RandomWith { read, .. } => {
+                let file = RandomFile { path, contents: &Contents::from(bytes.to_vec()), packages };
+                read(&file, Some(&file))
             }
         }
     }

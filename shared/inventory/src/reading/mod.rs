@@ -73,15 +73,38 @@ impl Reading {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct OwnedFiles(Vec<PathHash>);
 
+/// A directory in which packages have put files.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnedDirectory {
+    hash: PathHash,
+    /// Where it is since /usr was merged, for the places from before, where only links are left.
+    merged: Option<PathHash>,
+}
+
+impl OwnedDirectory {
+    /// The directory at `path`, from the root, with or without a slash at its beginning and end.
+    pub(crate) fn new(path: &str) -> Self {
+        let path = paths::clean(path);
+        let top = path.split('/').next().unwrap_or_default();
+        let is_merged = matches!(top, "bin" | "lib" | "lib32" | "lib64" | "libx32" | "sbin");
+        let merged = is_merged.then(|| PathHash::of(&paths::join("usr", &path)));
+        Self { hash: PathHash::of(&path), merged }
+    }
+}
+
 impl OwnedFiles {
     /// Adds the file or directory at `path`, from the root, with or without a leading slash.
     pub(crate) fn add(&mut self, path: &str) {
-        let path = paths::clean(path);
-        self.0.push(PathHash::of(&path));
-        // Packages name the places from before /usr was merged, where only links are left.
-        let top = path.split('/').next().unwrap_or_default();
-        if matches!(top, "bin" | "lib" | "lib32" | "lib64" | "libx32" | "sbin") {
-            self.0.push(PathHash::of(&paths::join("usr", &path)));
+        let place = OwnedDirectory::new(path);
+        self.0.extend([Some(place.hash), place.merged].into_iter().flatten());
+    }
+
+    /// Adds the file or directory `name` in `directory`, without the cost of the directory's path; only a name that is
+    /// one part of a path.
+    pub(crate) fn add_in(&mut self, directory: &OwnedDirectory, name: &str) {
+        if !matches!(name, "" | "." | "..") && !name.contains('/') {
+            let places = [Some(directory.hash), directory.merged].into_iter().flatten();
+            self.0.extend(places.map(|place| place.join(name)));
         }
     }
 
