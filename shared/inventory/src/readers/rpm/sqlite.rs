@@ -236,13 +236,13 @@ impl Page {
         self.bytes.get(self.start()).copied()
     }
 
-    /// Where the cells begin; `header` is the length of the page's header.
+    /// Where the cells begin; `header` is the length of the page's header, which the list of them follows.
     fn places(&self, header: usize) -> impl Iterator<Item = Result<usize, Damage>> + '_ {
-        let count = Big.u16(&self.bytes, self.start() + 3).unwrap_or_default();
-        (0..usize::from(count)).map_while(move |number| {
-            // Once a place is not there, the others are not either.
-            Some(Ok(usize::from(Big.u16(&self.bytes, self.start() + header + 2 * number)?)))
-        })
+        let count = usize::from(Big.u16(&self.bytes, self.start() + 3).unwrap_or_default());
+        let list = self.bytes.get(self.start() + header..).unwrap_or_default();
+        let places = list.chunks_exact(2).take(count).filter_map(|place| Big.u16(place, 0));
+        let damage = (list.len() / 2 < count).then(|| Err(self.damage("with more cells than fit in it")));
+        places.map(|place| Ok(usize::from(place))).chain(damage)
     }
 
     /// Where the rows of a leaf begin.
@@ -338,6 +338,13 @@ mod tests {
             assert_eq!(varint(&followed), Some((number, &[42][..])));
             assert_eq!(varint(&bytes[..bytes.len() - 1]), None);
         }
+    }
+
+    #[test]
+    fn a_page_with_more_cells_than_fit_in_it_is_a_problem_and_the_others_count() {
+        let page = Page { number: 2, bytes: vec![LEAF, 0, 0, 0, 3, 0, 0, 0, 1, 0, 2, 0] };
+        let cells: Vec<_> = page.cells().map(|cell| cell.map_err(|damage| damage.to_string())).collect();
+        assert_eq!(cells, [Ok(256), Ok(512), Err("has a page 2 with more cells than fit in it".to_owned())]);
     }
 
     #[test]

@@ -72,7 +72,10 @@ impl Builder {
         self.pages[number] = page;
     }
 
-    fn build(self) -> Vec<u8> {
+    fn build(mut self) -> Vec<u8> {
+        let mut meta = std::mem::take(&mut self.pages[0]);
+        self.put(&mut meta, 32, u32::try_from(self.pages.len() - 1).unwrap());
+        self.pages[0] = meta;
         self.pages.concat()
     }
 }

@@ -15,29 +15,29 @@ fn numbers(numbers: &[u32]) -> Vec<u8> {
     numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
 }
 
-fn magic(text: &[u8; 4]) -> u32 {
-    u32::from_le_bytes(*text)
+const fn magic(text: [u8; 4]) -> u32 {
+    u32::from_le_bytes(text)
 }
 
 /// A database of `records`, with a slot that is not used before each, in as few pages of slots as that takes.
 pub(super) fn database(records: &[Vec<u8>]) -> Vec<u8> {
     let pages = (2 + 2 * records.len()).div_ceil(256);
-    let mut slots = numbers(&[magic(b"RpmP"), 0, 1, u32::try_from(pages).unwrap(), 1, 0, 0, 0]);
+    let mut slots = numbers(&[magic(*b"RpmP"), 0, 1, u32::try_from(pages).unwrap(), 1, 0, 0, 0]);
     let mut blobs = Vec::new();
     for (number, record) in records.iter().enumerate() {
         let package = u32::try_from(number + 1).unwrap();
         let length = u32::try_from(record.len()).unwrap();
-        let mut blob = numbers(&[magic(b"BlbS"), package, 1_653_816_591, length]);
+        let mut blob = numbers(&[magic(*b"BlbS"), package, 1_653_816_591, length]);
         blob.extend(record);
         blob.resize((blob.len() + 12).next_multiple_of(16) - 12, 0);
-        blob.extend(numbers(&[adler32(&blob), length, magic(b"BlbE")]));
+        blob.extend(numbers(&[adler32(&blob), length, magic(*b"BlbE")]));
         let place = u32::try_from((pages * 4096 + blobs.len()) / 16).unwrap();
-        slots.extend(numbers(&[magic(b"Slot"), 0, 0, 0]));
-        slots.extend(numbers(&[magic(b"Slot"), package, place, u32::try_from(blob.len() / 16).unwrap()]));
+        slots.extend(numbers(&[magic(*b"Slot"), 0, 0, 0]));
+        slots.extend(numbers(&[magic(*b"Slot"), package, place, u32::try_from(blob.len() / 16).unwrap()]));
         blobs.extend(blob);
     }
     while slots.len() < pages * 4096 {
-        slots.extend(numbers(&[magic(b"Slot"), 0, 0, 0]));
+        slots.extend(numbers(&[magic(*b"Slot"), 0, 0, 0]));
     }
     slots.extend(blobs);
     slots

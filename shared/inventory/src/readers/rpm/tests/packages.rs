@@ -54,7 +54,9 @@ fn what_was_added_at_installation_counts_over_what_was_built() {
 
 fn owned(paths: &[&str]) -> OwnedFiles {
     let mut owned = OwnedFiles::default();
-    paths.iter().for_each(|path| owned.add(path));
+    for path in paths {
+        owned.add(path);
+    }
     owned
 }
 

@@ -172,6 +172,36 @@ fn trees_that_lead_in_a_circle_end_in_a_problem() {
 }
 
 #[test]
+fn a_row_or_page_that_is_none_is_a_problem_and_the_others_count() {
+    let database = packages(&["first-package", "second-package"]);
+    let place = memchr::memmem::find(&database, b"first-package").unwrap();
+    let leaf = place / 512 * 512;
+    let number = leaf / 512 + 1;
+    let row = usize::from(u16::from_be_bytes([database[leaf + 8], database[leaf + 9]]));
+    let overflow = leaf + row + 2 + 1 + 177;
+    for (place, bytes, found, problem) in [
+        // Where the row of the first package begins; its length; its chain, which follows 177 bytes; the page's type.
+        (leaf + 8, &[255, 255][..], 1, format!("has a page {number} with a row that does not lie in it")),
+        (
+            leaf + row,
+            &[0x8f; 9],
+            1,
+            "holds a record of 2178749300044435343 bytes, of which none may have more than 16777216"
+                .to_owned(),
+        ),
+        (overflow, &[0; 4], 1, "leads to page 0, which it does not have".to_owned()),
+        (overflow, &[255; 4], 1, "leads to page 4294967295, which it does not have".to_owned()),
+        (leaf, &[10], 0, format!("has a page {number} that belongs to no table")),
+    ] {
+        let mut database = database.clone();
+        database[place..place + bytes.len()].copy_from_slice(bytes);
+        let (names, problems) = names_of(&database);
+        assert_eq!(names.len(), found, "{problem}");
+        assert_eq!(problems.last(), Some(&problem));
+    }
+}
+
+#[test]
 fn rows_that_lie_in_one_another_cost_no_more_than_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let connection = open(&folder);
