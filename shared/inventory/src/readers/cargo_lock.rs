@@ -129,7 +129,7 @@ mod tests {
         let deep = format!("a = {}", "[".repeat(100_000));
         for text in [deep.as_str(), "package = 1", "\u{0}"] {
             let reading = read(&file("Cargo.lock", text.as_bytes()));
-            assert_eq!(reading.problems.into_reasons().len(), 1, "{:.20}", text);
+            assert_eq!(reading.problems.into_reasons().len(), 1, "{text:.20}");
         }
     }
 
