@@ -51,3 +51,38 @@ fn read(file: &InputFile<'_>) -> Reading {
     }
     reading
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reading::file;
+
+    #[test]
+    fn every_line_is_a_package_with_or_without_its_uses() {
+        let text = "# This is a Gradle generated file for dependency locking.\r\n\
+                    com.google.guava:guava:31.1-jre=compileClasspath,runtimeClasspath\r\n\
+                    org.slf4j:slf4j-api:1.7.36\nempty=annotationProcessor\n\n";
+        let reading = read(&file("gradle.lockfile", text.as_bytes()));
+        insta::assert_json_snapshot!(reading.packages);
+        assert!(reading.problems.is_empty());
+    }
+
+    #[test]
+    fn a_line_that_is_no_dependency_is_a_problem_and_the_others_count() {
+        let reading = read(&file("gradle.lockfile", b"nonsense\na::1=x\na:b:c:d=x\norg.a:b:1=x\n"));
+        assert_eq!(reading.packages.len(), 1);
+        assert_eq!(
+            reading.problems.into_reasons(),
+            ["nonsense", "a::1", "a:b:c:d"]
+                .map(|line| format!("holds a line that is no dependency: {line:?}"))
+        );
+    }
+
+    #[test]
+    fn of_a_cut_file_the_whole_lines_count() {
+        let file = InputFile { complete: false, ..file("gradle.lockfile", b"a:b:1=x\nc:d:1.") };
+        let reading = read(&file);
+        assert_eq!(reading.packages.len(), 1);
+        assert!(reading.problems.is_empty());
+    }
+}

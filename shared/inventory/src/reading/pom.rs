@@ -271,3 +271,69 @@ fn resolved(reference: &BytesRef<'_>) -> String {
     }
     .to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Pom {
+        let (pom, result) = Pom::read(text.as_bytes());
+        result.unwrap();
+        pom
+    }
+
+    #[test]
+    fn a_project_has_what_its_parent_has_and_its_properties_are_put_in() {
+        let pom = read(
+            "<?xml version='1.0'?><!-- <groupId>no</groupId> -->\n<project xmlns='http://maven.apache.org/POM/4.0.0'>\
+             <parent><groupId> org.a </groupId><artifactId>parent</artifactId><version>${major}.2</version></parent>\
+             <artifactId>b&amp;&#99;</artifactId><properties><major>${first}</major><first>7</first></properties>\
+             <build><plugins><plugin><groupId>no</groupId></plugin></plugins></build>\
+             <licenses><license><name><![CDATA[MIT]]></name><url>https://no</url></license>\
+             <license><url>https://yes</url></license></licenses></project>",
+        );
+        assert_eq!(pom.group().as_deref(), Some("org.a"));
+        assert_eq!(pom.artifact().as_deref(), Some("b&c"));
+        assert_eq!(pom.version().as_deref(), Some("7.2"));
+        assert_eq!(pom.licenses().collect::<Vec<_>>(), ["MIT", "https://yes"]);
+    }
+
+    #[test]
+    fn properties_that_are_not_there_or_have_no_end_give_nothing() {
+        let grow: String =
+            (0..9).map(|n| format!("<p{n}>{}</p{n}>", format!("${{p{}}}", n + 1).repeat(9))).collect();
+        for (version, properties) in [
+            ("${nowhere}", ""),
+            ("${open", ""),
+            ("${a}", "<a>${b}</a><b>${a}</b>"),
+            ("${a}", "<a>${a}x</a>"),
+            ("${p0}", grow.as_str()),
+        ] {
+            let pom = read(&format!(
+                "<project><version>{version}</version><properties>{properties}</properties></project>"
+            ));
+            assert_eq!(pom.version(), None, "{version}");
+        }
+    }
+
+    #[test]
+    fn entities_of_the_file_are_not_expanded() {
+        let pom = read(
+            "<!DOCTYPE p [<!ENTITY a \"aaaa\"><!ENTITY f SYSTEM \"file:///etc/passwd\">]>\
+             <project><version>1&a;&f;</version></project>",
+        );
+        assert_eq!(pom.version().as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn other_xml_and_deep_xml_say_nothing_and_of_a_cut_file_the_beginning_counts() {
+        assert_eq!(read("<html><version>1</version></html>"), Pom::default());
+        assert_eq!(
+            read(&format!("{}{}", "<project>".repeat(1000), "</project>".repeat(1000))),
+            Pom::default()
+        );
+        let (pom, result) = Pom::read(b"<project><version>1</version><artifactId>x</group>");
+        assert!(result.is_err());
+        assert_eq!(pom.version().as_deref(), Some("1"));
+    }
+}
