@@ -300,8 +300,10 @@ mod tests {
 
     #[test]
     fn properties_that_are_not_there_or_have_no_end_give_nothing() {
-        let grow: String =
-            (0..9).map(|n| format!("<p{n}>{}</p{n}>", format!("${{p{}}}", n + 1).repeat(9))).collect();
+        let grow: Vec<String> = (0..9)
+            .map(|number| format!("<p{number}>{}</p{number}>", format!("${{p{}}}", number + 1).repeat(9)))
+            .collect();
+        let grow = grow.concat();
         for (version, properties) in [
             ("${nowhere}", ""),
             ("${open", ""),
