@@ -7,6 +7,7 @@ use tidewatch_core::package::{Package, PackageType};
 
 use super::{Access, Evidence, Reader};
 use crate::pattern::PathPattern;
+use crate::reading::pom::is_name;
 use crate::reading::{InputFile, Reading, excerpt, short_text};
 
 pub(super) const READER: Reader = Reader {
@@ -36,15 +37,17 @@ fn read(file: &InputFile<'_>) -> Reading {
         let dependency = line.split(|byte| *byte == b'=').next().unwrap_or_default();
         let Some(text) = reading.problems.ok_or_add(short_text("dependency", dependency)) else { continue };
         let parts: Vec<&str> = text.split(':').map(str::trim).collect();
-        let [group, artifact, version] = parts[..] else {
+        let named = match parts[..] {
+            [group, artifact, version] if is_name(group) && is_name(artifact) && !version.is_empty() => {
+                Some((format!("{group}:{artifact}"), version))
+            }
+            _ => None,
+        };
+        let Some((name, version)) = named else {
             reading.problems.add(|| format!("holds a line that is no dependency: {:?}", excerpt(&text)));
             continue;
         };
-        if group.is_empty() || artifact.is_empty() || version.is_empty() {
-            reading.problems.add(|| format!("holds a line that is no dependency: {:?}", excerpt(&text)));
-            continue;
-        }
-        let package = Package::new(PackageType::Maven, format!("{group}:{artifact}"), version, READER.id);
+        let package = Package::new(PackageType::Maven, name, version, READER.id);
         if !reading.add(package, file.packages) {
             break;
         }

@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 use tidewatch_core::package::{Package, PackageType};
 
 use super::{Access, Evidence, Reader};
+use crate::paths;
 use crate::pattern::PathPattern;
 use crate::reading::pom::Pom;
-use crate::reading::{InputFile, Reading};
+use crate::reading::{InputFile, Reading, excerpt};
 
 pub(super) const READER: Reader = Reader {
     id: "maven-pom",
@@ -31,7 +32,9 @@ fn read(file: &InputFile<'_>) -> Reading {
     }
     let (pom, result) = Pom::read(file.bytes);
     if let (Err(error), true) = (result, file.complete) {
-        reading.problems.add(|| format!("is no XML that can be read to its end: {error}"));
+        // The error names elements, in the words of the file.
+        let error = paths::text(error.to_string().as_bytes());
+        reading.problems.add(|| format!("is no XML that can be read to its end: {}", excerpt(&error)));
     }
     let mut seen = BTreeSet::new();
     for dependency in pom.dependencies() {
@@ -132,6 +135,9 @@ mod tests {
     #[test]
     fn a_file_that_is_no_xml_is_a_problem_and_one_that_is_no_project_is_none() {
         assert!(!read(&file("pom.xml", b"<project><a></b>")).problems.is_empty());
+        let long = format!("<project></\u{1b}{}>", "x".repeat(5000));
+        let reasons = read(&file("pom.xml", long.as_bytes())).problems.into_reasons();
+        assert!(reasons[0].len() < 200 && !reasons[0].contains('\u{1b}'), "{reasons:?}");
         assert!(read(&file("pom.xml", b"<beans><a/></beans>")).problems.is_empty());
     }
 }

@@ -162,12 +162,12 @@ impl Pom {
 
     /// Its group, which is its parent's where it names none.
     pub(crate) fn group(&self) -> Option<String> {
-        self.resolve(self.own.group.as_ref().or(self.parent.group.as_ref())?)
+        self.resolve(self.own.group.as_ref().or(self.parent.group.as_ref())?).filter(|group| is_name(group))
     }
 
     /// Its artifact.
     pub(crate) fn artifact(&self) -> Option<String> {
-        self.resolve(self.own.artifact.as_ref()?)
+        self.resolve(self.own.artifact.as_ref()?).filter(|artifact| is_name(artifact))
     }
 
     /// Its version, which is its parent's where it names none.
@@ -183,8 +183,8 @@ impl Pom {
     /// What it asks for, with the version of its own dependency management where a dependency names none. What cannot be
     /// told within the file is missing.
     pub(crate) fn dependencies(&self) -> impl Iterator<Item = Dependency> {
-        let resolve = |text: &Option<String>| text.as_ref().and_then(|text| self.resolve(text));
-        let names = move |at: &Coordinates| (resolve(&at.group), resolve(&at.artifact));
+        let name = |text: &Option<String>| self.resolve(text.as_ref()?).filter(|name| is_name(name));
+        let names = move |at: &Coordinates| (name(&at.group), name(&at.artifact));
         // The first that says it counts.
         let managed = self.managed.iter().rev().map(|managed| (names(&managed.at), &managed.at.version));
         let managed: BTreeMap<_, _> = managed.collect();
@@ -247,6 +247,13 @@ impl Coordinates {
             _ => {}
         }
     }
+}
+
+/// Whether `text` may be a group or an artifact: those have letters, digits and `-_.` by
+/// <https://maven.apache.org/pom.html#Maven_Coordinates>; what is only odd counts, and what would make the name of a package
+/// ambiguous does not.
+pub(crate) fn is_name(text: &str) -> bool {
+    !text.is_empty() && !text.contains([':', '/']) && !text.contains(char::is_whitespace)
 }
 
 /// Adds a part of a value; of what is too long to be one, enough to see it.

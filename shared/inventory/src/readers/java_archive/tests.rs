@@ -1,5 +1,6 @@
 //! Archives as build tools make them, and hostile ones.
 
+use proptest::prelude::*;
 use zip::write::SimpleFileOptions;
 
 use super::*;
@@ -327,5 +328,44 @@ fn the_name_of_a_file_is_name_and_version() {
     ] {
         let file = FileName::of(path);
         assert_eq!((file.name.as_str(), file.version.as_deref()), (name, version), "{path}");
+    }
+}
+
+#[test]
+fn names_that_would_be_ambiguous_name_nothing() {
+    let project = properties("org.a:b", "c", "1");
+    let reading = read_members("x.jar", &[("META-INF/maven/pom.properties", &project)]);
+    assert_eq!(ids(reading), ["c:c@1"]);
+    let project = properties("org.a", "b c", "1");
+    assert_eq!(
+        ids(read_members("x.jar", &[("META-INF/maven/pom.properties", &project)])),
+        Vec::<String>::new()
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_damage_makes_the_reader_panic_or_give_more_than_it_may(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+        cut in any::<prop::sample::Index>(),
+        options in prop::sample::select(vec![STORED, DEFLATED]),
+    ) {
+        let library = jar(&[
+            (MANIFEST, "Implementation-Version: 1.0\nBundle-SymbolicName: org.a\n"),
+            ("META-INF/maven/a/b/pom.properties", &properties("a", "b", "1")),
+            ("META-INF/maven/a/b/pom.xml", "<project><version>1</version></project>"),
+        ]);
+        let mut bytes = pack(&[("a.jar", &library), ("b.jar", &library)], options);
+        for (place, byte) in changes {
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+        }
+        let cut = bytes[cut.index(bytes.len())..].to_vec();
+        for bytes in [bytes, cut] {
+            let reading = read(&RandomFile { path: "x.war", contents: &Contents::from(bytes), packages: 2 });
+            prop_assert!(reading.packages.len() <= 2);
+        }
     }
 }
