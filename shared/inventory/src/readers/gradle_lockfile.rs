@@ -7,6 +7,7 @@ use tidewatch_core::package::{Package, PackageType};
 
 use super::{Access, Evidence, Reader};
 use crate::pattern::PathPattern;
+use crate::reading::pom::is_name;
 use crate::reading::{InputFile, Reading, excerpt, short_text};
 
 pub(super) const READER: Reader = Reader {
@@ -36,18 +37,55 @@ fn read(file: &InputFile<'_>) -> Reading {
         let dependency = line.split(|byte| *byte == b'=').next().unwrap_or_default();
         let Some(text) = reading.problems.ok_or_add(short_text("dependency", dependency)) else { continue };
         let parts: Vec<&str> = text.split(':').map(str::trim).collect();
-        let [group, artifact, version] = parts[..] else {
+        let named = match parts[..] {
+            [group, artifact, version] if is_name(group) && is_name(artifact) && !version.is_empty() => {
+                Some((format!("{group}:{artifact}"), version))
+            }
+            _ => None,
+        };
+        let Some((name, version)) = named else {
             reading.problems.add(|| format!("holds a line that is no dependency: {:?}", excerpt(&text)));
             continue;
         };
-        if group.is_empty() || artifact.is_empty() || version.is_empty() {
-            reading.problems.add(|| format!("holds a line that is no dependency: {:?}", excerpt(&text)));
-            continue;
-        }
-        let package = Package::new(PackageType::Maven, format!("{group}:{artifact}"), version, READER.id);
+        let package = Package::new(PackageType::Maven, name, version, READER.id);
         if !reading.add(package, file.packages) {
             break;
         }
     }
     reading
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reading::file;
+
+    #[test]
+    fn every_line_is_a_package_with_or_without_its_uses() {
+        let text = "# This is a Gradle generated file for dependency locking.\r\n\
+                    com.google.guava:guava:31.1-jre=compileClasspath,runtimeClasspath\r\n\
+                    org.slf4j:slf4j-api:1.7.36\nempty=annotationProcessor\n\n";
+        let reading = read(&file("gradle.lockfile", text.as_bytes()));
+        insta::assert_json_snapshot!(reading.packages);
+        assert!(reading.problems.is_empty());
+    }
+
+    #[test]
+    fn a_line_that_is_no_dependency_is_a_problem_and_the_others_count() {
+        let reading = read(&file("gradle.lockfile", b"nonsense\na::1=x\na:b:c:d=x\norg.a:b:1=x\n"));
+        assert_eq!(reading.packages.len(), 1);
+        assert_eq!(
+            reading.problems.into_reasons(),
+            ["nonsense", "a::1", "a:b:c:d"]
+                .map(|line| format!("holds a line that is no dependency: {line:?}"))
+        );
+    }
+
+    #[test]
+    fn of_a_cut_file_the_whole_lines_count() {
+        let file = InputFile { complete: false, ..file("gradle.lockfile", b"a:b:1=x\nc:d:1.") };
+        let reading = read(&file);
+        assert_eq!(reading.packages.len(), 1);
+        assert!(reading.problems.is_empty());
+    }
 }

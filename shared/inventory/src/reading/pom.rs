@@ -162,12 +162,12 @@ impl Pom {
 
     /// Its group, which is its parent's where it names none.
     pub(crate) fn group(&self) -> Option<String> {
-        self.resolve(self.own.group.as_ref().or(self.parent.group.as_ref())?)
+        self.resolve(self.own.group.as_ref().or(self.parent.group.as_ref())?).filter(|group| is_name(group))
     }
 
     /// Its artifact.
     pub(crate) fn artifact(&self) -> Option<String> {
-        self.resolve(self.own.artifact.as_ref()?)
+        self.resolve(self.own.artifact.as_ref()?).filter(|artifact| is_name(artifact))
     }
 
     /// Its version, which is its parent's where it names none.
@@ -183,8 +183,8 @@ impl Pom {
     /// What it asks for, with the version of its own dependency management where a dependency names none. What cannot be
     /// told within the file is missing.
     pub(crate) fn dependencies(&self) -> impl Iterator<Item = Dependency> {
-        let resolve = |text: &Option<String>| text.as_ref().and_then(|text| self.resolve(text));
-        let names = move |at: &Coordinates| (resolve(&at.group), resolve(&at.artifact));
+        let name = |text: &Option<String>| self.resolve(text.as_ref()?).filter(|name| is_name(name));
+        let names = move |at: &Coordinates| (name(&at.group), name(&at.artifact));
         // The first that says it counts.
         let managed = self.managed.iter().rev().map(|managed| (names(&managed.at), &managed.at.version));
         let managed: BTreeMap<_, _> = managed.collect();
@@ -249,6 +249,13 @@ impl Coordinates {
     }
 }
 
+/// Whether `text` may be a group or an artifact: those have letters, digits and `-_.` by
+/// <https://maven.apache.org/pom.html#Maven_Coordinates>; what is only odd counts, and what would make the name of a package
+/// ambiguous does not.
+pub(crate) fn is_name(text: &str) -> bool {
+    !text.is_empty() && !text.contains([':', '/']) && !text.contains(char::is_whitespace)
+}
+
 /// Adds a part of a value; of what is too long to be one, enough to see it.
 fn push(value: &mut String, part: &str) {
     if value.len() <= TEXT_BYTES {
@@ -270,4 +277,72 @@ fn resolved(reference: &BytesRef<'_>) -> String {
         _ => "",
     }
     .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Pom {
+        let (pom, result) = Pom::read(text.as_bytes());
+        result.unwrap();
+        pom
+    }
+
+    #[test]
+    fn a_project_has_what_its_parent_has_and_its_properties_are_put_in() {
+        let pom = read(
+            "<?xml version='1.0'?><!-- <groupId>no</groupId> -->\n<project xmlns='http://maven.apache.org/POM/4.0.0'>\
+             <parent><groupId> org.a </groupId><artifactId>parent</artifactId><version>${major}.2</version></parent>\
+             <artifactId>b&amp;&#99;</artifactId><properties><major>${first}</major><first>7</first></properties>\
+             <build><plugins><plugin><groupId>no</groupId></plugin></plugins></build>\
+             <licenses><license><name><![CDATA[MIT]]></name><url>https://no</url></license>\
+             <license><url>https://yes</url></license></licenses></project>",
+        );
+        assert_eq!(pom.group().as_deref(), Some("org.a"));
+        assert_eq!(pom.artifact().as_deref(), Some("b&c"));
+        assert_eq!(pom.version().as_deref(), Some("7.2"));
+        assert_eq!(pom.licenses().collect::<Vec<_>>(), ["MIT", "https://yes"]);
+    }
+
+    #[test]
+    fn properties_that_are_not_there_or_have_no_end_give_nothing() {
+        let grow: Vec<String> = (0..9)
+            .map(|number| format!("<p{number}>{}</p{number}>", format!("${{p{}}}", number + 1).repeat(9)))
+            .collect();
+        let grow = grow.concat();
+        for (version, properties) in [
+            ("${nowhere}", ""),
+            ("${open", ""),
+            ("${a}", "<a>${b}</a><b>${a}</b>"),
+            ("${a}", "<a>${a}x</a>"),
+            ("${p0}", grow.as_str()),
+        ] {
+            let pom = read(&format!(
+                "<project><version>{version}</version><properties>{properties}</properties></project>"
+            ));
+            assert_eq!(pom.version(), None, "{version}");
+        }
+    }
+
+    #[test]
+    fn entities_of_the_file_are_not_expanded() {
+        let pom = read(
+            "<!DOCTYPE p [<!ENTITY a \"aaaa\"><!ENTITY f SYSTEM \"file:///etc/passwd\">]>\
+             <project><version>1&a;&f;</version></project>",
+        );
+        assert_eq!(pom.version().as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn other_xml_and_deep_xml_say_nothing_and_of_a_cut_file_the_beginning_counts() {
+        assert_eq!(read("<html><version>1</version></html>"), Pom::default());
+        assert_eq!(
+            read(&format!("{}{}", "<project>".repeat(1000), "</project>".repeat(1000))),
+            Pom::default()
+        );
+        let (pom, result) = Pom::read(b"<project><version>1</version><artifactId>x</group>");
+        assert!(result.is_err());
+        assert_eq!(pom.version().as_deref(), Some("1"));
+    }
 }

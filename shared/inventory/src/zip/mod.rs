@@ -8,11 +8,11 @@ mod directory;
 mod fields;
 mod member;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::io;
 
-pub(crate) use directory::{Entry, Member};
+pub(crate) use directory::Member;
 
 use crate::contents::Contents;
 use fields::Fields;
@@ -67,6 +67,7 @@ pub(crate) enum ZipError {
 pub(crate) struct Allowance {
     entries: u64,
     bytes: u64,
+    is_spent: bool,
 }
 
 impl Allowance {
@@ -91,25 +92,31 @@ impl Allowance {
         Self {
             entries: (Self::ENTRIES + length / Self::BYTES_PER_ENTRY).min(Self::MOST_ENTRIES),
             bytes: Self::BYTES.saturating_add(length.saturating_mul(Self::EXPANSION)).min(Self::MOST_BYTES),
+            is_spent: false,
         }
     }
 
-    /// Whether nothing can be read any more.
-    pub(crate) const fn is_spent(&self) -> bool {
-        self.bytes == 0 || self.entries == 0
+    /// Whether more was asked for than there was, so that nothing can be read any more.
+    pub(crate) const fn is_spent(self) -> bool {
+        self.is_spent
     }
 
     /// Takes one entry.
     fn spend_entry(&mut self) -> Result<(), ZipError> {
-        self.entries = self.entries.checked_sub(1).ok_or(ZipError::Allowance("entries"))?;
+        self.entries = self.take(self.entries, 1, "entries")?;
         Ok(())
     }
 
-    /// Takes `bytes` bytes, which were unpacked or are to be read. When there are not as many left, nothing is.
+    /// Takes `bytes` bytes, which were unpacked or are to be read.
     pub(crate) fn spend_bytes(&mut self, bytes: u64) -> Result<(), ZipError> {
-        let left = self.bytes.checked_sub(bytes);
-        self.bytes = left.unwrap_or(0);
-        left.map(|_| ()).ok_or(ZipError::Allowance("bytes"))
+        self.bytes = self.take(self.bytes, bytes, "bytes")?;
+        Ok(())
+    }
+
+    /// What is left of `from`; nothing of anything when there is not as much.
+    fn take(&mut self, from: u64, count: u64, what: &'static str) -> Result<u64, ZipError> {
+        self.is_spent |= from < count;
+        if self.is_spent { Err(ZipError::Allowance(what)) } else { Ok(from - count) }
     }
 }
 
@@ -198,28 +205,31 @@ impl<'a> Archive<'a> {
     }
 }
 
-/// Finds the end record, and that of ZIP64 before it.
+/// Finds the end record, and that of ZIP64 before it. One whose comment ends where the file does goes before one that other
+/// bytes follow: tools that pad archives exist, and Java, Go and unzip read them.
 fn find_end(window: Window<'_>) -> Result<End, ZipError> {
-    for tail in [TAIL_BYTES, END_BYTES + COMMENT_BYTES] {
+    for (tail, is_last) in
+        [(TAIL_BYTES, true), (END_BYTES + COMMENT_BYTES, true), (END_BYTES + COMMENT_BYTES, false)]
+    {
         let start = window.length.saturating_sub(tail);
         let bytes = window.bytes_at(start, window.length - start, "its end is missing")?;
-        if let Some(position) = memchr::memmem::rfind_iter(&bytes, &END).find(|at| is_end(&bytes, *at)) {
+        let mut positions = memchr::memmem::rfind_iter(&bytes, &END);
+        let position = positions.find(|at| {
+            let left = bytes.get(*at..).and_then(after_end);
+            left == Some(0) || !is_last && left.is_some()
+        });
+        if let Some(position) = position {
             let record = bytes.get(position..).unwrap_or_default();
             return end(window, start + position as u64, record);
-        }
-        if start == 0 {
-            break;
         }
     }
     Err(ZipError::NotZip)
 }
 
-/// Whether an end record with its comment fits in `bytes` from `position` on. Bytes may follow it: tools that pad
-/// archives exist, and Java, Go and unzip read them.
-fn is_end(bytes: &[u8], position: usize) -> bool {
-    let record = bytes.get(position..).unwrap_or_default();
-    let comment = Fields::at(record, 20).and_then(|mut fields| fields.u16());
-    comment.is_some_and(|comment| record.len() as u64 >= END_BYTES + u64::from(comment))
+/// How many bytes follow the end record, with its comment, that `bytes` begin with; `None` when it is cut off.
+fn after_end(bytes: &[u8]) -> Option<u64> {
+    let comment = Fields::at(bytes, 20)?.u16()?;
+    (bytes.len() as u64).checked_sub(END_BYTES + u64::from(comment))
 }
 
 /// Reads the end record at `position`.

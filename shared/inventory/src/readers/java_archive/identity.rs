@@ -5,7 +5,7 @@
 use super::file_name::FileName;
 use super::groups;
 use super::manifest::{Manifest, clean_group};
-use crate::reading::pom::{Coordinates, Pom};
+use crate::reading::pom::{Coordinates, Pom, is_name};
 use crate::reading::short_text;
 
 /// All that is known of an archive.
@@ -39,7 +39,7 @@ impl Project {
     /// What `pom.properties` says, and what it leaves out from the `pom.xml` beside it.
     pub(super) fn of(properties: Coordinates, pom: Option<&Pom>) -> Self {
         Self {
-            group: properties.group.or_else(|| pom?.group()).map(|group| clean_group(&group).to_owned()),
+            group: properties.group.or_else(|| pom?.group()),
             artifact: properties.artifact.or_else(|| pom?.artifact()),
             version: properties.version.or_else(|| pom?.version()),
             license: pom.and_then(|pom| license_of(&pom.licenses().collect::<Vec<_>>().join(", "))),
@@ -131,7 +131,7 @@ impl Evidences {
         let by_field = || fields.iter().find_map(|field| manifest?.main(field));
         let artifact = self.artifact_of_bundle().or(file).or_else(by_field)?;
         // What is no name, but a title for people, names nothing that can be looked up.
-        Some(artifact.to_owned()).filter(|artifact| !artifact.contains([' ', ':', '/']))
+        is_name(artifact).then(|| artifact.to_owned())
     }
 
     /// The artifact of an archive that Maven's bundle plugin made: its symbolic name is `GROUP.ARTIFACT`, and an artifact

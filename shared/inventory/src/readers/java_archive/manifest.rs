@@ -2,6 +2,7 @@
 //!
 //! Specification: <https://docs.oracle.com/en/java/javase/21/docs/specs/jar/jar.html#jar-manifest>.
 
+use crate::reading::pom::is_name;
 use crate::reading::{TEXT_BYTES, short_text};
 
 /// The fields that matter, in lower case: names are compared without case.
@@ -130,7 +131,7 @@ impl Manifest {
             values
                 .filter(|value| DOMAINS.iter().any(|domain| value.starts_with(domain)))
                 .map(|value| clean_group(value))
-                .filter(|group| !group.is_empty() && !group.contains([' ', ':', '/']))
+                .filter(|group| is_name(group))
                 .min()
         })
     }

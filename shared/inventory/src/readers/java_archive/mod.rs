@@ -83,6 +83,7 @@ fn read(file: &RandomFile<'_>) -> Reading {
         found: HashMap::new(),
         allowance: Allowance::for_length(file.contents.length()),
         members: MEMBERS,
+        is_full: false,
     };
     if let Err(reason) = walk.archive(Window::all(file.contents), file.path, DEPTH) {
         walk.reading.problems.add(|| reason);
@@ -98,6 +99,8 @@ struct Walk {
     found: HashMap<(String, String), usize>,
     allowance: Allowance,
     members: usize,
+    /// There was one package more than there may be.
+    is_full: bool,
 }
 
 /// The members of an archive that matter.
@@ -215,7 +218,7 @@ impl Walk {
         if let Err(reason) = result {
             self.reading.problems.add(|| format!("holds {}, which {reason}", excerpt(name)));
         }
-        !self.allowance.is_spent() && self.reading.packages.len() < self.packages
+        !self.allowance.is_spent() && !self.is_full
     }
 
     fn inflated(
@@ -262,7 +265,8 @@ impl Walk {
             ..Package::new(PackageType::Maven, name, version, READER.id)
         };
         self.found.insert(key, self.reading.packages.len());
-        self.reading.add(package, self.packages)
+        self.is_full = !self.reading.add(package, self.packages);
+        !self.is_full
     }
 }
 

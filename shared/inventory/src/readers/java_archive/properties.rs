@@ -4,7 +4,7 @@
 //! <https://docs.oracle.com/en/java/javase/21/docs/api/java.base/java/util/Properties.html#load(java.io.Reader)>.
 
 use super::manifest::clean_group;
-use crate::reading::pom::Coordinates;
+use crate::reading::pom::{Coordinates, is_name};
 use crate::reading::short_text;
 
 /// Reads the coordinates; what the build should have put in and has not (`${…}`) is missing.
@@ -22,8 +22,11 @@ pub(super) fn read(bytes: &[u8]) -> Coordinates {
         let value = short_text("value", &value).ok();
         let value = value.filter(|value| !value.is_empty() && !value.contains("${"));
         match name.trim_ascii() {
-            b"groupId" => coordinates.group = value.map(|group| clean_group(&group).to_owned()),
-            b"artifactId" => coordinates.artifact = value,
+            b"groupId" => {
+                let group = value.map(|group| clean_group(&group).to_owned());
+                coordinates.group = group.filter(|group| is_name(group));
+            }
+            b"artifactId" => coordinates.artifact = value.filter(|artifact| is_name(artifact)),
             b"version" => coordinates.version = value,
             _ => {}
         }
