@@ -36,7 +36,7 @@ impl<'a> Counted<'a> {
             owned.extend(file.content.owned.hashes());
         }
         let standing = |path: &str, evidence: Evidence| match evidence {
-            Evidence::Distribution => Standing::Counts,
+            Evidence::Distribution | Evidence::About => Standing::Counts,
             Evidence::Installed if owned.contains(&PathHash::of(path)) => Standing::Owned,
             Evidence::LockFile if owned.contains(&PathHash::of(path)) => Standing::Superseded,
             Evidence::Installed | Evidence::LockFile => Standing::Counts,

@@ -110,7 +110,7 @@ fn link_problems(view: &ImageView<'_>, counted: &Counted<'_>) -> Vec<Problem> {
     });
     let links = view.links().filter_map(|path| Some((path, reader_for(path)?, false)));
     let links = links.filter(|(path, reader, _)| {
-        reader.evidence != Evidence::LockFile
+        !matches!(reader.evidence, Evidence::LockFile | Evidence::About)
             && !(reader.evidence == Evidence::Installed && counted.owns(path))
     });
     places

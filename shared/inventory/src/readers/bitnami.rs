@@ -8,6 +8,7 @@ use serde::Deserialize;
 use tidewatch_core::package::{Package, PackageType};
 
 use super::{Access, Evidence, Reader};
+use crate::license::license_of;
 use crate::paths;
 use crate::pattern::PathPattern;
 use crate::reading::lenient_json::{self, List, Object};
@@ -58,13 +59,9 @@ fn package(component: &SpdxPackage, problems: &mut Problems) -> Option<Package> 
     let architecture = purl.architecture.map(|text| short_text("architecture", text.as_bytes()));
     Some(Package {
         architecture: architecture.and_then(|architecture| problems.ok_or_add(architecture)),
-        license: license_of(component.license()),
+        license: license_of(component.license().as_bytes()),
         ..Package::new(PackageType::Bitnami, name, version, READER.id)
     })
-}
-
-fn license_of(text: &str) -> Option<String> {
-    short_text("licence", text.as_bytes()).ok().filter(|license| !license.is_empty())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use tidewatch_core::package::{Package, PackageType};
 
 use super::{Access, Evidence, Reader};
+use crate::license::license_of;
 use crate::pattern::PathPattern;
 use crate::reading::lenient_json::{self, Text};
 use crate::reading::{InputFile, Problems, Reading, excerpt, short_text};
@@ -55,14 +56,10 @@ impl Record {
         }
         Some(Package {
             architecture: Some(subdir).filter(|subdir| !subdir.is_empty()),
-            license: license_of(&self.license.0),
+            license: license_of(self.license.0.as_bytes()),
             ..Package::new(PackageType::Conda, name, version, READER.id)
         })
     }
-}
-
-fn license_of(text: &str) -> Option<String> {
-    short_text("licence", text.as_bytes()).ok().filter(|license| !license.is_empty())
 }
 
 #[cfg(test)]

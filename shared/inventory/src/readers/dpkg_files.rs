@@ -15,7 +15,7 @@ pub(super) const READER: Reader = Reader {
         PathPattern::new("var/lib/dpkg/info/*.list"),
         PathPattern::new("var/lib/dpkg/status.d/*.md5sums"),
     ],
-    evidence: Evidence::Distribution,
+    evidence: Evidence::About,
     file_bytes: 16 << 20,
     access: Access::Whole(read),
 };

@@ -108,6 +108,8 @@ pub(crate) enum Evidence {
     Installed,
     /// Packages that somebody asks for. They count where none of their kind is installed.
     LockFile,
+    /// No packages: it says something about those of others.
+    About,
 }
 
 /// How a reader reads a file.

@@ -12,7 +12,7 @@ pub(super) const READER: Reader = Reader {
     id: "openvex",
     paths: &[PathPattern::new("**/*.vex.json"), PathPattern::new("**/*.openvex.json")],
     // It proves no packages, and gives none.
-    evidence: Evidence::Installed,
+    evidence: Evidence::About,
     file_bytes: 4 << 20,
     access: Access::Whole(read),
 };

@@ -20,7 +20,7 @@ const LICENSES: usize = 300;
 pub(super) const READER: Reader = Reader {
     id: "dpkg-copyright",
     paths: &[PathPattern::new("usr/share/doc/*/copyright")],
-    evidence: Evidence::Distribution,
+    evidence: Evidence::About,
     file_bytes: 4 << 20,
     access: Access::Whole(read),
 };

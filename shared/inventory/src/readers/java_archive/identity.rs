@@ -5,8 +5,8 @@
 use super::file_name::FileName;
 use super::groups;
 use super::manifest::{Manifest, clean_group};
+use crate::license::{any_of, license_of};
 use crate::reading::pom::{Coordinates, Pom, is_name};
-use crate::reading::short_text;
 
 /// All that is known of an archive.
 pub(super) struct Evidences {
@@ -42,7 +42,7 @@ impl Project {
             group: properties.group.or_else(|| pom?.group()),
             artifact: properties.artifact.or_else(|| pom?.artifact()),
             version: properties.version.or_else(|| pom?.version()),
-            license: pom.and_then(|pom| license_of(&pom.licenses().collect::<Vec<_>>().join(", "))),
+            license: pom.and_then(|pom| any_of(pom.licenses())),
             has_pom: pom.is_some(),
         }
     }
@@ -104,7 +104,7 @@ impl Evidences {
         let artifact = project.and_then(|project| project.artifact.clone()).or_else(|| self.artifact())?;
         let version = project.and_then(|project| project.version.clone()).or_else(|| self.version());
         let group = groups::group(&artifact).or_else(|| manifest?.group()).map(str::to_owned);
-        let license = manifest.and_then(Manifest::license).and_then(license_of);
+        let license = manifest.and_then(Manifest::license).and_then(|words| license_of(words.as_bytes()));
         Some(Main { group, artifact, version, license })
     }
 
@@ -188,9 +188,4 @@ fn artifact_of_file(name: &str) -> &str {
         return name;
     }
     name.rsplit('.').next().unwrap_or(name)
-}
-
-/// The licence that `text` names.
-fn license_of(text: &str) -> Option<String> {
-    short_text("licence", text.as_bytes()).ok().filter(|text| !text.is_empty())
 }

@@ -33,20 +33,20 @@ const CLASSIFIERS: &[(&str, &str)] = &[
 ];
 
 /// The licence from a package's own words and its classifiers below `License`: an SPDX expression where the words are one, or
-/// the only classifier stands for one, else the words, and else those of the classifiers.
+/// the only classifier or the words stand for one, else the words, and else those of the classifiers.
 pub(super) fn license(own: Option<String>, classifiers: &[String]) -> Option<String> {
     let own = own.filter(|words| !matches!(words.as_str(), "" | "UNKNOWN" | "Dual License" | "LICENSE"));
-    let expression = own.as_deref().and_then(expression).or_else(|| match classifiers {
+    let written = own.as_deref().filter(|words| spdx::Expression::parse(words).is_ok());
+    let classified = || match classifiers {
         [one] => CLASSIFIERS.iter().find(|(name, _)| *name == last(one)).map(|(_, id)| (*id).to_owned()),
         _ => None,
-    });
+    };
+    let expression = written
+        .map(str::to_owned)
+        .or_else(classified)
+        .or_else(|| own.as_deref().and_then(crate::license::expression));
     let words = || classifiers.iter().map(|words| last(words)).collect::<Vec<_>>().join(", ");
     expression.or(own).or_else(|| Some(words())).filter(|license| !license.is_empty())
-}
-
-/// `text` when it is an SPDX expression.
-fn expression(text: &str) -> Option<String> {
-    spdx::Expression::parse(text).ok().map(|expression| expression.to_string())
 }
 
 fn last(classifier: &str) -> &str {

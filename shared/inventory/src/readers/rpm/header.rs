@@ -9,7 +9,8 @@ use tidewatch_core::package::{Package, PackageType};
 use super::bytes::Order;
 use super::damage::Damage;
 use super::{OWNED_FILES, READER, source_package};
-use crate::reading::{OwnedDirectory, OwnedFiles, TooLong, excerpt, short_text};
+use crate::license::license_of;
+use crate::reading::{OwnedDirectory, OwnedFiles, excerpt, short_text};
 
 /// Bytes of an entry of the index: tag, type, place in the data, and number of values.
 const ENTRY_BYTES: usize = 16;
@@ -82,7 +83,7 @@ impl<'a> Header<'a> {
         Ok(Some(Package {
             architecture: self.short(ARCH)?,
             source: self.short(SOURCE_RPM)?.and_then(|file_name| source_package(&file_name)),
-            license: license_of(self.text(LICENSE)?)?,
+            license: license_of(self.text(LICENSE)?),
             ..Package::new(PackageType::Rpm, name, version, READER.id)
         }))
     }
@@ -160,9 +161,4 @@ impl<'a> Header<'a> {
         let numbers = self.data.get(place..).ok_or(Damage::Field(tag.1))?;
         Ok(numbers.chunks_exact(4).take(count).filter_map(|number| Order::Big.u32(number, 0)))
     }
-}
-
-/// The licence, in the package's own words.
-fn license_of(text: &[u8]) -> Result<Option<String>, TooLong> {
-    short_text("licence", text).map(|text| Some(text).filter(|text| !text.is_empty()))
 }
