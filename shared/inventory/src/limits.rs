@@ -49,7 +49,7 @@ impl Default for Limits {
             unpacked_bytes: 64 << 30,
             expansion_ratio: 250,
             expansion_floor_bytes: 256 << 20,
-            file_bytes: 16 << 20,
+            file_bytes: 32 << 20,
             kept_bytes: 128 << 20,
             spilled_bytes: 400 << 20,
             kept_entries: 250_000,
@@ -148,6 +148,15 @@ mod tests {
         for name in NAMES {
             let limits: Limits = format!("{name}=7").parse().unwrap();
             assert_ne!(limits, Limits::default(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_page_of_the_inventory_names_every_limit() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/INVENTORY.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        for name in NAMES {
+            assert!(page.contains(&format!("| `{name}` | ")), "docs/INVENTORY.md does not name {name}");
         }
     }
 

@@ -210,6 +210,26 @@ mod tests {
     }
 
     #[test]
+    fn the_page_of_the_inventory_names_every_reader_and_its_files() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/INVENTORY.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let row = |id: &str| {
+            let quoted = format!("`{id}`");
+            let found = page.lines().find(|line| line.starts_with("| ") && line.contains(&quoted));
+            found.unwrap_or_else(|| panic!("docs/INVENTORY.md has no row for {id}"))
+        };
+        for reader in READERS.iter().filter(|reader| reader.id != "os-release") {
+            let row = row(reader.id);
+            for pattern in reader.paths {
+                let example = pattern.example();
+                let name = example.rsplit('/').next().unwrap().trim_start_matches('a');
+                assert!(row.contains(name), "docs/INVENTORY.md does not name {name} of {}", reader.id);
+            }
+        }
+        SCANNERS.iter().for_each(|scanner| assert!(!row(scanner.id).is_empty()));
+    }
+
+    #[test]
     fn every_pattern_of_every_reader_is_found_by_the_table() {
         for reader in READERS {
             for pattern in reader.paths {
