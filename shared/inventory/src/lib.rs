@@ -22,7 +22,7 @@ mod readers;
 mod reading;
 
 pub use inventory::{Entry, FileContent, ImageInventory, LayerInventory, READER_VERSION};
-pub use layer::{LayerError, LayerReader};
+pub use layer::{FolderReader, LayerError, LayerReader};
 pub use limits::{IMAGE_PACKAGES, Limits};
 pub use merge::merge;
 pub use path_set::PathSet;

@@ -4,6 +4,7 @@
 //! Damage on the way and damage in the layer are told apart by the digest: bytes that do not match it are an error that
 //! another try can mend; bytes that do match and cannot be read are what the image is, and become a problem.
 
+mod folder;
 mod tree;
 
 use std::io;
@@ -17,6 +18,8 @@ use crate::compression::Decompressor;
 use crate::inventory::{LayerInventory, READER_VERSION};
 use crate::limits::Limits;
 use tree::LayerTree;
+
+pub use folder::FolderReader;
 
 /// A layer could not be read at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,6 +82,11 @@ impl LayerReader {
             content: Some((Decompressor::new(), Walker::new())),
             unpacked: Unpacked { bytes: 0, limits, tree: LayerTree::new(limits), problem: None },
         }
+    }
+
+    /// A reader of a folder that is to be read as if it were a layer.
+    pub fn of_folder(limits: Limits) -> FolderReader {
+        FolderReader::new(limits)
     }
 
     /// Takes the next bytes of the layer, as many as there are: compressed, as they lie in the registry. Whatever is
