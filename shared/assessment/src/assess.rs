@@ -33,6 +33,8 @@ impl Assessment {
             distribution: report.distribution.clone(),
             packages: report.packages.clone(),
             problems: report.problems.clone(),
+            // They do not count, and reports do not keep them.
+            ..ImageInventory::default()
         })
     }
 }
@@ -46,7 +48,7 @@ pub fn assess(
     config: &Config,
     now: Timestamp,
 ) -> Result<Assessment, AssessmentError> {
-    let ImageInventory { distribution, packages, problems } = inventory;
+    let ImageInventory { distribution, packages, problems, .. } = inventory;
     let matches = match_packages(&indexes, distribution.as_ref(), &packages)?;
     drop(indexes);
     let mut findings = matches.findings;

@@ -73,6 +73,10 @@ pub struct ImageInventory {
     pub distribution: Option<Distribution>,
     /// The packages, sorted, each once: a package that several files name has several locations.
     pub packages: Vec<Package>,
+    /// The packages of languages that a package of the distribution has put in place, sorted, each once. They are part of
+    /// that package, and do not count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owned: Vec<Package>,
     /// What could not be read, sorted, each once. Not empty means that the image is only partly known.
     pub problems: Vec<Problem>,
 }

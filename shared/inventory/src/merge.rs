@@ -31,7 +31,8 @@ pub fn merge<'a>(layers: impl IntoIterator<Item = &'a LayerInventory>) -> ImageI
     problems.extend(tree.file_problems());
     problems.extend(tree.link_problems());
     problems.extend(tree.package_problem());
-    ImageInventory { distribution, packages: tree.packages(), problems: problems.into_iter().collect() }
+    let problems = problems.into_iter().collect();
+    ImageInventory { distribution, packages: tree.packages(), owned: Vec::new(), problems }
 }
 
 /// What a container sees at the paths that matter.

@@ -253,7 +253,7 @@ pub(crate) fn debian(packages: &[(&str, &str)]) -> ImageInventory {
         ..Package::new(PackageType::Deb, *name, *version, "dpkg")
     };
     let packages = packages.iter().map(package).collect();
-    ImageInventory { distribution: Some(distribution), packages, problems: Vec::new() }
+    ImageInventory { distribution: Some(distribution), packages, ..ImageInventory::default() }
 }
 
 /// Advisories for Debian 13: `openssl` 1 has a critical vulnerability that 2 fixes; `zlib` has a medium one that nothing
