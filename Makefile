@@ -1,6 +1,7 @@
 # Everything compiled lies outside of the checkout and is shared by all checkouts of this user, except for the functions
 # that are to be deployed: they lie in target/lambda of the checkout.
-# Needs: Rust 1.95 or later (with rustfmt and clippy), make, bash, a C compiler; to deploy also Python 3 with venv.
+# Needs: Rust 1.95 or later (with rustfmt and clippy), make, bash, a C compiler; to deploy, and to validate bills of
+# materials, also Python 3 with venv.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -10,7 +11,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidewatch
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 
 CHECKS := check-format check-lints check-dependencies check-docs
-TESTS := test test-deploy test-prometheus
+TESTS := test test-deploy test-prometheus test-sboms
 
 # The processor of the deployed functions: arm64, or x86_64. The tests run them here.
 ARCH ?= arm64
@@ -22,7 +23,7 @@ LAMBDA_PROFILE := function
 # The name of the stack that is deployed or deleted.
 STACK ?= tidewatch
 
-.PHONY: help demo test test-corpus test-deploy test-prometheus test-all check $(CHECKS) docs fmt build-lambda bench-cold-start deploy delete steps
+.PHONY: help demo test test-corpus test-deploy test-prometheus test-sboms test-all check $(CHECKS) docs fmt build-lambda bench-cold-start deploy delete steps
 
 help: ## Say what there is to make.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +55,12 @@ test-deploy: ## Deploy the functions to MiniStack, on this machine, and test the
 test-prometheus: ## Let a real Prometheus scrape, by the configuration that Docker Scout publishes.
 	.ci/debian-packages prometheus
 	cargo test --workspace --locked --test end_to_end prometheus
+
+test-sboms: ## Let the official validators read bills of materials, CycloneDX and SPDX.
+	tools=$$(.ci/tools '$(CACHE)/tools' sbom); \
+	export TIDEWATCH_TOOLS="$$tools"; \
+	cargo test --workspace --locked --bin tidewatch sbom; \
+	cargo test --workspace --locked --test end_to_end sboms
 
 test-all: check $(TESTS) ## Run every check and every test. `.ci/run` does it step by step.
 

@@ -29,7 +29,7 @@ use tidewatch_store::records::{ImagePlace, InForce, PendingWork, Records, Stored
 
 pub use error::ScanError;
 pub use layers::unreadable_layer;
-pub use pull::pull_layer;
+pub use pull::{pull_layer, read_layer};
 
 /// How often an image is tried before it is failed.
 const MOST_ATTEMPTS: u32 = 5;

@@ -6,6 +6,7 @@ use futures::StreamExt as _;
 use tidewatch_core::manifest::LayerDescriptor;
 use tidewatch_core::names::RepositoryName;
 use tidewatch_core::ports::Registry;
+use tidewatch_core::ports::registry::BlobStream;
 use tidewatch_inventory::{LayerInventory, LayerReader, Limits};
 use tokio::sync::mpsc;
 
@@ -24,9 +25,13 @@ pub async fn pull_layer(
     repository: &RepositoryName,
     layer: &LayerDescriptor,
 ) -> Result<LayerInventory, ScanError> {
+    read_layer(registry.blob(repository, &layer.digest).await?, layer).await
+}
+
+/// Reads `layer`, whose bytes are `blob`, as [`pull_layer`] does.
+pub async fn read_layer(mut blob: BlobStream, layer: &LayerDescriptor) -> Result<LayerInventory, ScanError> {
     let limit = if layer.size == 0 { LARGEST_LAYER } else { layer.size };
     let layer = layer.digest;
-    let mut blob = registry.blob(repository, &layer).await?;
     let (sender, mut chunks) = mpsc::channel::<Bytes>(CHUNKS_AHEAD);
     let reading = tokio::task::spawn_blocking(move || {
         let mut reader = LayerReader::new(layer, Limits::default());

@@ -2,7 +2,7 @@
 //! without a name, which is gone when it is closed.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
 
 /// Bytes that stay in memory; what has more lies in a temporary file.
@@ -39,7 +39,8 @@ impl Contents {
     }
 
     /// How many bytes of them lie in a temporary file.
-    pub(crate) const fn spilled(&self) -> u64 {
+    #[cfg(test)]
+    const fn spilled(&self) -> u64 {
         match self.place {
             Place::Memory(_) => 0,
             Place::File(_) => self.length,
@@ -108,43 +109,11 @@ impl Contents {
         let count = self.read_at(offset, &mut bytes)?;
         if count == length { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
-
-    /// A reader over all bytes.
-    pub(crate) const fn reader(&self) -> ContentsReader<'_> {
-        ContentsReader { contents: self, position: 0 }
-    }
 }
 
 impl From<Vec<u8>> for Contents {
     fn from(bytes: Vec<u8>) -> Self {
         Self { length: bytes.len() as u64, place: Place::Memory(bytes), in_memory: IN_MEMORY }
-    }
-}
-
-/// Reads [`Contents`] from their beginning, or from wherever is sought.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ContentsReader<'a> {
-    contents: &'a Contents,
-    position: u64,
-}
-
-impl Read for ContentsReader<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.contents.read_at(self.position, buffer)?;
-        self.position += count as u64;
-        Ok(count)
-    }
-}
-
-impl Seek for ContentsReader<'_> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let position = match to {
-            SeekFrom::Start(position) => Some(position),
-            SeekFrom::End(offset) => self.contents.length.checked_add_signed(offset),
-            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
-        };
-        self.position = position.ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(self.position)
     }
 }
 
@@ -162,11 +131,6 @@ mod tests {
             assert_eq!(contents.spilled() > 0, length > IN_MEMORY);
             assert!(contents.bytes_at(0, length).unwrap() == bytes);
             assert!(contents.bytes_at(1, length).is_err());
-            let mut end = Vec::new();
-            let mut reader = contents.reader();
-            reader.seek(SeekFrom::Start(length as u64 / 2)).unwrap();
-            reader.read_to_end(&mut end).unwrap();
-            assert!(end == bytes[length / 2..]);
             contents.spill().unwrap();
             assert_eq!(contents.spilled(), length as u64);
             assert!(contents.bytes_at(0, length).unwrap() == bytes);

@@ -90,9 +90,9 @@ impl LayerEntries {
         Ok((self.tree.finish(), self.problems.into_reasons()))
     }
 
-    /// Notes what is wrong with the layer itself.
-    pub(super) fn add_problem(&mut self, reason: String) {
-        self.problems.add(|| reason);
+    /// Whether the rest of the content that is coming by matters.
+    pub(super) fn wants_more(&self) -> bool {
+        self.open.as_ref().is_some_and(OpenFile::wants_more)
     }
 
     /// Finds, or makes, the directory at `path` of the archive, where it really is by the links of this layer. `None` when

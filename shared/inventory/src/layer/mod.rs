@@ -95,6 +95,11 @@ impl LayerReader {
         }
     }
 
+    /// A reader of a folder that is to be read as if it were a layer.
+    pub fn of_folder(limits: Limits) -> FolderReader {
+        FolderReader::new(limits)
+    }
+
     /// Takes the next bytes of the layer, as many as there are: compressed, as they lie in the registry. Whatever is
     /// wrong with them is told at the end.
     pub fn push(&mut self, bytes: &[u8]) {

@@ -133,6 +133,11 @@ impl OpenFile {
         }
     }
 
+    /// Whether the bytes that come matter.
+    pub(super) const fn wants_more(&self) -> bool {
+        !matches!(self.content, Content::Unwanted)
+    }
+
     /// Gives it up, because of `reason`.
     pub(super) fn unread(self, reason: String) -> TakenFile {
         let bytes = self.kept_bytes();
@@ -184,7 +189,9 @@ impl Content {
             return Self::Unwanted;
         }
         let mut scans: Vec<_> = SCANNERS.iter().map(|scanner| (scanner.id, (scanner.start)())).collect();
-        scans.iter_mut().for_each(|(_, scan)| scan.push(head));
+        for (_, scan) in &mut scans {
+            scan.push(head);
+        }
         Self::Program(scans)
     }
 }

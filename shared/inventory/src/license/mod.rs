@@ -59,35 +59,22 @@ pub(crate) fn license_of(value: &[u8]) -> Option<String> {
     Some(first.chars().take(OWN_WORDS_CHARACTERS).collect())
 }
 
-/// The licence of what is under all of `licenses`, each as [`license_of`] takes it: an expression where every one can be
-/// told, else their own words. `None` when there is none.
-pub(crate) fn all_of<T: AsRef<[u8]>>(licenses: impl IntoIterator<Item = T>) -> Option<String> {
-    joined(licenses, Node::And, " and ")
-}
-
-/// The licence of what is under any one of `licenses`, as for [`all_of`].
-pub(crate) fn any_of<T: AsRef<[u8]>>(licenses: impl IntoIterator<Item = T>) -> Option<String> {
-    joined(licenses, Node::Or, " or ")
-}
-
 /// The most licences that are joined. No package has more; what is hostile stays small.
 const MAX_JOINED: usize = 200;
 
-fn joined<T: AsRef<[u8]>>(
-    licenses: impl IntoIterator<Item = T>,
-    join: fn(Vec<Node>) -> Node,
-    word: &str,
-) -> Option<String> {
+/// The licence of what is under any one of `licenses`, each as [`license_of`] takes it: an expression where every one can
+/// be told, else their own words. `None` when there is none.
+pub(crate) fn any_of<T: AsRef<[u8]>>(licenses: impl IntoIterator<Item = T>) -> Option<String> {
     let mut words: Vec<String> =
         licenses.into_iter().take(MAX_JOINED).filter_map(|license| license_of(license.as_ref())).collect();
     words.sort_unstable();
     words.dedup();
     let nodes: Option<Vec<Node>> =
         words.iter().map(|words| parse::parse(words, Unknown::BesideKnown)).collect();
-    match nodes.filter(|nodes| !nodes.is_empty()).and_then(|nodes| join(nodes).into_expression()) {
+    match nodes.filter(|nodes| !nodes.is_empty()).and_then(|nodes| Node::Or(nodes).into_expression()) {
         Some(expression) => Some(expression),
         None if words.is_empty() => None,
-        None => Some(words.join(word).chars().take(TEXT_BYTES / 4).collect()),
+        None => Some(words.join(" or ").chars().take(TEXT_BYTES / 4).collect()),
     }
 }
 

@@ -36,10 +36,9 @@ impl<'a> Counted<'a> {
             owned.extend(file.content.owned.hashes());
         }
         let standing = |path: &str, evidence: Evidence| match evidence {
-            Evidence::Distribution | Evidence::About => Standing::Counts,
             Evidence::Installed if owned.contains(&PathHash::of(path)) => Standing::Owned,
             Evidence::LockFile if owned.contains(&PathHash::of(path)) => Standing::Superseded,
-            Evidence::Installed | Evidence::LockFile => Standing::Counts,
+            _ => Standing::Counts,
         };
         let mut files: Vec<_> =
             view.files().map(|(path, file)| (path, file, standing(path, evidence_of(file)))).collect();

@@ -109,9 +109,10 @@ fn link_problems(view: &ImageView<'_>, counted: &Counted<'_>) -> Vec<Problem> {
         Place::Directory(path) => Some((path, reader, true)),
     });
     let links = view.links().filter_map(|path| Some((path, reader_for(path)?, false)));
-    let links = links.filter(|(path, reader, _)| {
-        !matches!(reader.evidence, Evidence::LockFile | Evidence::About)
-            && !(reader.evidence == Evidence::Installed && counted.owns(path))
+    let links = links.filter(|(path, reader, _)| match reader.evidence {
+        Evidence::Distribution => true,
+        Evidence::Installed => !counted.owns(path),
+        Evidence::LockFile | Evidence::About => false,
     });
     places
         .chain(links)
@@ -134,7 +135,7 @@ fn file_problem(view: &ImageView<'_>, reader: &Reader, real: &str) -> Option<Str
         Seen::File(file) if file.content.reader == reader.id => None,
         Seen::File(file) => Some(format!("leads to {real}, which is read as {}", file.content.reader)),
         Seen::Other => Some(format!("leads to {real}, which is not read")),
-        Seen::Directory | Seen::Link(_) | Seen::Nothing => None,
+        Seen::Directory | Seen::Link | Seen::Nothing => None,
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) struct VisibleFile<'a> {
 #[derive(Clone, Copy)]
 pub(super) enum Seen<'a> {
     File(VisibleFile<'a>),
-    Link(&'a str),
+    Link,
     Directory,
     /// A file that nobody reads, or a device.
     Other,
@@ -119,8 +119,8 @@ impl<'a> ImageView<'a> {
         if let Some(file) = self.files.get(path) {
             return Seen::File(*file);
         }
-        if let Some(target) = self.links.get(path) {
-            return Seen::Link(target);
+        if self.links.contains_key(path) {
+            return Seen::Link;
         }
         let (directory, name) = split(path);
         let parts = directory.split('/').filter(|part| !part.is_empty());
