@@ -295,7 +295,7 @@ impl Overlay {
             .flatten()
             .collect();
         for name in names {
-            let path = [directory, &[name.clone()]].concat();
+            let path = [directory, std::slice::from_ref(name)].concat();
             match self.look_up(layers, &path) {
                 Some(Seen::Directory(below)) => self.collect_npm(&path, &below, packages),
                 Some(Seen::Other(layer, Node::File(Some((Kind::Npm, number))))) if name == "package.json" => {
