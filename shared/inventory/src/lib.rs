@@ -12,6 +12,9 @@ mod archive;
 pub mod attestation;
 mod compression;
 mod contents;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod inventory;
 mod layer;
 mod license;

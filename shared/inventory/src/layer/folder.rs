@@ -144,7 +144,7 @@ mod tests {
         // Nobody wants it, so it is not read.
         reader.file(b"lib/other", 7, &mut Forbidden);
         // No program begins so: it is not read on.
-        reader.file(b"lib/text", 1 << 20, &mut std::io::Read::chain(&[b'x'; CHUNK][..], Forbidden));
+        reader.file(b"lib/text", 1 << 20, &mut io::Read::chain(&*"x".repeat(CHUNK).into_bytes(), Forbidden));
         reader.file(b"lib/apk/db/.wh.installed", 0, &mut io::empty());
         reader.file(b"lib/apk/db/installed", size as u64, content);
         reader.finish().unwrap()
