@@ -88,11 +88,10 @@ impl Decompressor {
     ) -> Result<(), E> {
         match self.state {
             State::Unknown(bytes) => output(&bytes),
-            State::Plain => Ok(()),
             State::Packed(unpacker) if unpacker.open => {
                 Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the stream is cut off").into())
             }
-            State::Packed(_) => Ok(()),
+            State::Plain | State::Packed(_) => Ok(()),
         }
     }
 }
