@@ -2,17 +2,25 @@
 //! gzip (<https://www.rfc-editor.org/rfc/rfc1952>, also of several members), zstd
 //! (<https://www.rfc-editor.org/rfc/rfc8878>, also of several frames), else nothing is compressed.
 
-use std::io::{self, Write};
+use std::io;
 
-use flate2::write::MultiGzDecoder;
+use flate2::{Decompress, FlushDecompress, Status};
+use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation as _, OutBuffer};
 
 /// Bytes that are needed to tell the format.
 const MAGIC_BYTES: usize = 4;
 
+/// The window of deflate, as a power of two: there is one only that every stream fits into.
+const GZIP_WINDOW_LOG: u8 = 15;
+
 /// The largest window that a zstd frame may ask for, as a power of two: 128 MiB, which is what `zstd --ultra` makes.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 
-/// Takes compressed bytes and hands on what is in them, at most some 100 KiB at a time.
+/// Bytes that are handed on at once. After each step a decoder of deflate copies its window of 32 KiB, so steps are much
+/// larger than that; they stay in the cache of a processor.
+const OUTPUT_BYTES: usize = 256 << 10;
+
+/// Takes compressed bytes and hands on what is in them, at most [`OUTPUT_BYTES`] at a time.
 pub(crate) struct Decompressor {
     state: State,
 }
@@ -21,8 +29,30 @@ enum State {
     /// Fewer bytes than tell the format.
     Unknown(Vec<u8>),
     Plain,
-    Gzip(Box<MultiGzDecoder<Vec<u8>>>),
-    Zstd(Box<zstd::stream::write::Decoder<'static, Vec<u8>>>),
+    Packed(Unpacker),
+}
+
+/// Unpacks a stream that is compressed.
+struct Unpacker {
+    format: Format,
+    /// A member or frame has begun and not ended.
+    open: bool,
+    output: Box<[u8]>,
+}
+
+enum Format {
+    Gzip(Decompress),
+    Zstd(Decoder<'static>),
+}
+
+/// What one step of decompression has done.
+struct Step {
+    /// Bytes that it has taken.
+    read: usize,
+    /// Bytes that it has given.
+    written: usize,
+    /// Whether a member or frame has ended with it. There may be bytes before an error.
+    ended: io::Result<bool>,
 }
 
 impl Decompressor {
@@ -47,12 +77,7 @@ impl Decompressor {
                 self.push(&start, output)
             }
             State::Plain => output(bytes),
-            State::Gzip(decoder) => {
-                drain(decoder.as_mut(), bytes, |decoder| take(decoder.get_mut(), &mut output))
-            }
-            State::Zstd(decoder) => {
-                drain(decoder.as_mut(), bytes, |decoder| take(decoder.get_mut(), &mut output))
-            }
+            State::Packed(unpacker) => unpacker.push(bytes, &mut output),
         }
     }
 
@@ -64,16 +89,10 @@ impl Decompressor {
         match self.state {
             State::Unknown(bytes) => output(&bytes),
             State::Plain => Ok(()),
-            State::Gzip(mut decoder) => {
-                let finished = decoder.try_finish();
-                take(decoder.get_mut(), &mut output)?;
-                Ok(finished?)
+            State::Packed(unpacker) if unpacker.open => {
+                Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the stream is cut off").into())
             }
-            State::Zstd(mut decoder) => {
-                let finished = decoder.do_finish();
-                take(decoder.get_mut(), &mut output)?;
-                Ok(finished?)
-            }
+            State::Packed(_) => Ok(()),
         }
     }
 }
@@ -81,49 +100,89 @@ impl Decompressor {
 impl State {
     /// The state for a stream that begins with `magic`, at least [`MAGIC_BYTES`] of it.
     fn of(magic: &[u8]) -> io::Result<Self> {
-        Ok(match magic {
-            [0x1f, 0x8b, 0x08, ..] => Self::Gzip(Box::new(MultiGzDecoder::new(Vec::new()))),
+        let format = match magic {
+            [0x1f, 0x8b, 0x08, ..] => Format::Gzip(Decompress::new_gzip(GZIP_WINDOW_LOG)),
             // A frame, or a skippable frame before it.
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
-                let mut decoder = zstd::stream::raw::Decoder::new()?;
-                decoder.set_parameter(zstd::stream::raw::DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX))?;
-                Self::Zstd(Box::new(zstd::stream::write::Decoder::with_decoder(Vec::new(), decoder)))
+                let mut decoder = Decoder::new()?;
+                decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX))?;
+                Format::Zstd(decoder)
             }
-            _ => Self::Plain,
-        })
+            _ => return Ok(Self::Plain),
+        };
+        Ok(Self::Packed(Unpacker { format, open: false, output: vec![0; OUTPUT_BYTES].into() }))
     }
 }
 
-/// Writes `bytes` step by step, so that what one step gives stays small, and calls `after` after each.
-fn drain<W: Write, E: From<io::Error>>(
-    decoder: &mut W,
-    mut bytes: &[u8],
-    mut after: impl FnMut(&mut W) -> Result<(), E>,
-) -> Result<(), E> {
-    while !bytes.is_empty() {
-        let written = decoder.write(bytes);
-        // Also what came before an error is to be read.
-        after(decoder)?;
-        match written? {
-            0 => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
-            count => bytes = bytes.get(count..).unwrap_or_default(),
+impl Unpacker {
+    fn push<E: From<io::Error>>(
+        &mut self,
+        mut bytes: &[u8],
+        output: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // A step that fills the space may have left more to give.
+        let mut is_full = false;
+        while !bytes.is_empty() || (is_full && self.open) {
+            if !self.open {
+                self.format.begin();
+            }
+            let step = self.format.step(bytes, &mut self.output);
+            // Also what came before an error is to be read.
+            if let Some(part) = self.output.get(..step.written).filter(|part| !part.is_empty()) {
+                output(part)?;
+            }
+            self.open = !step.ended?;
+            if self.open && step.read == 0 && step.written == 0 && !bytes.is_empty() {
+                return Err(damaged().into());
+            }
+            is_full = step.written == self.output.len();
+            bytes = bytes.get(step.read..).unwrap_or_default();
+        }
+        Ok(())
+    }
+}
+
+impl Format {
+    /// Prepares for another member or frame.
+    fn begin(&mut self) {
+        match self {
+            Self::Gzip(member) if member.total_in() > 0 => member.reset(true),
+            // Frames follow one another without a word.
+            Self::Gzip(_) | Self::Zstd(_) => {}
         }
     }
-    Ok(())
+
+    /// Takes of `bytes`, and gives to `output`, as many as there are or as fit.
+    fn step(&mut self, bytes: &[u8], output: &mut [u8]) -> Step {
+        match self {
+            Self::Gzip(member) => {
+                let (read, written) = (member.total_in(), member.total_out());
+                let status = member.decompress(bytes, output, FlushDecompress::None);
+                let since = |now: u64, before: u64| usize::try_from(now - before).unwrap_or_default();
+                Step {
+                    read: since(member.total_in(), read),
+                    written: since(member.total_out(), written),
+                    ended: status.map(|status| status == Status::StreamEnd).map_err(|_| damaged()),
+                }
+            }
+            Self::Zstd(decoder) => {
+                let (mut input, mut output) = (InBuffer::around(bytes), OutBuffer::around(output));
+                let hint = decoder.run(&mut input, &mut output);
+                Step { read: input.pos(), written: output.pos(), ended: hint.map(|hint| hint == 0) }
+            }
+        }
+    }
 }
 
-/// Hands on what is in `buffer` and empties it.
-fn take<E>(buffer: &mut Vec<u8>, output: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-    if buffer.is_empty() {
-        return Ok(());
-    }
-    let result = output(buffer);
-    buffer.clear();
-    result
+/// What the library says depends on where the bytes were cut.
+fn damaged() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the stream is damaged")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -145,7 +204,7 @@ mod tests {
             .chunks(chunk)
             .try_for_each(|chunk| decompressor.push(chunk, &mut keep))
             .and_then(|()| decompressor.finish(&mut keep));
-        assert!(largest <= 256 * 1024, "{largest} bytes at a time");
+        assert!(largest <= OUTPUT_BYTES, "{largest} bytes at a time");
         (output, result)
     }
 
