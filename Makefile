@@ -22,7 +22,7 @@ LAMBDA_PROFILE := function
 # The name of the stack that is deployed or deleted.
 STACK ?= tidewatch
 
-.PHONY: help demo test test-corpus test-deploy test-prometheus test-all check $(CHECKS) docs fmt build-lambda bench-cold-start deploy delete steps
+.PHONY: help demo test test-corpus test-deploy test-prometheus test-all check $(CHECKS) docs fmt build-lambda fuzz fuzz-minimise bench-cold-start deploy delete steps
 
 help: ## Say what there is to make.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,13 @@ test-all: check $(TESTS) ## Run every check and every test. `.ci/run` does it st
 bench-cold-start: ## Measure the cold starts of the functions built in DIR (target/lambda).
 	tools=$$(CI=true .ci/tools '$(CACHE)/tools' ministack); \
 	TIDEWATCH_TOOLS="$$tools" cargo run --locked --package tidewatch-tests --bin cold-start -- '$(or $(DIR),target/lambda)'
+
+# The findings of a target lie beside its corpus in the cache.
+fuzz: ## Fuzz every package reader for MINUTES (1) each; TARGET=… for some, JOBS=… for several at once.
+	MINUTES='$(MINUTES)' TARGET='$(TARGET)' JOBS='$(JOBS)' .ci/fuzz '$(CACHE)' run
+
+fuzz-minimise: ## Keep of what the fuzz targets have collected what reaches something new.
+	TARGET='$(TARGET)' .ci/fuzz '$(CACHE)' minimise
 
 check: $(CHECKS) ## Run every check that is not a test.
 

@@ -11,6 +11,9 @@
 mod archive;
 mod compression;
 mod contents;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod inventory;
 mod layer;
 mod limits;

@@ -39,7 +39,7 @@ impl PathPattern {
     }
 
     /// A path that it matches.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn example(self) -> String {
         self.0.replace("**", "opt/app").replace('*', "a")
     }

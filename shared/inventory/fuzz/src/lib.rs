@@ -1,0 +1,166 @@
+//! What all fuzz targets hold: the limits that they read with, and what has to be true of whatever was read.
+
+pub mod archive;
+
+use std::collections::BTreeSet;
+
+use tidewatch_core::Digest;
+use tidewatch_core::package::{Distribution, Package};
+use tidewatch_inventory::fuzzing::{Findings, PROBLEMS, TEXT_BYTES};
+use tidewatch_inventory::{Entry, ImageInventory, LayerInventory, LayerReader, Limits};
+
+/// The most packages of one file here, few enough for small inputs to have more.
+pub const PACKAGES: usize = 20;
+
+/// The most bytes of one problem: the longest ones quote a name, a path and an error of a parser.
+const PROBLEM_BYTES: usize = 16 << 10;
+
+/// Limits that small inputs reach.
+pub fn limits() -> Limits {
+    Limits {
+        entries: 200,
+        path_bytes: 256,
+        unpacked_bytes: 4 << 20,
+        expansion_floor_bytes: 1 << 20,
+        file_bytes: 64 << 10,
+        kept_bytes: 256 << 10,
+        kept_entries: 100,
+        packages: 2 * PACKAGES,
+        resolved_bytes: 1 << 20,
+        ..Limits::default()
+    }
+}
+
+/// `bytes` in pieces of many sizes, which depend on the bytes only.
+pub fn pieces(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let seed =
+        bytes.iter().take(64).fold(bytes.len() as u64, |seed, byte| seed * 31 % (1 << 40) + u64::from(*byte));
+    let (mut state, mut rest) = (seed | 1, bytes);
+    std::iter::from_fn(move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let size = match state % 4 {
+            0 => 1,
+            1 => state / 4 % 16,
+            2 => 512,
+            _ => state / 4 % 2048,
+        };
+        let (piece, after) = rest.split_at(rest.len().min(size as usize));
+        rest = after;
+        (!piece.is_empty() || !after.is_empty()).then_some(piece)
+    })
+}
+
+/// Whether a layer of `bytes` is decompressed before it is read.
+pub fn is_compressed(bytes: &[u8]) -> bool {
+    matches!(
+        bytes,
+        [0x1f, 0x8b, 0x08, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]
+    )
+}
+
+/// The inventory of the layer with the compressed bytes `bytes`: the same whether they come at once or in pieces,
+/// unless their compression is damaged.
+pub fn read_layer(bytes: &[u8]) -> LayerInventory {
+    let read = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+        let mut reader = LayerReader::new(Digest::of(bytes), limits());
+        pieces.for_each(|piece| reader.push(piece));
+        reader.finish().expect("the digest is that of the bytes")
+    };
+    let [whole, in_pieces] = [read(&mut std::iter::once(bytes)), read(&mut pieces(bytes))];
+    [&whole, &in_pieces].into_iter().for_each(check_layer);
+    if [&whole, &in_pieces].into_iter().any(is_damaged) {
+        // How much comes before the damage is up to the libraries.
+        assert!(!whole.problems.is_empty() && !in_pieces.problems.is_empty(), "damage is not always told");
+    } else {
+        assert_eq!(in_pieces, whole, "it depends on how the bytes come");
+    }
+    whole
+}
+
+fn is_damaged(layer: &LayerInventory) -> bool {
+    layer.problems.iter().any(|problem| problem.reason.starts_with("failed to decompress"))
+}
+
+/// What holds for one layer.
+pub fn check_layer(layer: &LayerInventory) {
+    let mut packages = 0;
+    for (path, entry) in &layer.entries {
+        assert!(path.is_empty() || path.split('/').all(|part| !["", ".", ".."].contains(&part)), "{path:?}");
+        match entry {
+            Entry::File(content) => {
+                packages += content.packages.len();
+                content.packages.iter().for_each(check_package);
+                content.distribution.iter().for_each(check_distribution);
+                check_problems(&content.problems);
+            }
+            Entry::Symlink { target } => check_text(target),
+            _ => {}
+        }
+    }
+    assert!(packages <= limits().packages, "{packages} packages");
+    // What stops the reading may be found one entry late, and a path has missing parents.
+    assert!(
+        layer.entries.len() <= limits().kept_entries + limits().path_bytes,
+        "{} entries",
+        layer.entries.len()
+    );
+    assert!(layer.problems.len() <= PROBLEMS + 2, "{} problems", layer.problems.len());
+    let stored = serde_json::to_vec(layer).expect("it can be stored");
+    assert_eq!(&serde_json::from_slice::<LayerInventory>(&stored).expect("it can be read again"), layer);
+}
+
+/// What holds for what one reader finds in one file.
+pub fn check_findings(findings: &Findings) {
+    assert!(findings.packages.len() <= PACKAGES, "{} packages", findings.packages.len());
+    findings.packages.iter().for_each(|package| {
+        check_package(package);
+        assert!(package.locations.is_empty(), "merging gives {} its locations", package.name);
+    });
+    findings.distribution.iter().for_each(check_distribution);
+    findings.license.iter().for_each(|license| check_text(license));
+    check_problems(&findings.problems);
+}
+
+/// What holds for an image whose layers are those with the digests `layers`.
+pub fn check_image(image: &ImageInventory, layers: &BTreeSet<Digest>) {
+    assert!(image.packages.is_sorted_by(|one, other| one < other), "the packages are not sorted, each once");
+    assert!(image.problems.is_sorted_by(|one, other| one < other), "the problems are not sorted, each once");
+    for package in &image.packages {
+        assert!(!package.locations.is_empty(), "{} is nowhere", package.name);
+        assert!(package.locations.iter().all(|location| layers.contains(&location.layer)));
+    }
+}
+
+fn check_package(package: &Package) {
+    assert!(!package.name.is_empty() && !package.version.is_empty(), "{package:?}");
+    let source = package.source.iter().flat_map(|source| [&source.name, &source.version]);
+    let others = [&package.architecture, &package.license, &package.sha1].into_iter().flatten();
+    [&package.name, &package.version]
+        .into_iter()
+        .chain(source)
+        .chain(others)
+        .for_each(|text| check_text(text));
+}
+
+fn check_distribution(distribution: &Distribution) {
+    assert!(!distribution.id.is_empty());
+    check_text(&distribution.id);
+    check_text(&distribution.pretty_name);
+}
+
+fn check_problems(problems: &[String]) {
+    // One more says how many there were, and one may say that there are too many packages.
+    assert!(problems.len() <= PROBLEMS + 2, "{} problems", problems.len());
+    for problem in problems {
+        assert!(problem.len() <= PROBLEM_BYTES, "a problem of {} bytes", problem.len());
+        assert!(!problem.chars().any(char::is_control), "{problem:?} steers a terminal");
+    }
+}
+
+/// What an image says is short, and steers no terminal.
+fn check_text(text: &str) {
+    assert!(text.len() <= 2 * TEXT_BYTES, "a text of {} bytes", text.len());
+    assert!(!text.chars().any(char::is_control), "{text:?} steers a terminal");
+}
