@@ -82,13 +82,13 @@ bench-inventory: ## Measure the inventory of IMAGES beside Syft and the floor; b
 	  cargo build --release --locked --package tidewatch; command='$(CARGO_TARGET_DIR)/release/tidewatch'; \
 	fi; \
 	cargo bench --locked --quiet --package tidewatch-inventory --bench inventory -- \
-	  measure $(RUNS) $(SYFT) "$$command" $(IMAGES:%='$(CORPUS)/%')
+	  measure $(RUNS) $(SYFT) "$$command" $(IMAGES:%='$(abspath $(CORPUS))/%')
 
 compare-syft: IMAGES = $(shell ../shared/tools/build-corpus --list 2>/dev/null | cut -d ' ' -f 1)
 compare-syft: ## Compare the packages of IMAGES (all) and of the images in the shared folder with Syft's.
 	if [[ -z $$(.ci/corpus '$(CORPUS)' $(IMAGES)) ]]; then exit 0; fi; \
 	cargo bench --locked --quiet --package tidewatch-inventory --bench inventory -- \
-	  compare $(SYFT) $(IMAGES:%='$(CORPUS)/%') ../shared/data/images/*.tar
+	  compare $(SYFT) $(IMAGES:%='$(abspath $(CORPUS))/%') '$(CURDIR)'/../shared/data/images/*.tar
 
 # The findings of a target lie beside its corpus in the cache.
 fuzz: ## Fuzz every package reader for MINUTES (1) each; TARGET=… for some, JOBS=… for several at once.

@@ -132,7 +132,7 @@ impl Unpacker {
             }
             self.open = !step.ended?;
             if self.open && step.read == 0 && step.written == 0 && !bytes.is_empty() {
-                return Err(io::Error::from(io::ErrorKind::InvalidData).into());
+                return Err(damaged().into());
             }
             is_full = step.written == self.output.len();
             bytes = bytes.get(step.read..).unwrap_or_default();
@@ -161,7 +161,7 @@ impl Format {
                 Step {
                     read: since(member.total_in(), read),
                     written: since(member.total_out(), written),
-                    ended: status.map(|status| status == Status::StreamEnd).map_err(io::Error::from),
+                    ended: status.map(|status| status == Status::StreamEnd).map_err(|_| damaged()),
                 }
             }
             Self::Zstd(decoder) => {
@@ -171,6 +171,11 @@ impl Format {
             }
         }
     }
+}
+
+/// What the library says depends on where the bytes were cut.
+fn damaged() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the stream is damaged")
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ impl Retryable for LayerError {
     }
 }
 
-/// Reads one layer. Needs some 100 KiB, the window of the compression (up to 128 MiB for zstd, mostly 8), and what the
+/// Reads one layer. Needs some 400 KiB, the window of the compression (up to 128 MiB for zstd, mostly 8), and what the
 /// files that are read need; all within [`Limits`].
 pub struct LayerReader {
     digest: Digest,
