@@ -38,6 +38,12 @@ impl PathPattern {
         }
     }
 
+    /// The last part of its paths.
+    #[cfg(test)]
+    pub(crate) fn name(self) -> &'static str {
+        split(self.0).1
+    }
+
     /// A path that it matches.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn example(self) -> String {
