@@ -370,11 +370,23 @@ fn what_an_image_holds_but_cannot_be_read_is_named_beside_the_lines() {
 }
 
 #[test]
+fn a_layer_is_read_up_to_the_limits_that_are_given() {
+    let image = ImageBuilder::new().layer(package_layer(&[FIXED_LIBC, OLD_OPENSSL])).build();
+    let shelf = Shelf::new();
+    let reference = format!("oci-archive:{}", shelf.archive("web.tar", &oci_archive(&[("v1", &image)])));
+    let document = Installation::new().json(&["inventory", &reference, "--limits", "packages=1"]);
+    assert_eq!(document["packages"].as_array().unwrap().len(), 1);
+    let reason = document["problems"][0]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("has more packages than its layer may have"), "{reason}");
+}
+
+#[test]
 fn options_that_do_not_go_together_end_with_2_before_anything_is_read() {
     let installation = Installation::new();
     for (arguments, said) in [
         (&["inventory", "oci:/nowhere", "--format", "tsv", "--wide"][..], "--wide is for the table"),
         (&["inventory", "oci:/nowhere", "--output", "/nowhere/at/all"], "failed to write /nowhere/at/all"),
+        (&["inventory", "oci:/nowhere", "--limits", "entry=1"], "there are entries, path_bytes"),
         (&["inventory", "oci:/nowhere", "--created", "noon"], "expected 2026-01-31T12:00:00Z"),
         (&["scan", "oci:/nowhere", "--format", "tsv"], "only `tidewatch inventory` prints this format"),
         (&["images", "--format", "cyclonedx"], "only `tidewatch inventory` prints this format"),

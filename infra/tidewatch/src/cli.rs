@@ -9,6 +9,7 @@ use tidewatch_core::config::Period;
 use tidewatch_core::hook::HookId;
 use tidewatch_core::image::Platform;
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId};
+use tidewatch_inventory::Limits;
 
 use crate::instance::{Given, StackName};
 
@@ -146,6 +147,8 @@ pub(crate) struct Up {
     pub(crate) advisories_url: Option<url::Url>,
     #[command(flatten)]
     pub(crate) ecosystems: Ecosystems,
+    #[command(flatten)]
+    pub(crate) limits: LayerLimits,
 }
 
 /// Which ecosystems.
@@ -182,6 +185,23 @@ pub(crate) struct ImageArguments {
     /// An environment variable that holds USER:PASSWORD for the registry.
     #[arg(long, value_name = "VAR")]
     pub(crate) credentials_env: Option<String>,
+    #[command(flatten)]
+    pub(crate) limits: LayerLimits,
+}
+
+/// What a layer may ask of the process that reads it.
+#[derive(Debug, Args)]
+pub(crate) struct LayerLimits {
+    /// Limits on what is read of one layer, such as entries=2000000,spilled_bytes=1GiB. Those that are not named keep their
+    /// defaults; docs/INVENTORY.md lists them.
+    #[arg(
+        long,
+        env = "TIDEWATCH_LAYER_LIMITS",
+        value_name = "NAME=NUMBER,…",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) limits: Limits,
 }
 
 /// Scan one image now, and print its packages' vulnerabilities. Nothing is kept, and local mode need not be running.

@@ -33,15 +33,15 @@ pub(super) fn open(path: &str) -> Result<PathBuf, Failure> {
 }
 
 /// Reads the folder.
-pub(super) async fn read(folder: PathBuf, bars: &ProgressBars) -> Result<ReadImage, Failure> {
+pub(super) async fn read(folder: PathBuf, limits: Limits, bars: &ProgressBars) -> Result<ReadImage, Failure> {
     let progress = bars.spinner(&format!("reading {}", folder.display()));
     let shown = progress.clone();
-    let layer = tokio::task::spawn_blocking(move || walk(&folder, &shown)).await?;
+    let layer = tokio::task::spawn_blocking(move || walk(&folder, limits, &shown)).await?;
     progress.finish();
     Ok(ReadImage { digest: None, platform: None, name: None, inventory: merge([&layer?]) })
 }
 
-fn walk(folder: &Path, progress: &Progress) -> Result<LayerInventory, Failure> {
+fn walk(folder: &Path, limits: Limits, progress: &Progress) -> Result<LayerInventory, Failure> {
     let unreadable = |error| {
         Failure::new(
             anyhow::Error::new(error).context(format!("failed to read the folder {}", folder.display())),
@@ -53,7 +53,7 @@ fn walk(folder: &Path, progress: &Progress) -> Result<LayerInventory, Failure> {
     let mut walk = Walk {
         root: folder,
         device,
-        reader: LayerReader::of_folder(Limits::default()),
+        reader: LayerReader::of_folder(limits),
         open: Vec::new(),
         seen: 0,
         progress,

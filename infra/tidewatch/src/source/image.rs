@@ -9,7 +9,7 @@ use tidewatch_core::config::Config;
 use tidewatch_core::image::{ManifestReference, Platform};
 use tidewatch_core::manifest::{Classified, LayerDescriptor, classify};
 use tidewatch_core::names::OrgName;
-use tidewatch_inventory::{ImageInventory, LayerInventory, merge};
+use tidewatch_inventory::{ImageInventory, LayerInventory, Limits, merge};
 use tidewatch_resolve_images::find_images;
 use tidewatch_scan_image::{ScanError, read_layer, unreadable_layer};
 
@@ -28,7 +28,7 @@ pub(super) async fn read(
     let found = find(target, arguments).await;
     asking.finish();
     let manifest = found?;
-    let inventory = inventory(target, manifest, bars).await?;
+    let inventory = inventory(target, manifest, arguments.limits.limits, bars).await?;
     let (digest, name) = match &target.kind {
         Kind::Remote(name) => (manifest, Some(name.clone())),
         Kind::Disk => (manifest, None),
@@ -58,6 +58,7 @@ pub(crate) fn config_of(platform: &Platform) -> Result<Config, Failure> {
 async fn inventory(
     target: &Target,
     manifest: Digest,
+    limits: Limits,
     bars: &ProgressBars,
 ) -> Result<ImageInventory, Failure> {
     let reference = ManifestReference::Digest(manifest);
@@ -66,7 +67,7 @@ async fn inventory(
         return Err(Failure::new(anyhow!("{} is not the manifest of an image", manifest.digest)));
     };
     let bar = bars.bar("layers");
-    let read = read_layers(target, &layers, bars, &bar).await;
+    let read = read_layers(target, &layers, limits, bars, &bar).await;
     bar.finish();
     let read = read?;
     let mut inventory = merge(layers.iter().filter_map(|layer| read.get(&layer.digest)));
@@ -80,6 +81,7 @@ async fn inventory(
 async fn read_layers(
     target: &Target,
     layers: &[LayerDescriptor],
+    limits: Limits,
     bars: &ProgressBars,
     bar: &crate::output::Progress,
 ) -> Result<BTreeMap<Digest, LayerInventory>, Failure> {
@@ -93,7 +95,7 @@ async fn read_layers(
         let counted = progress.clone();
         let blob = target.registry.blob(&target.repository, &layer.digest).await?;
         let blob = blob.inspect_ok(move |chunk| counted.add(chunk.len() as u64));
-        let inventory = read_layer(Box::pin(blob), layer).await;
+        let inventory = read_layer(Box::pin(blob), layer, limits).await;
         progress.finish();
         read.insert(
             layer.digest,
