@@ -50,11 +50,11 @@ pub(crate) fn run(
         {
             eprintln!("measuring {} {runs} times", image.name);
             let folder = image.folder.to_str().context("the temporary folder has an odd name")?;
+            let (layout, own) = (format!("oci-dir:{folder}"), format!("oci:{folder}"));
             let (ours, arguments) = match tidewatch {
-                Some(command) => (command, vec!["inventory", folder, "--format", "json"]),
+                Some(command) => (command, vec!["inventory", &own, "--format", "json"]),
                 None => (this.as_path(), vec!["read", folder]),
             };
-            let layout = format!("oci-dir:{folder}");
             let programs: [(&Path, Vec<&str>); 4] = [
                 (ours, arguments),
                 (&this, vec!["floor", folder]),
