@@ -94,3 +94,73 @@ impl WaitingFiles {
         read
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tidewatch_core::package::{Package, PackageType};
+
+    use super::*;
+    use crate::readers::Evidence;
+
+    /// Says how many bytes the two files have.
+    static READER: Reader = Reader {
+        id: "pair",
+        paths: &[],
+        evidence: Evidence::Distribution,
+        file_bytes: 1 << 20,
+        access: Access::RandomWith {
+            companion: "-log",
+            read: |file, companion| {
+                let lengths =
+                    [Some(file), companion].map(|file| file.map_or(0, |file| file.contents.length()));
+                let mut reading = Reading::default();
+                let name = format!("{}+{}", lengths[0], lengths[1]);
+                reading.add(Package::new(PackageType::Rpm, name, "1", "pair"), file.packages);
+                reading
+            },
+        },
+    };
+
+    fn contents(length: usize) -> Contents {
+        Contents::from(vec![b'x'; length])
+    }
+
+    #[test]
+    fn a_file_is_read_with_its_companion_whichever_comes_first() {
+        for companion_first in [true, false] {
+            let mut waiting = WaitingFiles::default();
+            let add_companion = |waiting: &mut WaitingFiles| {
+                waiting.add_companion(2, "var/db-log".to_owned(), contents(20)).unwrap();
+            };
+            if companion_first {
+                add_companion(&mut waiting);
+            }
+            waiting.add(1, "var/db".to_owned(), &READER, contents(10)).unwrap();
+            waiting.add(3, "usr/db".to_owned(), &READER, contents(30)).unwrap();
+            if !companion_first {
+                add_companion(&mut waiting);
+            }
+            let read = waiting.read(10);
+            let names: Vec<(u32, Option<&str>)> = read
+                .iter()
+                .map(|(number, content)| {
+                    (*number, content.packages.first().map(|package| package.name.as_str()))
+                })
+                .collect();
+            assert_eq!(names, [(1, Some("10+20")), (2, None), (3, Some("30+0"))]);
+            assert!(read.iter().all(|(_, content)| content.problems.is_empty()));
+        }
+    }
+
+    #[test]
+    fn files_that_wait_share_the_room_for_packages() {
+        let mut waiting = WaitingFiles::default();
+        for number in 1..=2 {
+            waiting.add(number, number.to_string(), &READER, contents(1)).unwrap();
+        }
+        let read = waiting.read(1);
+        let counts: Vec<_> =
+            read.iter().map(|(_, content)| (content.packages.len(), content.problems.len())).collect();
+        assert_eq!(counts, [(1, 0), (0, 1)]);
+    }
+}
