@@ -60,6 +60,8 @@ impl ScanImage {
         }
         let mut inventory = merge(&layers);
         inventory.problems.extend(manifest.layers.iter().filter_map(unreadable_layer));
+        inventory.problems.sort();
+        inventory.problems.dedup();
         Ok(Some(inventory))
     }
 

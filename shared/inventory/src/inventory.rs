@@ -64,6 +64,25 @@ pub struct FileContent {
     pub problems: Vec<String>,
 }
 
+impl FileContent {
+    /// About how many bytes of memory it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let packages = self.packages.iter().map(|package| {
+            let source = package.source.as_ref();
+            size_of::<Package>()
+                + package.name.len()
+                + package.version.len()
+                + source.map_or(0, |source| source.name.len() + source.version.len())
+                + text(&package.architecture)
+                + text(&package.license)
+                + text(&package.sha1)
+        });
+        let problems = self.problems.iter().map(String::len);
+        packages.chain(problems).fold(8 * self.owned.len() + text(&self.license), usize::saturating_add)
+    }
+}
+
 /// What an image holds, as a container of it would see it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageInventory {

@@ -26,11 +26,11 @@ pub struct Limits {
     pub expansion_floor_bytes: u64,
     /// The most bytes of one file that are given to its reader; a reader may set less.
     pub file_bytes: usize,
-    /// The most bytes of all files together that are given to readers, with the paths of all links and files and what is
-    /// wrong with the files; a hard link counts as its file.
+    /// The most bytes of all files together that are given to readers, with what they say, and with the paths of all
+    /// links and files; a hard link counts as its file.
     pub kept_bytes: usize,
     /// The most bytes of one file that is read at any place of it, as Java archives and databases of RPM are. What has
-    /// over 8 MiB lies in the temporary folder meanwhile, one file of a layer at a time.
+    /// over 8 MiB lies in the temporary folder meanwhile, and so do all databases of a layer, together.
     pub spilled_bytes: u64,
     /// The most symbolic links and files that are read.
     pub kept_entries: usize,

@@ -179,3 +179,90 @@ fn a_package_that_counts_and_is_owned_elsewhere_is_in_both_lists() {
     assert_eq!(image.packages[0].package_type, PackageType::Npm);
     assert_eq!(image.packages[0].locations[0].path, "app/node_modules/ws/package.json");
 }
+
+#[test]
+fn what_replaces_a_file_of_the_distribution_in_a_later_layer_counts() {
+    let path = "usr/lib/node_modules/npm/package.json";
+    let lower = LayerBuilder::new()
+        .file("var/lib/dpkg/info/nodejs.list", format!("/{path}\n"))
+        .file(path, npm("npm", "9.0.0"));
+    let upper = LayerBuilder::new().file(path, npm("npm", "10.9.0"));
+    let image = image([lower, upper]);
+    assert_eq!((list(&image.packages), list(&image.owned)), (vec!["npm npm 10.9.0".to_owned()], vec![]));
+}
+
+#[test]
+fn a_lock_file_that_cannot_be_read_is_no_problem_where_its_packages_are_installed() {
+    let broken = || LayerBuilder::new().file("app/package-lock.json", "<<<<<<< HEAD\n");
+    assert_eq!(image([broken()]).problems.len(), 1);
+    let installed = broken().file("app/node_modules/x/package.json", npm("x", "1.0.0"));
+    assert!(image([installed]).problems.is_empty());
+}
+
+#[test]
+fn what_asks_for_packages_within_a_dependency_asks_for_nothing() {
+    let pom = "<project><groupId>g</groupId><artifactId>a</artifactId><version>1</version><dependencies><dependency>\
+               <groupId>org.x</groupId><artifactId>y</artifactId><version>2</version></dependency></dependencies></project>";
+    let files = [("pom.xml", pom), ("gradle.lockfile", "org.x:y:2=compileClasspath\n")];
+    for (name, content) in files {
+        let at = |path: &str| image([LayerBuilder::new().file(&format!("{path}/{name}"), content)]);
+        assert_eq!(list(&at("srv/app").packages), ["maven org.x:y 2"], "{name}");
+        for path in ["app/node_modules/react-native-x/android", "usr/share/doc/x/examples"] {
+            assert!(at(path).packages.is_empty() && at(path).problems.is_empty(), "{path}/{name}");
+        }
+    }
+}
+
+#[test]
+fn a_jar_with_two_projects_of_one_name_holds_both() {
+    let mut jar = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (group, version) in [("a.org", "1.0"), ("b.org", "2.0")] {
+        let path = format!("META-INF/maven/{group}/foo/pom.properties");
+        jar.start_file(path, zip::write::SimpleFileOptions::default()).unwrap();
+        let text = format!("groupId={group}\nartifactId=foo\nversion={version}\n");
+        std::io::Write::write_all(&mut jar, text.as_bytes()).unwrap();
+    }
+    let jar = jar.finish().unwrap().into_inner();
+    let image = image([LayerBuilder::new().file("app/foo.jar", jar)]);
+    assert_eq!(list(&image.packages), ["maven a.org:foo 1.0", "maven b.org:foo 2.0"]);
+}
+
+#[test]
+fn links_among_the_files_that_name_a_distribution_are_no_problem_once_one_does() {
+    let fedora = || {
+        LayerBuilder::new()
+            .file("usr/lib/fedora-release", "Fedora release 40 (Forty)\n")
+            .symlink("etc/fedora-release", "../usr/lib/fedora-release")
+            .symlink("etc/redhat-release", "fedora-release")
+            .symlink("etc/system-release", "fedora-release")
+    };
+    let named = fedora()
+        .file("usr/lib/os-release", "ID=fedora\nVERSION_ID=40\n")
+        .symlink("etc/os-release", "../usr/lib/os-release");
+    let named = image([named]);
+    assert_eq!(named.distribution.unwrap().id, "fedora");
+    assert!(named.problems.is_empty(), "{:?}", named.problems);
+    assert!(!image([fedora()]).problems.is_empty());
+}
+
+#[test]
+fn a_hard_link_to_a_database_is_that_database() {
+    let database = "usr/lib/sysimage/rpm/rpmdb.sqlite";
+    let lower = LayerBuilder::new()
+        .file(database, "no database")
+        .hardlink("var/lib/rpm/rpmdb.sqlite", database)
+        .hardlink("var/lib/rpm/rpmdb.sqlite-wal", database);
+    let lower_only = image([lower]);
+    let subjects: Vec<&str> = lower_only.problems.iter().map(|problem| problem.subject.as_str()).collect();
+    assert_eq!(subjects, [database, "var/lib/rpm/rpmdb.sqlite", "var/lib/rpm/rpmdb.sqlite-wal"]);
+}
+
+#[test]
+fn a_licence_that_is_a_hard_link_or_too_long_is_no_problem() {
+    let long = "x".repeat(5 << 20);
+    let image = image([LayerBuilder::new()
+        .file("opt/license", "MIT")
+        .hardlink("usr/share/doc/a/copyright", "opt/license")
+        .file("usr/share/doc/b/copyright", long)]);
+    assert!(image.problems.is_empty(), "{:?}", image.problems);
+}

@@ -10,7 +10,7 @@ use crate::archive::{ArchiveEntry, EntryKind, EntrySink};
 use crate::inventory::FileContent;
 use crate::limits::Limits;
 use crate::paths::{self, Budget, Resolution, clean, join, resolve, split, text};
-use crate::readers::{Access, Reader, SCANNERS, reader_for, reader_of_companion};
+use crate::readers::{Access, Evidence, Reader, SCANNERS, reader_for, reader_of_companion};
 use crate::reading::Problems;
 
 /// Begins the name of a whiteout.
@@ -85,6 +85,7 @@ impl LayerEntries {
         }
         let room = self.limits.packages.saturating_sub(self.packages);
         for (number, content) in self.waiting.read(room) {
+            self.kept_bytes = self.kept_bytes.saturating_add(content.bytes());
             self.tree.set_content(number, content);
         }
         Ok((self.tree.finish(), self.problems.into_reasons()))
@@ -132,9 +133,8 @@ impl LayerEntries {
 
     /// Puts a file that was read from `bytes` bytes.
     fn put_file(&mut self, directory: Directory, name: &str, path: &str, content: FileContent, bytes: usize) {
-        let problems: usize = content.problems.iter().map(String::len).sum();
-        let kept = path.len() + problems + 8 * content.owned.len();
-        self.kept_bytes = self.kept_bytes.saturating_add(kept).saturating_add(bytes);
+        let kept = path.len().saturating_add(content.bytes()).saturating_add(bytes);
+        self.kept_bytes = self.kept_bytes.saturating_add(kept);
         self.packages += content.packages.len();
         if self.tree.put_file(directory, name, path.to_owned(), content, bytes) {
             self.forget_last();
@@ -171,8 +171,13 @@ impl LayerEntries {
         if size > most {
             return Some(format!("has {size} bytes, more than the {most} that are read"));
         }
-        let waits = matches!(reader.access, Access::RandomWith { .. });
-        (waits && self.waiting.is_full()).then(|| "is one of more databases than a layer may have".to_owned())
+        if !matches!(reader.access, Access::RandomWith { .. }) {
+            return None;
+        }
+        let is_full = self.waiting.is_full() || self.waiting.bytes().saturating_add(size) > most;
+        is_full.then(|| {
+            format!("is one of more databases, or of larger ones, than a layer may have ({most} bytes)")
+        })
     }
 
     /// Puts a file that is not read yet, and gives its number.
@@ -227,13 +232,14 @@ impl LayerEntries {
             Resolution::Missing | Resolution::Loop | Resolution::TooFar => Found::Other,
         };
         let reader = reader_for(path);
+        let mut waits = None;
         let (content, bytes) = match (found, reader) {
             (Found::Link(link), _) => {
                 let link = link.to_owned();
                 return self.symlink(directory, name, path, link.as_bytes());
             }
             // A program is one wherever it is; other files are what their paths say.
-            (Found::File(content, bytes), reader)
+            (Found::File(content, bytes, number), reader)
                 if reader.is_none_or(|reader| reader.id == content.reader)
                     && (reader.is_some() || is_program(content)) =>
             {
@@ -243,16 +249,29 @@ impl LayerEntries {
                     let reader = content.reader.clone();
                     (FileContent { reader, problems: vec![reason], ..FileContent::default() }, 0)
                 } else {
+                    waits = self.waiting.has(number).then_some(number);
                     (content.clone(), bytes)
                 }
             }
+            (_, None) if reader_of_companion(path).is_some() => {
+                let reason = format!("is a hard link to {target}, which is not read with it");
+                let reader = reader_of_companion(path).map_or("", |reader| reader.id).to_owned();
+                (FileContent { reader, problems: vec![reason], ..FileContent::default() }, 0)
+            }
             (_, None) => return self.put_other(directory, name),
+            // What asks for packages, or says something about them, is no evidence of any.
+            (_, Some(Reader { evidence: Evidence::LockFile(_) | Evidence::About, .. })) => {
+                return self.put_other(directory, name);
+            }
             (_, Some(reader)) => {
                 let reason = format!("is a hard link to {target}, whose content was not kept");
                 (unread(reader, reason), 0)
             }
         };
         self.put_file(directory, name, path, content, bytes);
+        if let Some(number) = waits {
+            self.waiting.add_link(number, self.tree.last_file());
+        }
     }
 
     /// How many more packages the layer may have.

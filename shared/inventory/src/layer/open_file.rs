@@ -8,7 +8,7 @@ use super::tree::Directory;
 use crate::contents::Contents;
 use crate::inventory::FileContent;
 use crate::limits::Limits;
-use crate::readers::{Access, Reader, SCANNERS, Scan};
+use crate::readers::{Access, Evidence, Reader, SCANNERS, Scan};
 use crate::reading::{InputFile, RandomFile, Reading};
 
 /// Bytes that tell a program from other files.
@@ -158,7 +158,8 @@ impl OpenFile {
             Content::Whole { reader, read, bytes, .. } => {
                 let is_whole = u64::try_from(bytes.len()) == Ok(size);
                 let reading = read(&InputFile { path: &path, bytes: &bytes, complete: is_whole, packages });
-                let over = (complete && !is_whole)
+                // What is only said about packages is no evidence of any.
+                let over = (complete && !is_whole && reader.evidence != Evidence::About)
                     .then(|| format!("has {size} bytes, of which the first {} were read", bytes.len()));
                 TakenFile::Read(content_of(reader.id, reading, cut.or(over)), bytes.len())
             }
@@ -243,8 +244,9 @@ fn program(
 
 pub(super) fn content_of(reader: &str, reading: Reading, problem: Option<String>) -> FileContent {
     let Reading { packages, distribution, owned, license, vex, problems } = reading;
+    let over = owned.problem();
     let mut problems = problems.into_reasons();
-    problems.extend(problem);
+    problems.extend(over.into_iter().chain(problem));
     FileContent {
         reader: reader.to_owned(),
         packages: packages.into_iter().map(|package| Package { locations: Vec::new(), ..package }).collect(),

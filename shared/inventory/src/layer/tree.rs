@@ -80,8 +80,8 @@ struct ReadFile {
 pub(super) enum Found<'a> {
     /// A link, with its target.
     Link(&'a str),
-    /// A file that was read, with the bytes that it was read from.
-    File(&'a FileContent, usize),
+    /// A file that was read, with the bytes that it was read from, and its number.
+    File(&'a FileContent, usize, u32),
     /// Anything else, or nothing.
     Other,
 }
@@ -224,7 +224,7 @@ impl Tree {
                 self.link(number).map_or(Found::Other, |link| Found::Link(&link.target))
             }
             Some(Entry::File(number)) => match self.files.get(number as usize) {
-                Some(Some(file)) => Found::File(&file.content, file.bytes),
+                Some(Some(file)) => Found::File(&file.content, file.bytes, number),
                 _ => Found::Other,
             },
             _ => Found::Other,

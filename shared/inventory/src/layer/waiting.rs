@@ -17,12 +17,14 @@ const MOST: usize = 32;
 #[derive(Default)]
 pub(super) struct WaitingFiles {
     files: Vec<WaitingFile>,
+    /// Bytes of all files and companions.
+    bytes: u64,
     companions: BTreeMap<String, Companion>,
 }
 
 struct WaitingFile {
-    /// Its number in the tree.
-    number: u32,
+    /// Its number in the tree, and those of hard links to it.
+    numbers: Vec<u32>,
     path: String,
     reader: &'static Reader,
     contents: Contents,
@@ -43,8 +45,20 @@ impl WaitingFiles {
         mut contents: Contents,
     ) -> io::Result<()> {
         contents.spill()?;
-        self.files.push(WaitingFile { number, path, reader, contents });
+        self.bytes += contents.length();
+        self.files.push(WaitingFile { numbers: vec![number], path, reader, contents });
         Ok(())
+    }
+
+    /// Whether the file that stands in the tree by `number` is read with a companion.
+    pub(super) fn has(&self, number: u32) -> bool {
+        self.files.iter().any(|file| file.numbers.contains(&number))
+    }
+
+    /// The file that stands in the tree by `number` also stands there by `link`.
+    pub(super) fn add_link(&mut self, number: u32, link: u32) {
+        let file = self.files.iter_mut().find(|file| file.numbers.contains(&number));
+        file.into_iter().for_each(|file| file.numbers.push(link));
     }
 
     /// Adds what the file at `path`, without the end of a companion, is read with.
@@ -55,6 +69,7 @@ impl WaitingFiles {
         mut contents: Contents,
     ) -> io::Result<()> {
         contents.spill()?;
+        self.bytes += contents.length();
         self.companions.insert(path, Companion { number, contents });
         Ok(())
     }
@@ -64,10 +79,15 @@ impl WaitingFiles {
         self.files.len() + self.companions.len() >= MOST
     }
 
+    /// How many bytes of the temporary folder they take.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Reads them all: the number of each in the tree, and what is in it. At most `packages` packages together.
     pub(super) fn read(mut self, mut packages: usize) -> Vec<(u32, FileContent)> {
         let mut read = Vec::new();
-        for WaitingFile { number, path, reader, contents } in self.files {
+        for WaitingFile { numbers, path, reader, contents } in self.files {
             let Access::RandomWith { companion, read: reads } = reader.access else { continue };
             let companion_path = format!("{path}{companion}");
             let beside = self.companions.remove(&companion_path);
@@ -80,7 +100,7 @@ impl WaitingFiles {
                 reads(&RandomFile { path: &path, contents: &contents, packages }, beside_file.as_ref());
             let content = content_of(reader.id, reading, None);
             packages = packages.saturating_sub(content.packages.len());
-            read.push((number, content));
+            read.extend(numbers.into_iter().map(|number| (number, content.clone())));
             read.extend(
                 beside.map(|beside| (beside.number, content_of(reader.id, Reading::default(), None))),
             );

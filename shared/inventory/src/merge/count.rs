@@ -1,7 +1,7 @@
 //! Which of the visible files count: a package of a language does not count beside the package of the distribution that
 //! put it there, and a lock file only where nothing of what it asks for is installed.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use tidewatch_core::package::{Location, Package, PackageType};
 use tidewatch_core::problem::Problem;
@@ -15,7 +15,9 @@ use crate::readers::{Evidence, reader_with_id};
 /// The visible files, each with what it counts for.
 pub(super) struct Counted<'a> {
     files: Vec<(&'a str, VisibleFile<'a>, Standing)>,
-    owned: HashSet<PathHash>,
+    /// What packages of the distribution have put in place, each with how far below the top the topmost list is that
+    /// names it.
+    owned: HashMap<PathHash, usize>,
 }
 
 /// What a file counts for.
@@ -31,31 +33,36 @@ pub(super) enum Standing {
 
 impl<'a> Counted<'a> {
     pub(super) fn of(view: &ImageView<'a>) -> Self {
-        let mut owned = HashSet::new();
+        let mut owned = HashMap::new();
         for (_, file) in view.files() {
-            owned.extend(file.content.owned.hashes());
+            for hash in file.content.owned.hashes() {
+                let topmost = owned.entry(hash).or_insert(file.depth);
+                *topmost = file.depth.min(*topmost);
+            }
         }
-        let standing = |path: &str, evidence: Evidence| match evidence {
-            Evidence::Installed if owned.contains(&PathHash::of(path)) => Standing::Owned,
-            Evidence::LockFile if owned.contains(&PathHash::of(path)) => Standing::Superseded,
+        let mut counted = Self { files: Vec::new(), owned };
+        let standing = |path: &str, file: VisibleFile<'_>| match evidence_of(file) {
+            Evidence::Installed if counted.owns(path, file.depth) => Standing::Owned,
+            Evidence::LockFile(_) if counted.owns(path, file.depth) => Standing::Superseded,
             _ => Standing::Counts,
         };
-        let mut files: Vec<_> =
-            view.files().map(|(path, file)| (path, file, standing(path, evidence_of(file)))).collect();
+        let mut files: Vec<_> = view.files().map(|(path, file)| (path, file, standing(path, file))).collect();
         let installed = Installed::of(&files);
         for (path, file, standing) in &mut files {
-            let is_lock_file = evidence_of(*file) == Evidence::LockFile;
-            if is_lock_file && file.content.packages.iter().any(|package| installed.supersedes(path, package))
+            if let Evidence::LockFile(package_type) = evidence_of(*file)
+                && installed.supersedes(path, package_type)
             {
                 *standing = Standing::Superseded;
             }
         }
-        Self { files, owned }
+        counted.files = files;
+        counted
     }
 
-    /// Whether a package of the distribution has put `path` there.
-    pub(super) fn owns(&self, path: &str) -> bool {
-        self.owned.contains(&PathHash::of(path))
+    /// Whether a package of the distribution has put there what is at `path`, in the layer that is `depth` below the top:
+    /// what comes later than the package that lists it is somebody else's.
+    pub(super) fn owns(&self, path: &str, depth: usize) -> bool {
+        self.owned.get(&PathHash::of(path)).is_some_and(|topmost| *topmost <= depth)
     }
 
     /// Every mention of a package in files that have this standing, up to the limit of an image.
@@ -76,7 +83,8 @@ impl<'a> Counted<'a> {
 
     /// That there are more packages than the limit.
     pub(super) fn package_problem(&self) -> Option<Problem> {
-        let (path, _, package) = self.mentions(Standing::Counts).nth(IMAGE_PACKAGES)?;
+        let over = |standing| self.mentions(standing).nth(IMAGE_PACKAGES);
+        let (path, _, package) = over(Standing::Counts).or_else(|| over(Standing::Owned))?;
         let reason = format!(
             "left out {} and what comes after it: the image has more than {IMAGE_PACKAGES} packages",
             package.name
@@ -124,22 +132,23 @@ impl<'a> Installed<'a> {
         installed
     }
 
-    /// Whether the lock file at `path` says nothing beside what is installed of the kind of `package`.
-    fn supersedes(&self, path: &str, package: &Package) -> bool {
-        let package_type = package.package_type;
+    /// Whether a lock file at `path`, for packages of this type, says nothing beside what is installed.
+    fn supersedes(&self, path: &str, package_type: PackageType) -> bool {
+        let directory = split(path).0;
+        if tree_of(package_type).is_none() || directory.is_empty() {
+            return self.has(package_type, "");
+        }
+        self.projects.contains(&(package_type, directory)) || self.has(package_type, &format!("{directory}/"))
+    }
+
+    /// Whether anything of this type is installed: for a project whose directory begins with `start`, where it is
+    /// installed for each project.
+    fn has(&self, package_type: PackageType, start: &str) -> bool {
         if tree_of(package_type).is_none() {
             return self.types.contains(&package_type);
         }
-        let directory = split(path).0;
-        let at_or_below = self.projects.range((package_type, directory)..);
-        at_or_below.take_while(|(of, project)| *of == package_type && project.starts_with(directory)).any(
-            |(_, project)| {
-                directory.is_empty()
-                    || project
-                        .strip_prefix(directory)
-                        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            },
-        )
+        let first = self.projects.range((package_type, start)..).next();
+        first.is_some_and(|(of, project)| *of == package_type && project.starts_with(start))
     }
 }
 

@@ -22,6 +22,9 @@ use view::{ImageView, Seen};
 /// Where Debian's packages keep their licences, each in a directory of its name.
 const COPYRIGHT: (&str, &str) = ("usr/share/doc", "copyright");
 
+/// The reader of the files that name the distribution.
+const OS_RELEASE: &str = "os-release";
+
 /// The inventory of the image whose layers are `layers`, the base first. It has at most [`IMAGE_PACKAGES`] packages; that
 /// there are more is one of its problems.
 pub fn merge<'a>(layers: impl IntoIterator<Item = &'a LayerInventory>) -> ImageInventory {
@@ -29,14 +32,14 @@ pub fn merge<'a>(layers: impl IntoIterator<Item = &'a LayerInventory>) -> ImageI
     let view = ImageView::mount(layers.iter().copied());
     let mut problems: BTreeSet<Problem> =
         layers.iter().flat_map(|layer| layer.problems.iter().cloned()).collect();
+    let counted = Counted::of(&view);
     // Before other links may have spent the budget.
     let distribution = distribution(&view).cloned();
-    let counted = Counted::of(&view);
-    problems.extend(counted.problems());
-    problems.extend(link_problems(&view, &counted));
-    problems.extend(counted.package_problem());
     let mut packages = distinct(counted.packages(Standing::Counts));
     license_of_debian(&view, &mut packages);
+    problems.extend(counted.problems());
+    problems.extend(link_problems(&view, &counted, distribution.is_some()));
+    problems.extend(counted.package_problem());
     let owned = distinct(counted.packages(Standing::Owned));
     let vex = view.files().flat_map(|(_, file)| file.content.vex.iter().cloned()).collect();
     ImageInventory { distribution, packages, owned, vex, problems: problems.into_iter().collect() }
@@ -100,19 +103,24 @@ fn license_of_debian(view: &ImageView<'_>, packages: &mut [Package]) {
     }
 }
 
-/// Links that lead to places whose content was not read. What they hold is unknown, which is not nothing.
-fn link_problems(view: &ImageView<'_>, counted: &Counted<'_>) -> Vec<Problem> {
-    let places =
-        READERS.iter().flat_map(|reader| reader.paths.iter().map(move |path| (reader, path.place())));
-    let places = places.filter_map(|(reader, place)| match place? {
-        Place::File(path) => Some((path, reader, false)),
-        Place::Directory(path) => Some((path, reader, true)),
+/// Links that lead to places whose content was not read. What they hold is unknown, which is not nothing; but of the many
+/// files that may name the distribution one is enough.
+fn link_problems(view: &ImageView<'_>, counted: &Counted<'_>, is_named: bool) -> Vec<Problem> {
+    let matters = |reader: &Reader| !(is_named && reader.id == OS_RELEASE);
+    let places = READERS.iter().filter(|reader| matters(reader)).flat_map(|reader| {
+        reader.paths.iter().filter_map(move |path| match path.place()? {
+            Place::File(path) => Some((path, reader, false)),
+            Place::Directory(path) => Some((path, reader, true)),
+        })
     });
-    let links = view.links().filter_map(|path| Some((path, reader_for(path)?, false)));
-    let links = links.filter(|(path, reader, _)| match reader.evidence {
-        Evidence::Distribution => true,
-        Evidence::Installed => !counted.owns(path),
-        Evidence::LockFile | Evidence::About => false,
+    let links = view.links().filter_map(|(path, depth)| {
+        let reader = reader_for(path).filter(|reader| matters(reader))?;
+        let counts = match reader.evidence {
+            Evidence::Distribution => true,
+            Evidence::Installed => !counted.owns(path, depth),
+            Evidence::LockFile(_) | Evidence::About => false,
+        };
+        counts.then_some((path, reader, false))
     });
     places
         .chain(links)
@@ -173,7 +181,7 @@ mod tests {
             problems: Vec::new(),
         };
         let view = ImageView::mount([&layer]);
-        let problems = || link_problems(&view, &Counted::of(&view));
+        let problems = || link_problems(&view, &Counted::of(&view), false);
         assert!(problems().is_empty());
         view.limit(10_000);
         assert_eq!(problems(), [Problem::new(link, "leads through more links than are followed")]);

@@ -22,7 +22,7 @@ pub(super) struct ImageView<'a> {
     /// Those that are visible.
     files: BTreeMap<&'a str, VisibleFile<'a>>,
     /// The links that are visible.
-    links: BTreeMap<&'a str, &'a str>,
+    links: BTreeMap<&'a str, VisibleLink<'a>>,
     /// What following links may still cost.
     budget: Cell<Budget>,
 }
@@ -31,7 +31,17 @@ pub(super) struct ImageView<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct VisibleFile<'a> {
     pub(super) layer: Digest,
+    /// How many layers are above that one.
+    pub(super) depth: usize,
     pub(super) content: &'a FileContent,
+}
+
+/// A link that a container sees.
+#[derive(Clone, Copy)]
+struct VisibleLink<'a> {
+    /// How many layers are above its own.
+    depth: usize,
+    target: &'a str,
 }
 
 /// What a container sees at a path.
@@ -92,10 +102,10 @@ impl<'a> ImageView<'a> {
         let (mut files, mut links) = (BTreeMap::new(), BTreeMap::new());
         for (number, layer) in layers.iter().enumerate() {
             for (path, content) in layer.files.iter().filter(|(path, _)| !cover.hides(path)) {
-                files.insert(path.as_str(), VisibleFile { layer: layer.layer, content });
+                files.insert(path.as_str(), VisibleFile { layer: layer.layer, depth: number, content });
             }
             for (path, target) in layer.links.iter().filter(|(path, _)| !cover.hides(path)) {
-                links.insert(path.as_str(), target.as_str());
+                links.insert(path.as_str(), VisibleLink { depth: number, target });
             }
             if number + 1 < layers.len() {
                 cover.add(layer);
@@ -109,9 +119,9 @@ impl<'a> ImageView<'a> {
         self.files.iter().map(|(path, file)| (*path, *file))
     }
 
-    /// The links that are visible.
-    pub(super) fn links(&self) -> impl Iterator<Item = &'a str> + '_ {
-        self.links.keys().copied()
+    /// The links that are visible, each with how many layers are above its own.
+    pub(super) fn links(&self) -> impl Iterator<Item = (&'a str, usize)> + '_ {
+        self.links.iter().map(|(path, link)| (*path, link.depth))
     }
 
     /// What stands at `path` itself.
@@ -193,8 +203,8 @@ impl Links for ImageView<'_> {
 
     /// `path` may be empty where no link is to be followed.
     fn step(&self, directory: &MergedDirectory, name: &str, path: &str) -> Step<'_, MergedDirectory> {
-        if let Some(target) = self.links.get(path) {
-            return Step::Link(target);
+        if let Some(link) = self.links.get(path) {
+            return Step::Link(link.target);
         }
         match self.seen(directory, name) {
             (Seen::Directory, below) => Step::Enter(below),

@@ -17,7 +17,7 @@ use crate::reading::{InputFile, Reading, TooLong, excerpt, is_of_a_dependency, s
 pub(super) const READER: Reader = Reader {
     id: "cargo-lock",
     paths: &[PathPattern::new("**/Cargo.lock")],
-    evidence: Evidence::LockFile,
+    evidence: Evidence::LockFile(PackageType::Cargo),
     file_bytes: 4 << 20,
     access: Access::Whole(read),
 };

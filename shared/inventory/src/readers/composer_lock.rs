@@ -4,6 +4,8 @@
 
 use serde::de::MapAccess;
 
+use tidewatch_core::package::PackageType;
+
 use super::{Access, Evidence, Reader};
 use crate::pattern::PathPattern;
 use crate::reading::composer::PackageList;
@@ -14,7 +16,7 @@ use crate::reading::{InputFile, Reading, is_of_a_dependency};
 pub(super) const READER: Reader = Reader {
     id: "composer-lock",
     paths: &[PathPattern::new("**/composer.lock")],
-    evidence: Evidence::LockFile,
+    evidence: Evidence::LockFile(PackageType::Composer),
     file_bytes: 32 << 20,
     access: Access::Whole(read),
 };

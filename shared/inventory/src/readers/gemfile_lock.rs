@@ -15,7 +15,7 @@ use crate::reading::{InputFile, Reading, is_of_a_dependency, short_text};
 pub(super) const READER: Reader = Reader {
     id: "gemfile-lock",
     paths: &[PathPattern::new("**/Gemfile.lock"), PathPattern::new("**/gems.locked")],
-    evidence: Evidence::LockFile,
+    evidence: Evidence::LockFile(PackageType::Gem),
     file_bytes: 32 << 20,
     access: Access::Whole(read),
 };

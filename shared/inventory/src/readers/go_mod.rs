@@ -17,7 +17,7 @@ use crate::reading::{InputFile, Reading, excerpt, is_of_a_dependency, short_text
 pub(super) const READER: Reader = Reader {
     id: "go-mod",
     paths: &[PathPattern::new("**/go.mod")],
-    evidence: Evidence::LockFile,
+    evidence: Evidence::LockFile(PackageType::Golang),
     file_bytes: 4 << 20,
     access: Access::Whole(read),
 };

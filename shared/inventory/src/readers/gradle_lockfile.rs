@@ -8,7 +8,7 @@ use tidewatch_core::package::{Package, PackageType};
 use super::{Access, Evidence, Reader};
 use crate::pattern::PathPattern;
 use crate::reading::pom::is_name;
-use crate::reading::{InputFile, Reading, excerpt, short_text};
+use crate::reading::{InputFile, Reading, excerpt, is_of_a_dependency, short_text};
 
 pub(super) const READER: Reader = Reader {
     id: "gradle-lockfile",
@@ -17,13 +17,16 @@ pub(super) const READER: Reader = Reader {
         PathPattern::new("**/buildscript-gradle.lockfile"),
         PathPattern::new("**/gradle/dependency-locks/*.lockfile"),
     ],
-    evidence: Evidence::LockFile,
+    evidence: Evidence::LockFile(PackageType::Maven),
     file_bytes: 8 << 20,
     access: Access::Whole(read),
 };
 
 fn read(file: &InputFile<'_>) -> Reading {
     let mut reading = Reading::default();
+    if is_of_a_dependency(file.path) {
+        return reading;
+    }
     let mut lines: Vec<&[u8]> = file.bytes.split(|byte| *byte == b'\n').collect();
     if !file.complete {
         lines.pop();

@@ -11,12 +11,12 @@ use super::{Access, Evidence, Reader};
 use crate::paths;
 use crate::pattern::PathPattern;
 use crate::reading::pom::Pom;
-use crate::reading::{InputFile, Reading, excerpt};
+use crate::reading::{InputFile, Reading, excerpt, is_of_a_dependency};
 
 pub(super) const READER: Reader = Reader {
     id: "maven-pom",
     paths: &[PathPattern::new("**/pom.xml")],
-    evidence: Evidence::LockFile,
+    evidence: Evidence::LockFile(PackageType::Maven),
     file_bytes: 1 << 20,
     access: Access::Whole(read),
 };
@@ -27,7 +27,7 @@ const INSTALLED: [&str; 2] = ["META-INF", ".m2"];
 
 fn read(file: &InputFile<'_>) -> Reading {
     let mut reading = Reading::default();
-    if file.path.split('/').any(|part| INSTALLED.contains(&part)) {
+    if is_of_a_dependency(file.path) || file.path.split('/').any(|part| INSTALLED.contains(&part)) {
         return reading;
     }
     let (pom, result) = Pom::read(file.bytes);

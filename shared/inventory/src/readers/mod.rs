@@ -40,6 +40,8 @@ mod yarn_lock;
 
 use std::sync::LazyLock;
 
+use tidewatch_core::package::PackageType;
+
 use crate::pattern::{PathPattern, PatternTable};
 use crate::reading::{InputFile, RandomFile, Reading};
 
@@ -106,8 +108,8 @@ pub(crate) enum Evidence {
     Distribution,
     /// Packages of a language or of a program that are there.
     Installed,
-    /// Packages that somebody asks for. They count where none of their kind is installed.
-    LockFile,
+    /// Packages of this type that somebody asks for. They count where none of their kind is installed.
+    LockFile(PackageType),
     /// No packages: it says something about those of others.
     About,
 }
@@ -146,7 +148,7 @@ pub(crate) trait Scan {
     fn finish(self: Box<Self>, complete: bool, packages: usize) -> Reading;
 }
 
-/// The number in [`READERS`] of the reader for the file at `path`.
+/// The reader for the file at `path`.
 pub(crate) fn reader_for(path: &str) -> Option<&'static Reader> {
     static TABLE: LazyLock<PatternTable> = LazyLock::new(|| {
         let lines = READERS.iter().enumerate();

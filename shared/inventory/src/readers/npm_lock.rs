@@ -6,6 +6,8 @@
 
 use serde::de::MapAccess;
 
+use tidewatch_core::package::PackageType;
+
 use super::{Access, Evidence, Reader};
 use crate::pattern::PathPattern;
 use crate::reading::json::{self, Visit};
@@ -16,7 +18,7 @@ use crate::reading::{InputFile, Reading, is_of_a_dependency, npm};
 pub(super) const READER: Reader = Reader {
     id: "npm-lock",
     paths: &[PathPattern::new("**/package-lock.json"), PathPattern::new("**/npm-shrinkwrap.json")],
-    evidence: Evidence::LockFile,
+    evidence: Evidence::LockFile(PackageType::Npm),
     file_bytes: 32 << 20,
     access: Access::Whole(read),
 };

@@ -16,7 +16,7 @@ use crate::reading::{InputFile, Problems, Reading, excerpt, is_of_a_dependency, 
 pub(super) const READER: Reader = Reader {
     id: "nuget-lock",
     paths: &[PathPattern::new("**/packages.lock.json")],
-    evidence: Evidence::LockFile,
+    evidence: Evidence::LockFile(PackageType::Nuget),
     file_bytes: 4 << 20,
     access: Access::Whole(read),
 };

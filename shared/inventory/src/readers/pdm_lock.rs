@@ -5,6 +5,8 @@
 
 use serde::Deserialize;
 
+use tidewatch_core::package::PackageType;
+
 use super::{Access, Evidence, Reader};
 use crate::pattern::PathPattern;
 use crate::reading::toml_packages::packages;
@@ -13,7 +15,7 @@ use crate::reading::{InputFile, Reading, is_of_a_dependency, pypi};
 pub(super) const READER: Reader = Reader {
     id: "pdm-lock",
     paths: &[PathPattern::new("**/pdm.lock")],
-    evidence: Evidence::LockFile,
+    evidence: Evidence::LockFile(PackageType::Pypi),
     file_bytes: 8 << 20,
     access: Access::Whole(read),
 };

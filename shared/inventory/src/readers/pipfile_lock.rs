@@ -5,6 +5,8 @@
 
 use serde::Deserialize;
 
+use tidewatch_core::package::PackageType;
+
 use super::{Access, Evidence, Reader};
 use crate::pattern::PathPattern;
 use crate::reading::lenient_json::{self, Entries, Object, Text};
@@ -13,7 +15,7 @@ use crate::reading::{InputFile, Reading, is_of_a_dependency, pypi};
 pub(super) const READER: Reader = Reader {
     id: "pipfile-lock",
     paths: &[PathPattern::new("**/Pipfile.lock")],
-    evidence: Evidence::LockFile,
+    evidence: Evidence::LockFile(PackageType::Pypi),
     file_bytes: 8 << 20,
     access: Access::Whole(read),
 };

@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use tidewatch_core::package::PackageType;
+
 use super::{Access, Evidence, Reader};
 use crate::pattern::PathPattern;
 use crate::reading::{InputFile, Reading, is_of_a_dependency, pypi};
@@ -13,7 +15,7 @@ use crate::reading::{InputFile, Reading, is_of_a_dependency, pypi};
 pub(super) const READER: Reader = Reader {
     id: "python-requirements",
     paths: &[PathPattern::new("**/requirements*.txt")],
-    evidence: Evidence::LockFile,
+    evidence: Evidence::LockFile(PackageType::Pypi),
     file_bytes: 1 << 20,
     access: Access::Whole(read),
 };

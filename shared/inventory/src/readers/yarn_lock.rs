@@ -4,6 +4,8 @@
 //! Specification: <https://classic.yarnpkg.com/lang/en/docs/yarn-lock/>; of Berry, what writes it:
 //! <https://github.com/yarnpkg/berry/blob/master/packages/yarnpkg-parsers/sources/syml.ts>.
 
+use tidewatch_core::package::PackageType;
+
 use super::{Access, Evidence, Reader};
 use crate::paths;
 use crate::pattern::PathPattern;
@@ -14,7 +16,7 @@ use crate::reading::{InputFile, Reading, excerpt, is_of_a_dependency};
 pub(super) const READER: Reader = Reader {
     id: "yarn-lock",
     paths: &[PathPattern::new("**/yarn.lock")],
-    evidence: Evidence::LockFile,
+    evidence: Evidence::LockFile(PackageType::Npm),
     file_bytes: 32 << 20,
     access: Access::Whole(read),
 };

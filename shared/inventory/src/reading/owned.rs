@@ -5,9 +5,15 @@ use std::borrow::Cow;
 use crate::path_set::PathHash;
 use crate::paths;
 
+/// The most paths of one file. A distribution with everything installed has some 500,000 files.
+const MOST: usize = 2_000_000;
+
 /// The files that packages have put in place, as hashes of their paths.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct OwnedFiles(Vec<PathHash>);
+pub(crate) struct OwnedFiles {
+    hashes: Vec<PathHash>,
+    is_over: bool,
+}
 
 /// A place where packages have put files.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +41,20 @@ impl OwnedFiles {
     /// Adds the file or directory at `path`, from the root, with or without a leading slash.
     pub(crate) fn add(&mut self, path: &str) {
         let place = OwnedDirectory::new(path);
-        self.0.extend([Some(place.hash), place.merged].into_iter().flatten());
+        self.extend([Some(place.hash), place.merged].into_iter().flatten());
+    }
+
+    fn extend(&mut self, hashes: impl Iterator<Item = PathHash>) {
+        self.is_over |= self.hashes.len() >= MOST;
+        if !self.is_over {
+            self.hashes.extend(hashes);
+        }
+    }
+
+    /// A problem when there were more than are kept.
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.is_over
+            .then(|| format!("names more than {MOST} files of packages: whose the others are is not known"))
     }
 
     /// Adds the file or directory `name` in `directory`, without the cost of the directory's path; only a name that is
@@ -43,13 +62,13 @@ impl OwnedFiles {
     pub(crate) fn add_in(&mut self, directory: &OwnedDirectory, name: &str) {
         if !matches!(name, "" | "." | "..") && !name.contains('/') {
             let places = [Some(directory.hash), directory.merged].into_iter().flatten();
-            self.0.extend(places.map(|place| place.join(name)));
+            self.extend(places.map(|place| place.join(name)));
         }
     }
 
     /// The hashes, in any order.
     pub(crate) fn into_hashes(self) -> Vec<PathHash> {
-        self.0
+        self.hashes
     }
 }
 

@@ -1,5 +1,8 @@
 //! Stanzas: blocks of lines that a blank line ends, the form of the databases of dpkg and apk.
 
+/// The most lines of one stanza; what follows is another. The largest packages have some ten thousand files.
+const LINES: usize = 500_000;
+
 /// The stanzas of a file, each as its lines without their ends. The last one is left out when the file is cut off there:
 /// it may lack anything.
 pub(crate) fn stanzas(bytes: &[u8], complete: bool) -> impl Iterator<Item = Vec<&[u8]>> {
@@ -7,7 +10,8 @@ pub(crate) fn stanzas(bytes: &[u8], complete: bool) -> impl Iterator<Item = Vec<
     let mut lines = bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     std::iter::from_fn(move || {
         let first = lines.by_ref().find(|line| !is_blank(line))?;
-        Some(std::iter::once(first).chain(lines.by_ref().take_while(|line| !is_blank(line))).collect())
+        let rest = lines.by_ref().take_while(|line| !is_blank(line)).take(LINES);
+        Some(std::iter::once(first).chain(rest).collect())
     })
 }
 

@@ -71,12 +71,10 @@ impl Evidences {
         let mut others = Vec::new();
         for project in self.projects.iter().filter_map(Project::identity) {
             match &mut main {
-                Some(main) if main.artifact == project.artifact => {
+                // Of two projects with one name, in two groups, the first is the archive.
+                Some(main) if main.artifact == project.artifact && !is_of_maven => {
                     main.version = Some(project.version);
-                    // Of two projects with one name, in two groups, the first counts.
-                    if !is_of_maven {
-                        main.group = project.group.or(main.group.take());
-                    }
+                    main.group = project.group.or(main.group.take());
                     main.license = main.license.take().or(project.license);
                     is_of_maven = true;
                 }

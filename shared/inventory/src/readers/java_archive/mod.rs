@@ -29,6 +29,10 @@ use file_name::FileName;
 use identity::{Evidences, Identity, Project};
 use manifest::Manifest;
 
+/// The most bytes of an archive within another that has to be inflated: it lies in the temporary folder meanwhile, as do
+/// those around it.
+const NESTED_BYTES: u64 = 200 << 20;
+
 pub(super) const READER: Reader = Reader {
     id: "java-archive",
     paths: &[
@@ -230,7 +234,7 @@ impl Walk {
     ) -> Result<(), String> {
         // The archives around it are in memory as well.
         let mut contents = Contents::with_memory(crate::contents::IN_MEMORY >> (DEPTH + 1 - depth));
-        let copied = archive.copy(member, u64::MAX, &mut self.allowance, |part| contents.append(part));
+        let copied = archive.copy(member, NESTED_BYTES, &mut self.allowance, |part| contents.append(part));
         copied.map_err(|error| error.to_string())?;
         self.archive(Window::all(&contents), name, depth - 1)
     }

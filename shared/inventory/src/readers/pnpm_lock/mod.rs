@@ -7,6 +7,8 @@ use std::borrow::Cow;
 
 use saphyr_parser::{Event, Parser};
 
+use tidewatch_core::package::PackageType;
+
 use super::{Access, Evidence, Reader};
 use crate::paths;
 use crate::pattern::PathPattern;
@@ -20,7 +22,7 @@ const DEPTH: usize = 64;
 pub(super) const READER: Reader = Reader {
     id: "pnpm-lock",
     paths: &[PathPattern::new("**/pnpm-lock.yaml")],
-    evidence: Evidence::LockFile,
+    evidence: Evidence::LockFile(PackageType::Npm),
     file_bytes: 16 << 20,
     access: Access::Whole(read),
 };
