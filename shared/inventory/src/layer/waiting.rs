@@ -58,7 +58,9 @@ impl WaitingFiles {
     /// The file that stands in the tree by `number` also stands there by `link`.
     pub(super) fn add_link(&mut self, number: u32, link: u32) {
         let file = self.files.iter_mut().find(|file| file.numbers.contains(&number));
-        file.into_iter().for_each(|file| file.numbers.push(link));
+        if let Some(file) = file {
+            file.numbers.push(link);
+        }
     }
 
     /// Adds what the file at `path`, without the end of a companion, is read with.
