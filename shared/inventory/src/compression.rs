@@ -132,7 +132,7 @@ impl Unpacker {
             }
             self.open = !step.ended?;
             if self.open && step.read == 0 && step.written == 0 && !bytes.is_empty() {
-                return Err(io::Error::from(io::ErrorKind::InvalidData).into());
+                return Err(damaged().into());
             }
             is_full = step.written == self.output.len();
             bytes = bytes.get(step.read..).unwrap_or_default();
@@ -161,7 +161,8 @@ impl Format {
                 Step {
                     read: since(member.total_in(), read),
                     written: since(member.total_out(), written),
-                    ended: status.map(|status| status == Status::StreamEnd).map_err(io::Error::from),
+                    // What the decoder says of the same damage depends on how the bytes were cut.
+                    ended: status.map(|status| status == Status::StreamEnd).map_err(|_| damaged()),
                 }
             }
             Self::Zstd(decoder) => {
@@ -171,6 +172,10 @@ impl Format {
             }
         }
     }
+}
+
+fn damaged() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the stream is damaged")
 }
 
 #[cfg(test)]
@@ -240,6 +245,15 @@ mod tests {
         let position = compressed.len() - 6;
         compressed[position] ^= 1;
         assert!(decompress(&compressed, 100).1.is_err());
+    }
+
+    #[test]
+    fn a_damaged_gzip_member_is_the_same_error_however_it_is_cut() {
+        let compressed = include_bytes!("../fuzz/corpus/gzip/bad-code");
+        let whole = decompress(compressed, compressed.len()).1.unwrap_err().to_string();
+        for chunk in 1..compressed.len() {
+            assert_eq!(decompress(compressed, chunk).1.unwrap_err().to_string(), whole, "{chunk}");
+        }
     }
 
     #[test]

@@ -5,12 +5,12 @@
 use std::io::Write as _;
 
 use libfuzzer_sys::fuzz_target;
-use tidewatch_inventory_fuzz::read_layer;
+use tidewatch_inventory_fuzz::{is_compressed, read_layer};
 
 const MAGIC: &[u8] = &[0x1f, 0x8b, 0x08];
 
 fuzz_target!(|bytes: &[u8]| {
-    if bytes.starts_with(MAGIC) {
+    if is_compressed(bytes) {
         read_layer(bytes);
         return;
     }

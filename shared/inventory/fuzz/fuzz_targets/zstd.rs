@@ -3,12 +3,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tidewatch_inventory_fuzz::read_layer;
+use tidewatch_inventory_fuzz::{is_compressed, read_layer};
 
 const MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
 fuzz_target!(|bytes: &[u8]| {
-    if bytes.starts_with(MAGIC) {
+    if is_compressed(bytes) {
         read_layer(bytes);
         return;
     }
