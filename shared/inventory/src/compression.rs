@@ -16,6 +16,9 @@ const GZIP_WINDOW_LOG: u8 = 15;
 /// The largest window that a zstd frame may ask for, as a power of two: 128 MiB, which is what `zstd --ultra` makes.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 
+/// Bytes before each block of a zstd frame.
+const ZSTD_BLOCK_HEADER_BYTES: usize = 3;
+
 /// Bytes that are handed on at once. After each step a decoder of deflate copies its window of 32 KiB, so steps are much
 /// larger than that; they stay in the cache of a processor.
 const OUTPUT_BYTES: usize = 256 << 10;
@@ -42,7 +45,8 @@ struct Unpacker {
 
 enum Format {
     Gzip(Decompress),
-    Zstd(Decoder<'static>),
+    /// With the bytes that the decoder wants next, at least one.
+    Zstd(Decoder<'static>, usize),
 }
 
 /// What one step of decompression has done.
@@ -105,7 +109,7 @@ impl State {
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
                 let mut decoder = Decoder::new()?;
                 decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX))?;
-                Format::Zstd(decoder)
+                Format::Zstd(decoder, 1)
             }
             _ => return Ok(Self::Plain),
         };
@@ -147,7 +151,7 @@ impl Format {
         match self {
             Self::Gzip(member) if member.total_in() > 0 => member.reset(true),
             // Frames follow one another without a word.
-            Self::Gzip(_) | Self::Zstd(_) => {}
+            Self::Gzip(_) | Self::Zstd(..) => {}
         }
     }
 
@@ -165,13 +169,36 @@ impl Format {
                     ended: status.map(|status| status == Status::StreamEnd).map_err(|_| damaged()),
                 }
             }
-            Self::Zstd(decoder) => {
+            Self::Zstd(decoder, wanted) => {
+                // One header or block at a time: of what it takes at once, the decoder gives nothing when it breaks, and
+                // what it asks of a frame depends on whether it got all of it at once.
+                let bytes = bytes.get(..*wanted).unwrap_or(bytes);
                 let (mut input, mut output) = (InBuffer::around(bytes), OutBuffer::around(output));
                 let hint = decoder.run(&mut input, &mut output);
-                Step { read: input.pos(), written: output.pos(), ended: hint.map(|hint| hint == 0) }
+                // The hint covers the header of the block after the next one, but where that header is what comes next.
+                *wanted = match hint {
+                    Ok(hint @ 1..=ZSTD_BLOCK_HEADER_BYTES) => hint,
+                    Ok(hint) => hint.saturating_sub(ZSTD_BLOCK_HEADER_BYTES).max(1),
+                    Err(_) => *wanted,
+                };
+                Step {
+                    read: input.pos(),
+                    written: output.pos(),
+                    ended: hint.map(|hint| hint == 0).map_err(|error| zstd_error(&error)),
+                }
             }
         }
     }
+}
+
+/// An error of the decoder of zstd, but for what depends on how the bytes were cut.
+fn zstd_error(error: &io::Error) -> io::Error {
+    if error.to_string().contains("too much memory") {
+        let reason =
+            format!("the stream asks for a window of more than {} bytes", 1_u64 << ZSTD_WINDOW_LOG_MAX);
+        return io::Error::new(io::ErrorKind::InvalidData, reason);
+    }
+    damaged()
 }
 
 fn damaged() -> io::Error {
@@ -248,11 +275,34 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_gzip_member_is_the_same_error_however_it_is_cut() {
-        let compressed = include_bytes!("../fuzz/corpus/gzip/bad-code");
-        let whole = decompress(compressed, compressed.len()).1.unwrap_err().to_string();
-        for chunk in 1..compressed.len() {
-            assert_eq!(decompress(compressed, chunk).1.unwrap_err().to_string(), whole, "{chunk}");
+    fn a_damaged_stream_gives_the_same_however_it_is_cut() {
+        let content: Vec<u8> = (0..150_000u32).flat_map(u32::to_le_bytes).collect();
+        let mut zstd = zstd::encode_all(&content[..], 3).unwrap();
+        let end = zstd.len() - 20;
+        zstd[end..].fill(0xff);
+        let bad_code = include_bytes!("../fuzz/corpus/gzip/bad-code").as_slice();
+        let bad_frame = include_bytes!("../fuzz/corpus/zstd/bad-frame").as_slice();
+        for compressed in [&zstd, bad_code, bad_frame] {
+            let (output, result) = decompress(compressed, compressed.len());
+            let error = result.unwrap_err().to_string();
+            for chunk in [1, 2, 3, 5, 64, 1000, 70_000] {
+                let (in_chunks, result) = decompress(compressed, chunk);
+                assert_eq!(result.unwrap_err().to_string(), error, "{chunk}");
+                assert!(in_chunks == output, "{chunk}: {} and {}", in_chunks.len(), output.len());
+            }
+        }
+        assert!(decompress(&zstd, 1000).0.len() > 100_000);
+    }
+
+    #[test]
+    fn a_zstd_frame_with_too_large_a_window_is_an_error_that_says_so() {
+        // A window of 2 GiB, and a last block without bytes.
+        let frame = [0x28, 0xb5, 0x2f, 0xfd, 0, 0xa8, 1, 0, 0];
+        for chunk in [1, 100] {
+            assert_eq!(
+                decompress(&frame, chunk).1.unwrap_err().to_string(),
+                "the stream asks for a window of more than 134217728 bytes"
+            );
         }
     }
 
