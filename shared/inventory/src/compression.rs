@@ -19,6 +19,9 @@ const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 /// Bytes before each block of a zstd frame.
 const ZSTD_BLOCK_HEADER_BYTES: usize = 3;
 
+/// The most bytes of a block.
+const ZSTD_BLOCK_BYTES: usize = 128 << 10;
+
 /// Bytes that are handed on at once. After each step a decoder of deflate copies its window of 32 KiB, so steps are much
 /// larger than that; they stay in the cache of a processor.
 const OUTPUT_BYTES: usize = 256 << 10;
@@ -45,8 +48,17 @@ struct Unpacker {
 
 enum Format {
     Gzip(Decompress),
-    /// With the bytes that the decoder wants next, at least one.
-    Zstd(Decoder<'static>, usize),
+    Zstd(ZstdDecoder),
+}
+
+/// A decoder of zstd that gets one header or block at a time, and all of it. Of what it takes at once, libzstd gives nothing
+/// when it breaks, and what it asks of a frame or block depends on whether it got all of it at once.
+struct ZstdDecoder {
+    decoder: Decoder<'static>,
+    /// The bytes that it wants next.
+    wanted: usize,
+    /// Fewer bytes than that.
+    waiting: Vec<u8>,
 }
 
 /// What one step of decompression has done.
@@ -109,7 +121,7 @@ impl State {
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
                 let mut decoder = Decoder::new()?;
                 decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX))?;
-                Format::Zstd(decoder, 1)
+                Format::Zstd(ZstdDecoder { decoder, wanted: 1, waiting: Vec::new() })
             }
             _ => return Ok(Self::Plain),
         };
@@ -151,7 +163,7 @@ impl Format {
         match self {
             Self::Gzip(member) if member.total_in() > 0 => member.reset(true),
             // Frames follow one another without a word.
-            Self::Gzip(_) | Self::Zstd(..) => {}
+            Self::Gzip(_) | Self::Zstd(_) => {}
         }
     }
 
@@ -169,25 +181,34 @@ impl Format {
                     ended: status.map(|status| status == Status::StreamEnd).map_err(|_| damaged()),
                 }
             }
-            Self::Zstd(decoder, wanted) => {
-                // One header or block at a time: of what it takes at once, the decoder gives nothing when it breaks, and
-                // what it asks of a frame depends on whether it got all of it at once.
-                let bytes = bytes.get(..*wanted).unwrap_or(bytes);
-                let (mut input, mut output) = (InBuffer::around(bytes), OutBuffer::around(output));
-                let hint = decoder.run(&mut input, &mut output);
-                // The hint covers the header of the block after the next one, but where that header is what comes next.
-                *wanted = match hint {
-                    Ok(hint @ 1..=ZSTD_BLOCK_HEADER_BYTES) => hint,
-                    Ok(hint) => hint.saturating_sub(ZSTD_BLOCK_HEADER_BYTES).max(1),
-                    Err(_) => *wanted,
-                };
-                Step {
-                    read: input.pos(),
-                    written: output.pos(),
-                    ended: hint.map(|hint| hint == 0).map_err(|error| zstd_error(&error)),
-                }
-            }
+            Self::Zstd(decoder) => decoder.step(bytes, output),
         }
+    }
+}
+
+impl ZstdDecoder {
+    fn step(&mut self, bytes: &[u8], output: &mut [u8]) -> Step {
+        let Some(part) = bytes.get(..self.wanted.saturating_sub(self.waiting.len())) else {
+            self.waiting.extend_from_slice(bytes);
+            return Step { read: bytes.len(), written: 0, ended: Ok(false) };
+        };
+        let mut input = InBuffer::around(part);
+        if !self.waiting.is_empty() {
+            self.waiting.extend_from_slice(part);
+            input = InBuffer::around(&self.waiting);
+        }
+        let mut output = OutBuffer::around(output);
+        let hint = self.decoder.run(&mut input, &mut output);
+        // All is taken: a block fits into the output.
+        self.waiting.clear();
+        self.wanted = match hint {
+            Ok(hint @ 1..=ZSTD_BLOCK_HEADER_BYTES) => hint,
+            // With the header that follows. Only what is skipped is longer than a block.
+            Ok(hint) => hint.saturating_sub(ZSTD_BLOCK_HEADER_BYTES).clamp(1, ZSTD_BLOCK_BYTES),
+            Err(_) => 1,
+        };
+        let ended = hint.map(|hint| hint == 0).map_err(|error| zstd_error(&error));
+        Step { read: part.len(), written: output.pos(), ended }
     }
 }
 
@@ -282,7 +303,8 @@ mod tests {
         zstd[end..].fill(0xff);
         let bad_code = include_bytes!("../fuzz/corpus/gzip/bad-code").as_slice();
         let bad_frame = include_bytes!("../fuzz/corpus/zstd/bad-frame").as_slice();
-        for compressed in [&zstd, bad_code, bad_frame] {
+        let raw_block = include_bytes!("../fuzz/corpus/zstd/raw-block").as_slice();
+        for compressed in [&zstd, bad_code, bad_frame, raw_block] {
             let (output, result) = decompress(compressed, compressed.len());
             let error = result.unwrap_err().to_string();
             for chunk in [1, 2, 3, 5, 64, 1000, 70_000] {
