@@ -16,6 +16,12 @@ const GZIP_WINDOW_LOG: u8 = 15;
 /// The largest window that a zstd frame may ask for, as a power of two: 128 MiB, which is what `zstd --ultra` makes.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 
+/// Bytes before each block of a zstd frame.
+const ZSTD_BLOCK_HEADER_BYTES: usize = 3;
+
+/// The most bytes of a block.
+const ZSTD_BLOCK_BYTES: usize = 128 << 10;
+
 /// Bytes that are handed on at once. After each step a decoder of deflate copies its window of 32 KiB, so steps are much
 /// larger than that; they stay in the cache of a processor.
 const OUTPUT_BYTES: usize = 256 << 10;
@@ -42,7 +48,17 @@ struct Unpacker {
 
 enum Format {
     Gzip(Decompress),
-    Zstd(Decoder<'static>),
+    Zstd(ZstdDecoder),
+}
+
+/// A decoder of zstd that gets one header or block at a time, and all of it. Of what it takes at once, libzstd gives nothing
+/// when it breaks, and what it asks of a frame or block depends on whether it got all of it at once.
+struct ZstdDecoder {
+    decoder: Decoder<'static>,
+    /// The bytes that it wants next.
+    wanted: usize,
+    /// Fewer bytes than that.
+    waiting: Vec<u8>,
 }
 
 /// What one step of decompression has done.
@@ -105,7 +121,7 @@ impl State {
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
                 let mut decoder = Decoder::new()?;
                 decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX))?;
-                Format::Zstd(decoder)
+                Format::Zstd(ZstdDecoder { decoder, wanted: 1, waiting: Vec::new() })
             }
             _ => return Ok(Self::Plain),
         };
@@ -161,19 +177,56 @@ impl Format {
                 Step {
                     read: since(member.total_in(), read),
                     written: since(member.total_out(), written),
+                    // What the decoder says of the same damage depends on how the bytes were cut.
                     ended: status.map(|status| status == Status::StreamEnd).map_err(|_| damaged()),
                 }
             }
-            Self::Zstd(decoder) => {
-                let (mut input, mut output) = (InBuffer::around(bytes), OutBuffer::around(output));
-                let hint = decoder.run(&mut input, &mut output);
-                Step { read: input.pos(), written: output.pos(), ended: hint.map(|hint| hint == 0) }
-            }
+            Self::Zstd(decoder) => decoder.step(bytes, output),
         }
     }
 }
 
-/// What the library says depends on where the bytes were cut.
+impl ZstdDecoder {
+    fn step(&mut self, bytes: &[u8], output: &mut [u8]) -> Step {
+        let Some(part) = bytes.get(..self.wanted.saturating_sub(self.waiting.len())) else {
+            self.waiting.extend_from_slice(bytes);
+            return Step { read: bytes.len(), written: 0, ended: Ok(false) };
+        };
+        let mut input = InBuffer::around(part);
+        if !self.waiting.is_empty() {
+            self.waiting.extend_from_slice(part);
+            input = InBuffer::around(&self.waiting);
+        }
+        let mut output = OutBuffer::around(output);
+        let hint = self.decoder.run(&mut input, &mut output);
+        // A block fits into the output, so all is taken; else something would be lost without a word.
+        let is_taken = input.pos() == input.src.len();
+        self.waiting.clear();
+        self.wanted = match hint {
+            Ok(hint @ 1..=ZSTD_BLOCK_HEADER_BYTES) => hint,
+            // With the header that follows. Only what is skipped is longer than a block.
+            Ok(hint) => hint.saturating_sub(ZSTD_BLOCK_HEADER_BYTES).clamp(1, ZSTD_BLOCK_BYTES),
+            Err(_) => 1,
+        };
+        let ended = match hint {
+            Ok(hint) if is_taken => Ok(hint == 0),
+            Ok(_) => Err(damaged()),
+            Err(error) => Err(zstd_error(&error)),
+        };
+        Step { read: part.len(), written: output.pos(), ended }
+    }
+}
+
+/// An error of the decoder of zstd, but for what depends on how the bytes were cut.
+fn zstd_error(error: &io::Error) -> io::Error {
+    if error.to_string().contains("too much memory") {
+        let reason =
+            format!("the stream asks for a window of more than {} bytes", 1_u64 << ZSTD_WINDOW_LOG_MAX);
+        return io::Error::new(io::ErrorKind::InvalidData, reason);
+    }
+    damaged()
+}
+
 fn damaged() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the stream is damaged")
 }
@@ -245,6 +298,39 @@ mod tests {
         let position = compressed.len() - 6;
         compressed[position] ^= 1;
         assert!(decompress(&compressed, 100).1.is_err());
+    }
+
+    #[test]
+    fn a_damaged_stream_gives_the_same_however_it_is_cut() {
+        let content: Vec<u8> = (0..150_000u32).flat_map(u32::to_le_bytes).collect();
+        let mut zstd = zstd::encode_all(&content[..], 3).unwrap();
+        let end = zstd.len() - 20;
+        zstd[end..].fill(0xff);
+        let bad_code = include_bytes!("../fuzz/corpus/gzip/bad-code").as_slice();
+        let bad_frame = include_bytes!("../fuzz/corpus/zstd/bad-frame").as_slice();
+        let raw_block = include_bytes!("../fuzz/corpus/zstd/raw-block").as_slice();
+        for compressed in [&zstd, bad_code, bad_frame, raw_block] {
+            let (output, result) = decompress(compressed, compressed.len());
+            let error = result.unwrap_err().to_string();
+            for chunk in [1, 2, 3, 5, 64, 1000, 70_000] {
+                let (in_chunks, result) = decompress(compressed, chunk);
+                assert_eq!(result.unwrap_err().to_string(), error, "{chunk}");
+                assert!(in_chunks == output, "{chunk}: {} and {}", in_chunks.len(), output.len());
+            }
+        }
+        assert!(decompress(&zstd, 1000).0.len() > 100_000);
+    }
+
+    #[test]
+    fn a_zstd_frame_with_too_large_a_window_is_an_error_that_says_so() {
+        // A window of 2 GiB, and a last block without bytes.
+        let frame = [0x28, 0xb5, 0x2f, 0xfd, 0, 0xa8, 1, 0, 0];
+        for chunk in [1, 100] {
+            assert_eq!(
+                decompress(&frame, chunk).1.unwrap_err().to_string(),
+                "the stream asks for a window of more than 134217728 bytes"
+            );
+        }
     }
 
     #[test]

@@ -25,6 +25,8 @@ mod paths;
 mod pattern;
 mod readers;
 mod reading;
+#[cfg(test)]
+mod seeds;
 mod zip;
 
 pub use inventory::{FileContent, ImageInventory, LayerInventory, READER_VERSION};

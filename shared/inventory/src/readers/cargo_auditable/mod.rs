@@ -32,6 +32,8 @@ struct Auditable {
     streams: usize,
     /// The crates, once a list was read: the rest of the program is not looked at.
     crates: Option<Vec<list::Crate>>,
+    /// A list is damaged or too long. It is not known where it ends, so the rest of the program is not looked at either.
+    is_damaged: bool,
     /// Why the last list could not be read.
     problem: Option<String>,
 }
@@ -48,7 +50,7 @@ enum Step {
     More,
     /// It ended after so many bytes.
     End(usize),
-    /// It is none.
+    /// It cannot be inflated.
     Broken,
     /// It has more than [`LIST_BYTES`].
     TooLong,
@@ -57,14 +59,13 @@ enum Step {
 impl Scan for Auditable {
     fn push(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
-        while !rest.is_empty() && self.crates.is_none() && (self.open.is_some() || self.streams < STREAMS) {
+        while !rest.is_empty() && (self.open.is_some() || self.may_begin()) {
             if let Some(stream) = &mut self.open {
                 let step = stream.push(rest);
                 self.go_on(&step);
                 match step {
-                    Step::More => return,
                     Step::End(taken) => rest = rest.get(taken..).unwrap_or_default(),
-                    Step::Broken | Step::TooLong => {}
+                    Step::More | Step::Broken | Step::TooLong => return,
                 }
                 continue;
             }
@@ -78,7 +79,7 @@ impl Scan for Auditable {
         let mut reading = Reading::default();
         // The last bytes of a program may have been too few to try them.
         for before in self.search.finish() {
-            if self.open.is_none() && self.crates.is_none() && self.streams < STREAMS {
+            if self.open.is_none() && self.may_begin() {
                 self.begin(&before);
             }
         }
@@ -96,6 +97,11 @@ impl Scan for Auditable {
 }
 
 impl Auditable {
+    /// Whether another stream is to be inflated.
+    const fn may_begin(&self) -> bool {
+        self.crates.is_none() && !self.is_damaged && self.streams < STREAMS
+    }
+
     /// Begins the stream of which `bytes` came by.
     fn begin(&mut self, bytes: &[u8]) {
         self.streams += 1;
@@ -110,13 +116,17 @@ impl Auditable {
         match step {
             Step::More => {}
             Step::End(_) => self.end(),
-            // What follows is looked at from here on: a stream that breaks was none, and is short.
-            Step::Broken => self.open = None,
+            Step::Broken => self.give_up("holds a list of crates that is damaged".to_owned()),
             Step::TooLong => {
-                self.open = None;
-                self.problem = Some(format!("holds a list of crates of more than {LIST_BYTES} bytes"));
+                self.give_up(format!("holds a list of crates of more than {LIST_BYTES} bytes"));
             }
         }
+    }
+
+    fn give_up(&mut self, problem: String) {
+        self.open = None;
+        self.is_damaged = true;
+        self.problem = Some(problem);
     }
 
     /// The open stream has ended.
@@ -140,14 +150,14 @@ impl Stream {
         loop {
             let (used, written) = (taken(&self.zlib), self.zlib.total_out());
             let rest = bytes.get(used..).unwrap_or_default();
-            let Ok(status) = self.zlib.decompress(rest, &mut buffer, FlushDecompress::None) else {
-                return Step::Broken;
-            };
-            let new = usize::try_from(self.zlib.total_out() - written).unwrap_or(usize::MAX);
-            self.text.extend_from_slice(buffer.get(..new).unwrap_or_default());
-            if self.text.len() > LIST_BYTES {
+            let status = self.zlib.decompress(rest, &mut buffer, FlushDecompress::None);
+            // Also where it breaks after that, so that it does not matter how many bytes came at once.
+            if self.zlib.total_out() > LIST_BYTES as u64 {
                 return Step::TooLong;
             }
+            let Ok(status) = status else { return Step::Broken };
+            let new = usize::try_from(self.zlib.total_out() - written).unwrap_or(usize::MAX);
+            self.text.extend_from_slice(buffer.get(..new).unwrap_or_default());
             if status == Status::StreamEnd {
                 return Step::End(taken(&self.zlib));
             }

@@ -102,6 +102,18 @@ fn a_list_that_is_damaged_or_too_long_is_a_problem_or_none() {
 }
 
 #[test]
+fn after_a_list_that_breaks_nothing_is_a_list_whatever_the_pieces_are() {
+    let list = compress(LIST, 7);
+    let broken = [&list[..150], &[0xff; 600], &list].concat();
+    let program = program(&broken, 700);
+    for piece in [1, 7, 300, 640, 1000, usize::MAX] {
+        let reading = scan(&program, piece);
+        assert!(reading.packages.is_empty());
+        assert_eq!(reading.problems.into_reasons(), ["holds a list of crates that is damaged"], "{piece}");
+    }
+}
+
+#[test]
 fn a_program_of_nothing_but_beginnings_costs_little() {
     let begun = &compress(LIST, 7)[..30];
     for part in [b"\x78\x9c\x8d\x93".as_slice(), begun, &compress(LIST, 7)[..150]] {
@@ -111,8 +123,22 @@ fn a_program_of_nothing_but_beginnings_costs_little() {
             scan.push(&piece);
         }
         assert!(scan.search.memory() < 1 << 20);
-        assert!(scan.search.gave_up() || scan.streams == STREAMS);
+        assert!(scan.search.gave_up() || scan.is_damaged);
         assert!(!Box::new(scan).finish(true, 5).problems.is_empty());
+    }
+}
+
+#[test]
+#[ignore = "writes into the folder of the sources"]
+fn seeds_are_written() {
+    let strange = r#"{"packages":[7,{"name":"a"},{"name":"b","version":"1.0.0","source":null,"kind":null}]}"#;
+    for (name, program) in [
+        ("list", program(&compress(LIST, 7), 10)),
+        ("stored", program(&compress(LIST, 0), 10)),
+        ("best", program(&compress(strange, 9), 3000)),
+        ("two", program(&[compress("x", 7), compress(LIST, 1)].concat(), 100)),
+    ] {
+        crate::seeds::write("cargo-auditable", name, &program);
     }
 }
 

@@ -286,6 +286,22 @@ impl BuildInfo {
     }
 }
 
+#[test]
+#[ignore = "writes into the folder of the sources"]
+fn seeds_are_written() {
+    let [wide, .., narrow] = FORMS;
+    let modules = format!("{MODULES}=>\texample.org/fork\tv1.0.0\th1:x=\nbuild\tvcs.revision=0123\n");
+    for (name, program) in [
+        ("inline", wide.program(b"", &wide.inline("go1.21.0 X:boringcrypto", &modules))),
+        ("inline-narrow", narrow.program(b"", &[vec![0; 16], narrow.inline("go1.16.3", MODULES)].concat())),
+        ("old", wide.old("go1.16.3", MODULES, true)),
+        ("old-narrow", narrow.old("go1.16.3", MODULES, false)),
+        ("modules", wide.program(&text(MODULES), b"")),
+    ] {
+        crate::seeds::write("go-build-info", name, &program);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

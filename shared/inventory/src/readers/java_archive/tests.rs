@@ -343,6 +343,35 @@ fn names_that_would_be_ambiguous_name_nothing() {
     );
 }
 
+#[test]
+#[ignore = "writes into the folder of the sources"]
+fn seeds_are_written() {
+    let pom = "<project><parent><groupId>org.a</groupId><version>${revision}</version></parent><properties>\
+               <revision>3.1</revision></properties><licenses><license><name>MIT</name></license></licenses></project>";
+    let (project, other) = (properties("org.a", "b", "${project.version}"), properties("c", "d", "1"));
+    let manifest = "Manifest-Version: 1.0\r\nImplementation-Version: 2.17.1\r\nBundle-SymbolicName: com.exa\r\n mple.x;\
+                    singleton:=true\r\n\r\nName: org/x/\r\nSpecification-Version: 4\r\n";
+    let members = [
+        (MANIFEST, manifest),
+        ("META-INF/maven/org.a/b/pom.xml", pom),
+        ("META-INF/maven/org.a/b/pom.properties", &project),
+        ("META-INF/maven/c/d/pom.properties", &other),
+    ];
+    let library = jar(&members);
+    let stored: Vec<(&str, &[u8])> = members.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
+    let plugin =
+        pack(&[(MANIFEST, b"Plugin-Version: 7\nShort-Name: plug\n"), ("lib/a-1.jar", &library)], STORED);
+    for (name, archive) in [
+        ("jar", library.clone()),
+        ("stored", pack(&stored, STORED)),
+        ("classes", jar(&[("a/B.class", "")])),
+        ("war", pack(&[(MANIFEST, b"Bundle-Version: 3\n"), ("WEB-INF/plug.hpi", &plugin)], STORED)),
+        ("deflated-war", pack(&[("WEB-INF/plug.hpi", &plugin)], DEFLATED)),
+    ] {
+        crate::seeds::write("java-archive", name, &archive);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -206,6 +206,14 @@ fn a_database_that_is_cut_off_anywhere_has_a_problem() {
     check_cut_off_anywhere(&packages(Order::Big));
 }
 
+#[test]
+#[ignore = "writes into the folder of the sources"]
+fn seeds_are_written() {
+    crate::seeds::write("rpm-berkeley", "little", &packages(Order::Little));
+    crate::seeds::write("rpm-berkeley", "big", &packages(Order::Big));
+    crate::seeds::write("rpm-berkeley", "small", &database(Order::Little, &seed_headers()));
+}
+
 proptest! {
     #[test]
     fn no_change_makes_the_reader_panic(changes in prop::collection::vec(any::<(prop::sample::Index, u8)>(), 1..20)) {

@@ -57,6 +57,25 @@ impl HeaderBuilder {
     }
 }
 
+/// Headers with everything that is read of one, for the seeds of the fuzz targets.
+pub(super) fn seed_headers() -> Vec<Vec<u8>> {
+    let header = |name| {
+        HeaderBuilder::new(name)
+            .numbers(1003, &[1])
+            .text(1014, "GPLv3+ and MIT")
+            .text(1022, "x86_64")
+            .text(1044, "a-1-2.src.rpm")
+    };
+    let list = |header: HeaderBuilder| {
+        header
+            .numbers(1116, &[1, 0])
+            .texts(1117, &["libc.so.6", "tool"])
+            .texts(1118, &["/usr/bin/", "/lib64/"])
+    };
+    let old = header("old").texts(1027, &["/etc/old.conf", "/etc/old"]);
+    vec![HeaderBuilder::new("bare").build(), list(header("new")).build(), old.build()]
+}
+
 /// What the database `bytes` says, with the log `wal` beside it.
 pub(super) fn read_with(bytes: &[u8], wal: Option<&[u8]>) -> Reading {
     let contents = Contents::from(bytes.to_vec());

@@ -110,6 +110,14 @@ fn a_database_that_is_cut_off_anywhere_has_a_problem() {
     check_cut_off_anywhere(&packages(&["a", "b"]));
 }
 
+#[test]
+#[ignore = "writes into the folder of the sources"]
+fn seeds_are_written() {
+    crate::seeds::write("rpm-ndb", "packages", &database(&seed_headers()));
+    crate::seeds::write("rpm-ndb", "empty", &packages(&[]));
+    crate::seeds::write("rpm-ndb", "names", &packages(&["a", "b"]));
+}
+
 proptest! {
     #[test]
     fn no_change_makes_the_reader_panic(changes in prop::collection::vec(any::<(prop::sample::Index, u8)>(), 1..20)) {

@@ -183,6 +183,20 @@ fn a_log_that_claims_pages_without_end_costs_nothing() {
     assert_eq!(pair.read().0.len(), 3);
 }
 
+#[test]
+#[ignore = "writes into the folder of the sources"]
+fn seeds_are_written() {
+    // The target takes the first half for the database.
+    for (name, Pair { mut database, mut wal }) in
+        [("wal", Pair::example()), ("small-wal", Pair::new(&add(1, 50), &[&add(2, 50)]))]
+    {
+        let half = database.len().max(wal.len());
+        database.resize(half, 0);
+        wal.resize(half, 0);
+        crate::seeds::write("rpm-sqlite", name, &[database, wal].concat());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
