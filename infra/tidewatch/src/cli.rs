@@ -194,14 +194,15 @@ pub(crate) struct ImageArguments {
 pub(crate) struct LayerLimits {
     /// Limits on what is read of one layer, such as entries=2000000,spilled_bytes=1GiB. Those that are not named keep their
     /// defaults; docs/INVENTORY.md lists them.
-    #[arg(
-        long,
-        env = "TIDEWATCH_LAYER_LIMITS",
-        value_name = "NAME=NUMBER,…",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub(crate) limits: Limits,
+    #[arg(long, env = "TIDEWATCH_LAYER_LIMITS", value_name = "NAME=NUMBER,…")]
+    limits: Option<Limits>,
+}
+
+impl LayerLimits {
+    /// The limits that were given, else the defaults.
+    pub(crate) fn get(&self) -> Limits {
+        self.limits.unwrap_or_default()
+    }
 }
 
 /// Scan one image now, and print its packages' vulnerabilities. Nothing is kept, and local mode need not be running.

@@ -44,7 +44,7 @@ pub(super) async fn run(context: &Context, arguments: Up) -> Result<(), Failure>
 
     let settings = Settings {
         scans_at_once: usize::from(arguments.workers),
-        limits: arguments.limits.limits,
+        limits: arguments.limits.get(),
         tick: TICK,
     };
     // For archives while they are compiled; it is there as long as the workers are.

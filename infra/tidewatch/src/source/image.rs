@@ -28,7 +28,7 @@ pub(super) async fn read(
     let found = find(target, arguments).await;
     asking.finish();
     let manifest = found?;
-    let inventory = inventory(target, manifest, arguments.limits.limits, bars).await?;
+    let inventory = inventory(target, manifest, arguments.limits.get(), bars).await?;
     let (digest, name) = match &target.kind {
         Kind::Remote(name) => (manifest, Some(name.clone())),
         Kind::Disk => (manifest, None),

@@ -77,7 +77,7 @@ pub(crate) async fn read(quiet: bool, arguments: &ImageArguments) -> Result<Read
     let source = open(arguments).await?;
     let bars = ProgressBars::new(quiet);
     match source {
-        Source::Folder(path) => folder::read(path, arguments.limits.limits, &bars).await,
+        Source::Folder(path) => folder::read(path, arguments.limits.get(), &bars).await,
         Source::Image(target) => image::read(&target, arguments, &bars)
             .await
             .map_err(|failure| failure::explain(failure, &target, arguments)),
