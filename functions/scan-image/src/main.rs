@@ -30,7 +30,7 @@ async fn entry() -> anyhow::Result<Entry> {
     let registries = Arc::new(ConfiguredRegistries::new(secrets, ports));
     let ids = Arc::new(SystemIds::default());
     let ports = ScanPorts { records, registries, queue: queue.clone(), advisories, clock, sleeper, ids };
-    let scan = ScanImage::new(ports, ScanSettings::default());
+    let scan = ScanImage::new(ports, ScanSettings::from_environment(variable)?);
     let queues = Queues::new(queue.clone(), move |arn| queue.named_by(arn))
         .handle(QueueName::Pushed, scan.clone())
         .handle(QueueName::Scans, scan);

@@ -6,6 +6,7 @@ use futures::StreamExt as _;
 use tidewatch_core::manifest::LayerDescriptor;
 use tidewatch_core::names::RepositoryName;
 use tidewatch_core::ports::Registry;
+use tidewatch_core::ports::registry::BlobStream;
 use tidewatch_inventory::{LayerInventory, LayerReader, Limits};
 use tokio::sync::mpsc;
 
@@ -17,19 +18,28 @@ const CHUNKS_AHEAD: usize = 8;
 /// The most bytes that are read of a layer whose manifest does not say how large it is: more than any registry takes.
 const LARGEST_LAYER: u64 = 64 << 30;
 
-/// Pulls `layer` from `repository` and reads it to its end. The digest is checked, and it stops when more comes than the
+/// Pulls `layer` from `repository` and reads it to its end, within `limits`. The digest is checked, and it stops when more comes than the
 /// manifest says.
 pub async fn pull_layer(
     registry: &dyn Registry,
     repository: &RepositoryName,
     layer: &LayerDescriptor,
+    limits: Limits,
+) -> Result<LayerInventory, ScanError> {
+    read_layer(registry.blob(repository, &layer.digest).await?, layer, limits).await
+}
+
+/// Reads `layer`, whose bytes are `blob`, as [`pull_layer`] does.
+pub async fn read_layer(
+    mut blob: BlobStream,
+    layer: &LayerDescriptor,
+    limits: Limits,
 ) -> Result<LayerInventory, ScanError> {
     let limit = if layer.size == 0 { LARGEST_LAYER } else { layer.size };
     let layer = layer.digest;
-    let mut blob = registry.blob(repository, &layer).await?;
     let (sender, mut chunks) = mpsc::channel::<Bytes>(CHUNKS_AHEAD);
     let reading = tokio::task::spawn_blocking(move || {
-        let mut reader = LayerReader::new(layer, Limits::default());
+        let mut reader = LayerReader::new(layer, limits);
         while let Some(chunk) = chunks.blocking_recv() {
             reader.push(&chunk);
         }

@@ -7,7 +7,8 @@ mod failure;
 mod instance;
 mod local;
 mod output;
-mod reference;
+mod sbom;
+mod source;
 mod stack;
 
 use std::process::ExitCode;

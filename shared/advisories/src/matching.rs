@@ -194,10 +194,12 @@ impl<'a> Matcher<'a> {
 
     fn place(&self, package: &Package) -> Place<'a> {
         let uncovered = || {
-            Place::Uncovered(no_advisories(
-                &format!("{} packages", package.package_type.as_str()),
-                self.distribution,
-            ))
+            let packages = format!("{} packages", package.package_type.as_str());
+            if package.package_type.is_of_distribution() {
+                Place::Uncovered(no_advisories(&packages, self.distribution))
+            } else {
+                Place::Uncovered(format!("there are no advisories for {packages}"))
+            }
         };
         let Some((family, ecosystem)) = Family::of_packages(package.package_type, self.distribution) else {
             return uncovered();

@@ -76,15 +76,7 @@ fn distribution(ecosystem: &str) -> Option<(Distribution, PackageType)> {
 }
 
 fn package(package_type: PackageType, name: &str, version: &str) -> Package {
-    Package {
-        package_type,
-        name: name.to_owned(),
-        version: version.to_owned(),
-        architecture: None,
-        source: None,
-        locations: Vec::new(),
-        reader: "test".to_owned(),
-    }
+    Package::new(package_type, name, version, "test")
 }
 
 #[test]
@@ -251,10 +243,7 @@ fn every_advisory_affects_what_is_older_than_its_fix_and_not_the_fix() {
 }
 
 fn order_of(package_type: PackageType) -> Compare {
-    match package_type {
-        PackageType::Deb => dpkg::compare,
-        PackageType::Apk => apk::compare,
-    }
+    if package_type == PackageType::Deb { dpkg::compare } else { apk::compare }
 }
 
 #[test]

@@ -33,6 +33,7 @@ impl Assessment {
             distribution: report.distribution.clone(),
             packages: report.packages.clone(),
             problems: report.problems.clone(),
+            ..ImageInventory::default()
         })
     }
 }
@@ -46,7 +47,8 @@ pub fn assess(
     config: &Config,
     now: Timestamp,
 ) -> Result<Assessment, AssessmentError> {
-    let ImageInventory { distribution, packages, problems } = inventory;
+    // What a package of the distribution brings with it counts as that package.
+    let ImageInventory { distribution, packages, problems, .. } = inventory;
     let matches = match_packages(&indexes, distribution.as_ref(), &packages)?;
     drop(indexes);
     let mut findings = matches.findings;

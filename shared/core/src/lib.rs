@@ -21,6 +21,7 @@ pub mod rule;
 pub mod severity;
 pub mod stream;
 pub mod token;
+pub mod vex;
 pub mod work;
 
 pub use digest::Digest;

@@ -10,7 +10,7 @@ pub mod media_type;
 #[cfg(test)]
 mod tests;
 
-pub use config::{CONFIG_LIMIT, ImageConfig, read_blob};
+pub use config::{CONFIG_LIMIT, HistoryStep, ImageConfig, read_blob};
 
 use serde::{Deserialize, Serialize};
 

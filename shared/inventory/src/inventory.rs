@@ -6,48 +6,37 @@ use serde::{Deserialize, Serialize};
 use tidewatch_core::Digest;
 use tidewatch_core::package::{Distribution, Package};
 use tidewatch_core::problem::Problem;
+use tidewatch_core::vex::VexDocument;
+
+use crate::path_set::PathSet;
 
 /// Version of the readers and of the merge. It is raised whenever the same layer would give another inventory: results
 /// of older readers stay valid, and are known to be older.
-pub const READER_VERSION: u32 = 2;
+pub const READER_VERSION: u32 = 3;
 
-/// What one layer holds at the paths that matter, and what it hides of the layers below: all that an exact merge needs.
-/// A stored format, in JSON.
+/// What one layer holds, and what it hides of the layers below: all that an exact merge needs. Paths have no leading
+/// slash; the root is the empty path. A stored format, in JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerInventory {
     /// The [`READER_VERSION`] that made it.
     pub reader_version: u32,
     /// Digest of the layer as it lies in the registry, compressed.
     pub layer: Digest,
-    /// What the layer has at each path that matters: the files that are read, and every directory above them. Paths
-    /// have no leading slash; the root is the empty path, and is there only when it is opaque.
-    pub entries: BTreeMap<String, Entry>,
+    /// The files that a reader has read.
+    pub files: BTreeMap<String, FileContent>,
+    /// The symbolic links, each with its target as it stands.
+    pub links: BTreeMap<String, String>,
+    /// Everything that is no directory: `files`, `links`, and what no reader wants.
+    pub leaves: PathSet,
+    /// The directories, also those that only the paths below them imply.
+    pub directories: PathSet,
+    /// The directories in which nothing of the layers below is seen.
+    pub opaque: PathSet,
+    /// The whiteouts where the layer itself has nothing: what the layers below have at and below the path is gone.
+    pub whiteouts: PathSet,
     /// What of the layer itself could not be read: a truncated stream, a damaged archive, a limit. Not empty means that
-    /// `entries` may lack something.
+    /// the rest may lack something.
     pub problems: Vec<Problem>,
-}
-
-/// What a layer has at a path.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Entry {
-    /// A directory, also one that only the paths below it imply.
-    Directory {
-        /// It hides what the layers below have in it: an opaque whiteout in it, or a whiteout of itself.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        opaque: bool,
-    },
-    /// A symbolic link.
-    Symlink {
-        /// Where it points, as it stands.
-        target: String,
-    },
-    /// A whiteout: what the layers below have at and below the path is gone.
-    Whiteout,
-    /// A file that a reader has read.
-    File(FileContent),
-    /// Anything else that hides what was there: a device, or a file where directories are looked for.
-    Other,
 }
 
 /// What a reader found in a file.
@@ -55,15 +44,43 @@ pub enum Entry {
 pub struct FileContent {
     /// Id of the reader.
     pub reader: String,
-    /// The packages that the file says are installed. Their locations are empty: merging fills them in.
+    /// The packages that the file says are installed, or asks for. Their locations are empty: merging fills them in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<Package>,
     /// The distribution that the file names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distribution: Option<Distribution>,
+    /// The files that the packages have put in place.
+    #[serde(default, skip_serializing_if = "PathSet::is_empty")]
+    pub owned: PathSet,
+    /// The licence that the file says a package has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
+    /// What the file says of vulnerabilities.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vex: Vec<VexDocument>,
     /// Why something in the file could not be used: lower-case fragments. They count only while the file is visible.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
+}
+
+impl FileContent {
+    /// About how many bytes of memory it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let packages = self.packages.iter().map(|package| {
+            let source = package.source.as_ref();
+            size_of::<Package>()
+                + package.name.len()
+                + package.version.len()
+                + source.map_or(0, |source| source.name.len() + source.version.len())
+                + text(&package.architecture)
+                + text(&package.license)
+                + text(&package.sha1)
+        });
+        let problems = self.problems.iter().map(String::len);
+        packages.chain(problems).fold(8 * self.owned.len() + text(&self.license), usize::saturating_add)
+    }
 }
 
 /// What an image holds, as a container of it would see it.
@@ -73,6 +90,13 @@ pub struct ImageInventory {
     pub distribution: Option<Distribution>,
     /// The packages, sorted, each once: a package that several files name has several locations.
     pub packages: Vec<Package>,
+    /// Packages of languages in files that a package of the distribution has put in place, sorted. They are there, and
+    /// do not count beside that package: who maintains it answers for what is in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owned: Vec<Package>,
+    /// What the image itself says of vulnerabilities, in the order of the paths of its documents.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vex: Vec<VexDocument>,
     /// What could not be read, sorted, each once. Not empty means that the image is only partly known.
     pub problems: Vec<Problem>,
 }

@@ -9,15 +9,28 @@
 //! line in its table.
 
 mod archive;
+pub mod attestation;
 mod compression;
+mod contents;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod inventory;
 mod layer;
+mod license;
 mod limits;
 mod merge;
+mod path_set;
 mod paths;
+mod pattern;
 mod readers;
+mod reading;
+#[cfg(test)]
+mod seeds;
+mod zip;
 
-pub use inventory::{Entry, FileContent, ImageInventory, LayerInventory, READER_VERSION};
-pub use layer::{LayerError, LayerReader};
-pub use limits::{IMAGE_PACKAGES, Limits};
+pub use inventory::{FileContent, ImageInventory, LayerInventory, READER_VERSION};
+pub use layer::{FolderReader, LayerError, LayerReader};
+pub use limits::{IMAGE_PACKAGES, Limits, LimitsError};
 pub use merge::merge;
+pub use path_set::PathSet;

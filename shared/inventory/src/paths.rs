@@ -2,79 +2,22 @@
 //! bytes of an image become text: what is no UTF-8, or would steer a terminal, is written `\xNN`, so that different
 //! paths stay different.
 
-use std::borrow::Borrow;
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::ops::Bound;
 
 /// How many symbolic links one path may lead through, as in Linux:
 /// <https://man7.org/linux/man-pages/man7/path_resolution.7.html>.
 const MAX_LINKS: usize = 40;
 
+/// What each look-up on the way of a path costs beside the bytes of the path so far.
+const STEP_BYTES: usize = 16;
+
 /// The most bytes that one path may cost to resolve; a path of 4,096 bytes without links costs at most half of them.
 const MAX_RESOLVED_BYTES: u64 = 16 << 20;
-
-/// What a reader reads, as a set of paths.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum PathPattern {
-    /// The file at exactly this path.
-    File(&'static str),
-    /// Every file directly in `directory` whose name does not end with `except`.
-    FilesIn {
-        /// The directory.
-        directory: &'static str,
-        /// End of the names that are left out.
-        except: &'static str,
-    },
-}
-
-impl PathPattern {
-    /// Whether a file at `path` is to be read.
-    pub(crate) fn matches(&self, path: &str) -> bool {
-        match self {
-            Self::File(file) => *file == path,
-            Self::FilesIn { directory, except } => below(path, directory)
-                .is_some_and(|name| !name.is_empty() && !name.contains('/') && !name.ends_with(except)),
-        }
-    }
-
-    /// Whether `path`, or a path below it, can be one to read: only then does it matter what is there.
-    pub(crate) fn concerns(&self, path: &str) -> bool {
-        self.matches(path) || self.place() == path || below(self.place(), path).is_some()
-    }
-
-    /// The path that has to be looked up to find what there is to read.
-    pub(crate) const fn place(&self) -> &'static str {
-        match self {
-            Self::File(path) | Self::FilesIn { directory: path, .. } => path,
-        }
-    }
-}
-
-/// The rest of `path` below `directory`, which may be the root; `None` when it is not below it.
-pub(crate) fn below<'a>(path: &'a str, directory: &str) -> Option<&'a str> {
-    if directory.is_empty() {
-        return (!path.is_empty()).then_some(path);
-    }
-    path.strip_prefix(directory)?.strip_prefix('/')
-}
 
 /// `name` in `directory`.
 pub(crate) fn join(directory: &str, name: &str) -> String {
     if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
-}
-
-/// Removes everything below `path` from a tree, and not what is at `path` itself.
-pub(crate) fn remove_below<K: Borrow<str> + Clone + Ord, T>(tree: &mut BTreeMap<K, T>, path: &str) {
-    let start = if path.is_empty() { String::new() } else { format!("{path}/") };
-    let from_start = (Bound::Included(start.as_str()), Bound::Unbounded);
-    let below = tree.range::<str, _>(from_start).map(|(path, _)| path).take_while(|path| {
-        let path: &str = (*path).borrow();
-        path.starts_with(&start)
-    });
-    for path in below.cloned().collect::<Vec<K>>() {
-        tree.remove::<str>(path.borrow());
-    }
 }
 
 /// Directory and name of a path.
@@ -99,6 +42,14 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     text
 }
 
+/// [`text`], borrowed where it is the same, as it nearly always is.
+pub(crate) fn borrowed_text(bytes: &[u8]) -> Cow<'_, str> {
+    match str::from_utf8(bytes) {
+        Ok(same) if bytes.iter().all(|byte| matches!(byte, b' '..=b'~')) => Cow::Borrowed(same),
+        _ => Cow::Owned(text(bytes)),
+    }
+}
+
 /// Whether a terminal takes the character for a command, or for one to write lines in another order than they have.
 /// The latter: <https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters>.
 fn is_control(character: char) -> bool {
@@ -114,6 +65,23 @@ fn escape(text: &mut String, bytes: &[u8]) {
         // Writing to a string cannot fail.
         let _ = write!(text, "\\x{byte:02x}");
     }
+}
+
+/// A path of an archive as text, cleaned. Most paths are clean already but for a beginning `./` and a slash at the end,
+/// and cost nothing.
+pub(crate) fn of_archive(bytes: &[u8]) -> Cow<'_, str> {
+    let plain = bytes.strip_prefix(b"./").unwrap_or(bytes);
+    let plain = plain.strip_suffix(b"/").unwrap_or(plain);
+    match str::from_utf8(plain) {
+        Ok(path) if is_clean(path) => Cow::Borrowed(path),
+        _ => Cow::Owned(clean(&text(bytes))),
+    }
+}
+
+/// Whether a path is of printable ASCII, and cleaning changes nothing.
+fn is_clean(path: &str) -> bool {
+    path.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+        && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
 /// A path of an archive, cleaned of `.`, `..`, and of slashes too many. `..` does not lead out of the root.
@@ -134,16 +102,25 @@ pub(crate) fn clean(path: &str) -> String {
     cleaned
 }
 
+/// A tree of directories and links, in which a path can be followed.
+pub(crate) trait Links {
+    /// What tells a directory from others.
+    type Directory: Clone;
+    /// The root.
+    fn root(&self) -> Self::Directory;
+    /// What stands at `name` in `directory`; `path` is its whole path.
+    fn step(&self, directory: &Self::Directory, name: &str, path: &str) -> Step<'_, Self::Directory>;
+}
+
 /// What stands at a path on the way to another.
-pub(crate) enum Step<'a> {
+#[derive(Clone, Debug)]
+pub(crate) enum Step<'a, D> {
     /// A directory, or what is to become one.
-    Enter,
+    Enter(D),
     /// A symbolic link, with its target.
     Link(&'a str),
     /// Nothing, or what is no directory.
     Missing,
-    /// It is not known what is there.
-    Unknown,
 }
 
 /// Where a path leads.
@@ -153,8 +130,6 @@ pub(crate) enum Resolution {
     Path(String),
     /// To nothing: a directory on the way does not exist.
     Missing,
-    /// To or through this path, of which nothing is known.
-    Unknown(String),
     /// Through too many links.
     Loop,
     /// Further than a path, or all paths together, may cost.
@@ -186,46 +161,49 @@ impl Budget {
     }
 }
 
-/// Follows the symbolic links in `path`, a cleaned one, also in its last part; `step` says what stands at a path. What it
-/// costs is taken from `budget`.
-pub(crate) fn resolve<'a>(path: &str, budget: &mut Budget, step: impl Fn(&str) -> Step<'a>) -> Resolution {
+/// Follows the symbolic links in `path`, a cleaned one, also in its last part. What it costs is taken from `budget`.
+pub(crate) fn resolve(path: &str, budget: &mut Budget, links: &impl Links) -> Resolution {
     let mut own = Budget::new(MAX_RESOLVED_BYTES.min(budget.bytes));
     let before = own.bytes;
-    let resolution = follow(path, &mut own, step);
+    let resolution = follow(path, &mut own, links);
     budget.bytes -= before - own.bytes;
     resolution
 }
 
-fn follow<'a>(path: &str, budget: &mut Budget, step: impl Fn(&str) -> Step<'a>) -> Resolution {
+fn follow(path: &str, budget: &mut Budget, tree: &impl Links) -> Resolution {
     if !budget.spend(path.len()) {
         return Resolution::TooFar;
     }
     let mut parts: Vec<&str> = path.rsplit('/').collect();
-    let mut resolved = String::new();
+    let mut resolved = String::with_capacity(path.len());
+    // The root, and each directory on the way with the length of its path.
+    let mut directories = vec![(tree.root(), 0)];
     let mut links = 0;
     while let Some(part) = parts.pop() {
-        match part {
-            "" | "." => continue,
-            ".." => {
-                resolved.truncate(resolved.rfind('/').unwrap_or(0));
-                continue;
-            }
-            _ => {}
+        if matches!(part, "" | ".") {
+            continue;
         }
-        let directory = resolved.len();
-        if directory > 0 {
+        if part == ".." {
+            if directories.len() > 1 {
+                directories.pop();
+            }
+            resolved.truncate(directories.last().map_or(0, |(_, length)| *length));
+            continue;
+        }
+        let Some((directory, length)) = directories.last() else { return Resolution::Missing };
+        let length = *length;
+        if length > 0 {
             resolved.push('/');
         }
         resolved.push_str(part);
-        if !budget.spend(resolved.len()) {
+        if !budget.spend(STEP_BYTES + resolved.len()) {
             return Resolution::TooFar;
         }
-        match step(&resolved) {
-            Step::Enter => {}
+        match tree.step(directory, part, &resolved) {
+            Step::Enter(directory) => directories.push((directory, resolved.len())),
             // The last part of a path may be missing, or be a file.
             Step::Missing if parts.is_empty() => {}
             Step::Missing => return Resolution::Missing,
-            Step::Unknown => return Resolution::Unknown(resolved),
             Step::Link(target) => {
                 links += 1;
                 if links > MAX_LINKS {
@@ -234,7 +212,10 @@ fn follow<'a>(path: &str, budget: &mut Budget, step: impl Fn(&str) -> Step<'a>) 
                 if !budget.spend(target.len()) {
                     return Resolution::TooFar;
                 }
-                resolved.truncate(if target.starts_with('/') { 0 } else { directory });
+                if target.starts_with('/') {
+                    directories.truncate(1);
+                }
+                resolved.truncate(directories.last().map_or(0, |(_, length)| *length));
                 parts.extend(target.rsplit('/'));
             }
         }
@@ -246,13 +227,22 @@ fn follow<'a>(path: &str, budget: &mut Budget, step: impl Fn(&str) -> Step<'a>) 
 mod tests {
     use super::*;
 
+    /// Links in a tree that has every directory.
+    struct Table<F>(F);
+
+    impl<F: Fn(&str) -> Option<&'static str>> Links for Table<F> {
+        type Directory = ();
+
+        fn root(&self) {}
+
+        fn step(&self, (): &(), _name: &str, path: &str) -> Step<'_, ()> {
+            (self.0)(path).map_or(Step::Enter(()), Step::Link)
+        }
+    }
+
     fn resolve_in(links: &[(&'static str, &'static str)], path: &str) -> Resolution {
-        resolve(path, &mut Budget::new(u64::MAX), |candidate| {
-            links
-                .iter()
-                .find(|(link, _)| *link == candidate)
-                .map_or(Step::Enter, |(_, target)| Step::Link(target))
-        })
+        let find = |path: &str| links.iter().find(|(link, _)| *link == path).map(|(_, target)| *target);
+        resolve(path, &mut Budget::new(u64::MAX), &Table(find))
     }
 
     #[test]
@@ -264,6 +254,22 @@ mod tests {
             ("a/b/../../../c", "c"),
         ] {
             assert_eq!(clean(path), cleaned);
+        }
+    }
+
+    #[test]
+    fn a_path_of_an_archive_is_text_and_clean() {
+        for (path, cleaned) in [
+            (&b"./usr/lib/"[..], "usr/lib"),
+            (b"usr/lib", "usr/lib"),
+            (b"./", ""),
+            (b"/etc//x", "etc/x"),
+            (b"a/./b/../c", "a/c"),
+            (b"a\xff/b", "a\\xff/b"),
+            (b"././a", "a"),
+        ] {
+            assert_eq!(of_archive(path), cleaned);
+            assert_eq!(of_archive(path), clean(&text(path)));
         }
     }
 
@@ -284,18 +290,18 @@ mod tests {
     fn the_longest_path_can_be_resolved_and_one_that_grows_with_every_link_cannot() {
         let path = "x/".repeat(2047) + "x";
         assert_eq!(resolve_in(&[], &path), Resolution::Path(path.clone()));
-        let target = "x/".repeat(2047) + "l";
-        let grow = |candidate: &str| if candidate.ends_with('l') { Step::Link(&target) } else { Step::Enter };
-        assert_eq!(resolve("l", &mut Budget::new(u64::MAX), grow), Resolution::TooFar);
+        let target: &str = ("x/".repeat(2047) + "l").leak();
+        let grow = Table(|path: &str| path.ends_with('l').then_some(target));
+        assert_eq!(resolve("l", &mut Budget::new(u64::MAX), &grow), Resolution::TooFar);
     }
 
     #[test]
     fn paths_share_a_budget_that_links_without_an_effect_spend_as_well() {
-        let target = "./".repeat(2000);
+        let target: &str = "./".repeat(2000).leak();
         let mut budget = Budget::new(6000);
         let mut resolve = || {
-            let step = |candidate: &str| if candidate == "l" { Step::Link(&target) } else { Step::Enter };
-            (super::resolve("l", &mut budget, step), budget.is_spent())
+            let links = Table(|path: &str| (path == "l").then_some(target));
+            (super::resolve("l", &mut budget, &links), budget.is_spent())
         };
         assert_eq!(resolve(), (Resolution::Path(String::new()), false));
         assert_eq!(resolve(), (Resolution::TooFar, true));
@@ -311,16 +317,5 @@ mod tests {
     #[test]
     fn links_in_a_circle_end() {
         assert_eq!(resolve_in(&[("a", "b"), ("b", "a")], "a/x"), Resolution::Loop);
-    }
-
-    #[test]
-    fn a_pattern_concerns_what_it_matches_and_the_directories_above() {
-        let pattern = PathPattern::FilesIn { directory: "var/lib/x", except: ".sum" };
-        for path in ["", "var", "var/lib", "var/lib/x", "var/lib/x/a"] {
-            assert!(pattern.concerns(path), "{path}");
-        }
-        for path in ["va", "var/lib/xy", "var/lib/x/a.sum", "var/lib/x/a/b", "usr"] {
-            assert!(!pattern.concerns(path), "{path}");
-        }
     }
 }

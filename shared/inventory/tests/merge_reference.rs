@@ -15,7 +15,7 @@ use tidewatch_core::Digest;
 use tidewatch_inventory::{ImageInventory, LayerInventory, merge};
 use tidewatch_testkit::layer::{Compression, Layer, LayerBuilder};
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 12] = [
     "var/lib/dpkg/status",
     "var/lib/dpkg/status.d/a",
     "var/lib/dpkg/status.d/b",
@@ -25,6 +25,9 @@ const FILES: [&str; 9] = [
     "etc/os-release",
     "usr/lib/os-release",
     "opt/x/status",
+    "app/package.json",
+    "app/node_modules/a/package.json",
+    "usr/lib/node_modules/b/package.json",
 ];
 
 /// A path of [`FILES`], one of the directories above it, or something beside it.
@@ -44,7 +47,7 @@ fn target() -> impl Strategy<Value = String> {
             "/usr/lib", "usr/lib", "../usr/lib/os-release", "/usr/lib/apk/db/installed", "../../../usr/lib/apk/db/installed",
             "/var/lib/dpkg/status", "a", "b", "../status", "/etc/os-release", "/var/lib/dpkg",
         ]).prop_map(str::to_owned),
-        1 => prop::sample::select(vec!["/opt/x", "/opt", "/opt/x/status", "..", "/"]).prop_map(str::to_owned),
+        1 => prop::sample::select(vec!["/opt/x", "/opt", "/opt/x/status", "..", "/", "/app", "app/node_modules", "../app"]).prop_map(str::to_owned),
     ]
 }
 
@@ -73,6 +76,7 @@ fn build(operations: &[Operation], number: usize) -> Layer {
                 Kind::Apk => apk(&[&name]),
                 Kind::Dpkg => dpkg(&[&name]),
                 Kind::OsRelease => format!("ID={name}\n"),
+                Kind::Npm => format!(r#"{{"name": "{name}", "version": "1.0.0"}}"#),
             };
             layer.file(path, content)
         }

@@ -1,43 +1,42 @@
-//! A folder in the form of the OCI image layout, read as a registry with one repository.
+//! An OCI image layout, in a folder or in an archive, read as a registry with one repository.
 //!
 //! Specification: <https://github.com/opencontainers/image-spec/blob/main/image-layout.md>
 
-use std::collections::BTreeMap;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
-use futures::stream;
 use serde::Deserialize;
 use tidewatch_core::Digest;
 use tidewatch_core::image::ManifestReference;
 use tidewatch_core::names::{RegistryId, RepositoryName, Tag};
 use tidewatch_core::ports::Registry;
 use tidewatch_core::ports::registry::{BlobStream, ListPage, RawManifest, RegistryError};
-use tokio::fs::File;
-use tokio::io::AsyncReadExt as _;
 
 use crate::answer::Subject;
+use crate::archive::Archive;
+use crate::image_files::ImageFiles;
+use crate::image_names::{ChoiceError, choose};
 
-/// Bytes that the index or a manifest may have.
-const MANIFEST_LIMIT: u64 = 4 << 20;
-/// Bytes of a blob that are read at once.
-const CHUNK: usize = 64 << 10;
 /// The annotation that names a manifest: a tag, or a whole reference that ends with one.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// The annotation of containerd and Docker with the whole reference.
+const IMAGE_NAME: &str = "io.containerd.image.name";
 
 /// An image layout.
 pub struct OciLayout {
     id: RegistryId,
     repository: RepositoryName,
-    directory: PathBuf,
+    files: ImageFiles,
     manifests: Vec<Entry>,
 }
 
 /// A manifest that the index of the layout names.
 struct Entry {
     tag: Option<Tag>,
+    /// The names as they stand.
+    names: BTreeSet<String>,
     digest: Digest,
     media_type: String,
 }
@@ -64,39 +63,48 @@ impl OciLayout {
         repository: RepositoryName,
         directory: impl Into<PathBuf>,
     ) -> Result<Self, RegistryError> {
-        let directory = directory.into();
-        let path = directory.join("index.json");
-        let subject = Subject { registry: id.clone(), what: path.display().to_string() };
-        let bytes = read_file(&path, &subject).await?;
+        Self::read(id, repository, ImageFiles::Folder(directory.into())).await
+    }
+
+    /// The same for the layout in an archive.
+    pub async fn in_archive(
+        id: RegistryId,
+        repository: RepositoryName,
+        archive: Arc<Archive>,
+    ) -> Result<Self, RegistryError> {
+        Self::read(id, repository, ImageFiles::Archive(archive)).await
+    }
+
+    async fn read(
+        id: RegistryId,
+        repository: RepositoryName,
+        files: ImageFiles,
+    ) -> Result<Self, RegistryError> {
+        let bytes = files.document(&id, "index", "index.json").await?;
+        let subject = Subject { registry: id.clone(), what: "index index.json".to_owned() };
         let index: Index = serde_json::from_slice(&bytes)
             .map_err(|error| subject.invalid(format!("it is no index of an image layout: {error}")))?;
         let mut manifests: Vec<Entry> = Vec::with_capacity(index.manifests.len());
         for IndexEntry { media_type, digest, annotations } in index.manifests {
-            let name = annotations.as_ref().and_then(|annotations| annotations.get(REF_NAME));
-            let tag = name.and_then(|name| tag_of(name));
-            let taken = manifests.iter().find(|other| tag.is_some() && other.tag == tag);
-            if let (Some(tag), Some(other)) = (&tag, taken)
-                && other.digest != digest
-            {
+            let annotations = annotations.unwrap_or_default();
+            let tag = annotations.get(REF_NAME).and_then(|name| tag_of(name));
+            let names = [REF_NAME, IMAGE_NAME].into_iter().filter_map(|key| annotations.get(key).cloned());
+            let entry = Entry { tag, names: names.collect(), digest, media_type };
+            if let Some(other) = manifests.iter().find(|other| other.contradicts(&entry)) {
+                let tag = entry.tag.as_ref().map_or("", Tag::as_str);
                 return Err(
                     subject.invalid(format!("the tag {tag} names both {} and {digest}", other.digest))
                 );
             }
-            manifests.push(Entry { tag, digest, media_type });
+            manifests.push(entry);
         }
-        Ok(Self { id, repository, directory, manifests })
+        Ok(Self { id, repository, files, manifests })
     }
 
-    /// The only manifest of the layout, which needs no tag to be named.
-    pub fn only_manifest(&self) -> Result<Digest, RegistryError> {
-        let subject = self.subject(self.directory.display().to_string());
-        let (first, others) = self.manifests.split_first().ok_or_else(|| subject.not_found())?;
-        if others.iter().all(|other| other.digest == first.digest) {
-            return Ok(first.digest);
-        }
-        let tags: Vec<&str> =
-            self.manifests.iter().filter_map(|entry| entry.tag.as_ref()).map(Tag::as_str).collect();
-        Err(subject.invalid(format!("it holds several images; name one of these tags: {}", tags.join(", "))))
+    /// The manifest that `name` names: a tag, or a whole reference. Without a name the only manifest of the layout,
+    /// which needs none.
+    pub fn choose(&self, name: Option<&str>) -> Result<Digest, ChoiceError> {
+        choose(name, self.manifests.iter().map(|entry| (&entry.names, entry.digest)))
     }
 
     fn subject(&self, what: String) -> Subject {
@@ -110,10 +118,18 @@ impl OciLayout {
         }
         Err(self.subject(format!("repository {repository}")).not_found())
     }
+}
 
-    fn blob_path(&self, digest: &Digest) -> PathBuf {
-        self.directory.join("blobs").join("sha256").join(digest.hex())
+impl Entry {
+    /// Whether another image has the same tag, without a longer name that would tell them apart.
+    fn contradicts(&self, other: &Self) -> bool {
+        let told_apart = self.names.len() > 1 && other.names.len() > 1 && self.names != other.names;
+        self.tag.is_some() && self.tag == other.tag && self.digest != other.digest && !told_apart
     }
+}
+
+fn blob_name(digest: &Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
 }
 
 #[async_trait]
@@ -137,8 +153,8 @@ impl Registry for OciLayout {
     async fn resolve(&self, repository: &RepositoryName, tag: &Tag) -> Result<Digest, RegistryError> {
         self.check(repository)?;
         let found = self.manifests.iter().find(|entry| entry.tag.as_ref() == Some(tag));
-        let found = found
-            .ok_or_else(|| self.subject(format!("tag {tag} in {}", self.directory.display())).not_found());
+        let found =
+            found.ok_or_else(|| self.subject(format!("tag {tag} in {}", self.files.place())).not_found());
         found.map(|entry| entry.digest)
     }
 
@@ -152,11 +168,10 @@ impl Registry for OciLayout {
             ManifestReference::Tag(tag) => self.resolve(repository, tag).await?,
             ManifestReference::Digest(digest) => *digest,
         };
-        let path = self.blob_path(&expected);
-        let subject = self.subject(format!("manifest {}", path.display()));
-        let bytes = read_file(&path, &subject).await?;
+        let bytes = self.files.document(&self.id, "manifest", &blob_name(&expected)).await?;
         let digest = Digest::of(&bytes);
         if digest != expected {
+            let subject = self.subject(format!("manifest {expected}"));
             return Err(subject.invalid(format!("its digest is {digest}")));
         }
         let entry = self.manifests.iter().find(|entry| entry.digest == digest);
@@ -166,34 +181,11 @@ impl Registry for OciLayout {
 
     async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<BlobStream, RegistryError> {
         self.check(repository)?;
-        let path = self.blob_path(digest);
-        let subject = self.subject(format!("blob {}", path.display()));
-        let file = File::open(&path).await.map_err(|error| file_error(&subject, error))?;
-        Ok(Box::pin(stream::try_unfold((file, subject), |(mut file, subject)| async move {
-            let mut chunk = BytesMut::with_capacity(CHUNK);
-            let read = file.read_buf(&mut chunk).await.map_err(|error| file_error(&subject, error))?;
-            Ok((read > 0).then(|| (chunk.freeze(), (file, subject))))
-        })))
+        Ok(self.files.open(&self.id, "blob", &blob_name(digest)).await?.stream())
     }
 }
 
 /// The tag in the name of a manifest: the name itself, or what follows the last colon of a whole reference.
 fn tag_of(name: &str) -> Option<Tag> {
     name.rsplit(':').next().and_then(|tag| tag.parse().ok())
-}
-
-/// A file of at most [`MANIFEST_LIMIT`] bytes.
-async fn read_file(path: &Path, subject: &Subject) -> Result<Bytes, RegistryError> {
-    let file = File::open(path).await.map_err(|error| file_error(subject, error))?;
-    let mut bytes = Vec::new();
-    let read = file.take(MANIFEST_LIMIT + 1).read_to_end(&mut bytes).await;
-    read.map_err(|error| file_error(subject, error))?;
-    if bytes.len() as u64 > MANIFEST_LIMIT {
-        return Err(subject.invalid(format!("it is larger than {MANIFEST_LIMIT} bytes")));
-    }
-    Ok(bytes.into())
-}
-
-fn file_error(subject: &Subject, error: io::Error) -> RegistryError {
-    if error.kind() == io::ErrorKind::NotFound { subject.not_found() } else { subject.unavailable(error) }
 }

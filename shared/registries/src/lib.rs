@@ -1,14 +1,19 @@
 //! One OCI client, and one file for each registry product.
 //!
 //! [`ConfiguredRegistries`] opens the registries of a configuration by their kind; [`OciClient`] reads any registry
-//! that speaks the OCI distribution specification, and [`OciLayout`] a folder in the form of the OCI image layout.
+//! that speaks the OCI distribution specification, [`OciLayout`] an OCI image layout in a folder or an [`Archive`], and
+//! [`DockerArchive`] an archive as `docker save` writes it.
 
 mod answer;
+mod archive;
 mod auth;
 mod blob;
 mod challenge;
+mod docker_archive;
 mod endpoint;
 mod hosts;
+mod image_files;
+mod image_names;
 mod layout;
 mod listing;
 mod open;
@@ -16,7 +21,10 @@ mod products;
 mod secrets;
 mod secrets_manager;
 
+pub use archive::{Archive, ArchiveError};
+pub use docker_archive::{DockerArchive, DockerArchiveError};
 pub use endpoint::{Ports, Timeouts};
+pub use image_names::ChoiceError;
 pub use layout::OciLayout;
 pub use open::ConfiguredRegistries;
 pub use products::oci::OciClient;

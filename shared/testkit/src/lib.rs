@@ -15,4 +15,6 @@ pub mod ministack;
 pub mod ports;
 pub mod registry;
 pub mod runtime_api;
+pub mod saved;
+pub mod sbom;
 pub mod skip;

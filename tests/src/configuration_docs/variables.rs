@@ -88,6 +88,13 @@ pub const VARIABLES: &[Variable] = &[
                   `--advisories-url` goes before",
     },
     Variable {
+        name: "TIDEWATCH_LAYER_LIMITS",
+        readers: Readers::Both,
+        default: "see [INVENTORY.md](INVENTORY.md#limits)",
+        meaning: "limits on what is read of one layer, `NAME=NUMBER` with commas between them; the option `--limits` goes \
+                  before",
+    },
+    Variable {
         name: "TIDEWATCH_ECOSYSTEMS",
         readers: Readers::Both,
         default: "those that are matched",

@@ -249,16 +249,11 @@ pub(crate) fn debian(packages: &[(&str, &str)]) -> ImageInventory {
         ..Distribution::default()
     };
     let package = |(name, version): &(&str, &str)| Package {
-        package_type: PackageType::Deb,
-        name: (*name).to_owned(),
-        version: (*version).to_owned(),
         architecture: Some("amd64".to_owned()),
-        source: None,
-        locations: Vec::new(),
-        reader: "dpkg".to_owned(),
+        ..Package::new(PackageType::Deb, *name, *version, "dpkg")
     };
     let packages = packages.iter().map(package).collect();
-    ImageInventory { distribution: Some(distribution), packages, problems: Vec::new() }
+    ImageInventory { distribution: Some(distribution), packages, ..ImageInventory::default() }
 }
 
 /// Advisories for Debian 13: `openssl` 1 has a critical vulnerability that 2 fixes; `zlib` has a medium one that nothing

@@ -10,6 +10,7 @@ use tidewatch_core::policy::Outcome;
 use tidewatch_core::ports::Clock as _;
 use tidewatch_core::result::{ImageResult, ResultState};
 use tidewatch_core::severity::SeverityCounts;
+use tidewatch_inventory::READER_VERSION;
 use tidewatch_runtime::system::SystemClock;
 use tidewatch_store::Records;
 use tidewatch_store::records::{TagRecord, TaggedImage};
@@ -38,6 +39,8 @@ struct Row {
     vulnerabilities: SeverityCounts,
     policies: BTreeMap<PolicyId, Outcome>,
     scanned_at: Option<Timestamp>,
+    /// The layers were read by an older version of the readers: the result is valid, and might say more.
+    read_by_older_readers: bool,
 }
 
 #[derive(Serialize)]
@@ -68,6 +71,13 @@ pub(super) async fn run(context: &Context, arguments: Images) -> Result<(), Fail
     for skipped in &document.skipped {
         let Skipped { registry, repository, tag, reason } = skipped;
         advise(context.quiet, &format!("skipped {registry}/{repository}:{tag}: {reason}"));
+    }
+    let older = document.images.iter().filter(|row| row.read_by_older_readers).count();
+    if older > 0 {
+        let note = format!(
+            "{older} images were read by older readers: their results stay until they are read again"
+        );
+        advise(context.quiet, &note);
     }
     if document.images.is_empty() {
         let none = "no images yet: run a rule (tidewatch rules run ID)";
@@ -161,6 +171,7 @@ fn row(
         vulnerabilities: known.map(|result| result.severities).unwrap_or_default(),
         policies: known.map(|result| result.policies.clone()).unwrap_or_default(),
         scanned_at: known.map(|result| result.scanned_at),
+        read_by_older_readers: known.is_some_and(|result| result.reader_version < READER_VERSION),
     }
 }
 

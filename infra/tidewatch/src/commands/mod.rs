@@ -5,6 +5,7 @@ mod advisory_sources;
 mod apply;
 mod hook;
 mod images;
+mod inventory;
 mod rules;
 mod run_images;
 mod scan;
@@ -78,8 +79,9 @@ fn no_data(folder: &Path) -> String {
 
 /// Runs a command, and gives its exit code.
 pub(crate) async fn run(cli: Cli, given: InstanceOptions) -> Result<ExitCode, Failure> {
-    let is_local = matches!(cli.command, Command::Up(_) | Command::Scan(_));
+    let is_local = matches!(cli.command, Command::Up(_) | Command::Scan(_) | Command::Inventory(_));
     let place = Place::choose((cli.data, given.data), (cli.stack, given.stack), is_local)?;
+    check_format(&cli.command, cli.format)?;
     let context = Context { place, format: cli.format, quiet: cli.quiet };
     let done = dispatch(&context, cli.command).await;
     match &context.place {
@@ -88,10 +90,20 @@ pub(crate) async fn run(cli: Cli, given: InstanceOptions) -> Result<ExitCode, Fa
     }
 }
 
+/// Refuses the formats that only an inventory has.
+fn check_format(command: &Command, format: Format) -> Result<(), Failure> {
+    if matches!(format, Format::Table | Format::Json) || matches!(command, Command::Inventory(_)) {
+        return Ok(());
+    }
+    Err(Failure::wrong_use(anyhow::anyhow!("only `tidewatch inventory` prints this format"))
+        .hint("choose --format table or --format json"))
+}
+
 async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Up(arguments) => up::run(context, arguments).await,
         Command::Scan(arguments) => return scan::run(context, arguments).await,
+        Command::Inventory(arguments) => inventory::run(context, arguments).await,
         Command::Apply(arguments) => apply::run(context, arguments).await,
         Command::Rules(command) => rules::run(context, command).await,
         Command::Token(command) => token::run(context, command).await,

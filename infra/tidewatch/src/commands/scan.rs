@@ -3,40 +3,34 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context as _, anyhow};
-use indicatif::DecimalBytes;
+use anyhow::Context as _;
 use serde::Serialize;
 use tidewatch_advisories::{Index, IndexSet, families_for};
 use tidewatch_assessment::{AdvisoryIndexes, Assessment, assess};
 use tidewatch_core::Digest;
-use tidewatch_core::config::Config;
 use tidewatch_core::finding::Finding;
-use tidewatch_core::image::{ManifestReference, Platform};
-use tidewatch_core::manifest::{Classified, classify};
-use tidewatch_core::names::OrgName;
+use tidewatch_core::image::Platform;
 use tidewatch_core::policy::Outcome;
-use tidewatch_core::ports::{Clock as _, Registry};
+use tidewatch_core::ports::Clock as _;
 use tidewatch_core::problem::Problem;
 use tidewatch_core::result::ResultState;
 use tidewatch_core::severity::{Severity, SeverityCounts};
-use tidewatch_inventory::{ImageInventory, merge};
-use tidewatch_resolve_images::find_images;
+use tidewatch_inventory::ImageInventory;
 use tidewatch_runtime::system::SystemClock;
-use tidewatch_scan_image::{ScanError, pull_layer, unreadable_layer};
 use tidewatch_store::records::CurrentAdvisories;
 
 use super::{Context, advisories};
 use crate::cli::Scan;
 use crate::failure::{Failure, exit};
 use crate::local;
-use crate::output::{Progress, ProgressBars, Table, advise, cell, print_document, print_line};
-use crate::reference::{Target, explain};
+use crate::output::{Table, advise, cell, print_document, print_line};
+use crate::source;
 
 #[derive(Serialize)]
 struct Document<'a> {
     reference: &'a str,
-    digest: Digest,
-    platform: &'a Platform,
+    digest: Option<Digest>,
+    platform: Option<&'a Platform>,
     state: ResultState,
     reason: Option<&'a str>,
     distribution: Option<&'a str>,
@@ -54,38 +48,17 @@ pub(super) async fn run(context: &Context, arguments: Scan) -> Result<ExitCode, 
     if let Some(source) = &arguments.advisories {
         advisories::check_source(source)?;
     }
-    let target = Target::open(&arguments).await?;
-    let config = scan_config(&arguments.platform)?;
-    let (digest, inventory) = read_image(context, &target, &config, &arguments)
-        .await
-        .map_err(|failure| explain(failure, &target, &arguments))?;
-    let (indexes, current) = indexes(context, &arguments, &inventory).await?;
-    let assessment = assess(inventory, indexes, &current, &config, SystemClock.now())?;
-    print(context, &arguments, digest, &assessment)?;
+    let read = source::read(context.quiet, &arguments.image).await?;
+    let config = source::config_of(&arguments.image.platform)?;
+    let (digest, platform) = (read.digest, read.platform);
+    let (indexes, current) = indexes(context, &arguments, &read.inventory).await?;
+    let assessment = assess(read.inventory, indexes, &current, &config, SystemClock.now())?;
+    print(context, &arguments, (digest, platform.as_ref()), &assessment)?;
     Ok(if meets_condition(&arguments, &assessment) {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(exit::CONDITION_NOT_MET)
     })
-}
-
-/// The digest of the image, and what is in it.
-async fn read_image(
-    context: &Context,
-    target: &Target,
-    config: &Config,
-    arguments: &Scan,
-) -> Result<(Digest, ImageInventory), Failure> {
-    let bars = ProgressBars::new(context.quiet);
-    let bar = bars.bar("layers");
-    bar.say(format!("asking {}", target.place));
-    let read = async {
-        let digest = image_of(target, config, arguments).await?;
-        Ok((digest, inventory(target, digest, &bar).await?))
-    };
-    let read = read.await;
-    bar.finish();
-    read
 }
 
 /// Whether the image meets `--fail-on`. One of which not everything is known does not.
@@ -102,49 +75,6 @@ fn meets_condition(arguments: &Scan, assessment: &Assessment) -> bool {
         );
     }
     state == ResultState::Scanned
-}
-
-/// A configuration with nothing but the platform: the policies are judged with their defaults.
-fn scan_config(platform: &Platform) -> Result<Config, Failure> {
-    let org: OrgName = "local".parse()?;
-    Ok(Config { org, platforms: vec![platform.clone()], registries: vec![], rules: vec![], policies: vec![] })
-}
-
-/// The digest of the image for the platform that is asked for.
-async fn image_of(target: &Target, config: &Config, arguments: &Scan) -> Result<Digest, Failure> {
-    let found =
-        find_images(&*target.registry, &target.id, &target.repository, &target.manifest, config).await?;
-    found.images.first().map(|image| image.digest).ok_or_else(|| {
-        let reason = found.skipped.unwrap_or_else(|| "there is no image".to_owned());
-        Failure::new(anyhow!("{} cannot be scanned: {reason}", arguments.reference))
-            .hint("choose another platform by --platform, or another tag")
-    })
-}
-
-async fn inventory(target: &Target, digest: Digest, bar: &Progress) -> Result<ImageInventory, Failure> {
-    let registry: &dyn Registry = &*target.registry;
-    let manifest = registry.manifest(&target.repository, &ManifestReference::Digest(digest)).await?;
-    let Classified::Image { layers, .. } = classify(&manifest)? else {
-        return Err(Failure::new(anyhow!("{digest} is not the manifest of an image")));
-    };
-    let mut read = Vec::with_capacity(layers.len());
-    let mut problems = Vec::new();
-    for (done, layer) in layers.iter().enumerate() {
-        bar.set(done as u64, layers.len() as u64);
-        bar.say(DecimalBytes(layer.size).to_string());
-        if let Some(problem) = unreadable_layer(layer) {
-            problems.push(problem);
-            continue;
-        }
-        let pulled = pull_layer(registry, &target.repository, layer).await;
-        read.push(pulled.map_err(|error| match error {
-            ScanError::Registry(error) => Failure::new(error),
-            error => Failure::new(error),
-        })?);
-    }
-    let mut inventory = merge(&read);
-    inventory.problems.extend(problems);
-    Ok(inventory)
 }
 
 /// The indexes that the image needs: compiled now from the folder that was given, or those of the data folder.
@@ -186,15 +116,15 @@ async fn indexes(
 fn print(
     context: &Context,
     arguments: &Scan,
-    digest: Digest,
+    (digest, platform): (Option<Digest>, Option<&Platform>),
     assessment: &Assessment,
 ) -> Result<(), Failure> {
     let Assessment { result, report } = assessment;
     if context.is_json() {
         let document = Document {
-            reference: &arguments.reference,
+            reference: &arguments.image.reference,
             digest,
-            platform: &arguments.platform,
+            platform,
             state: result.state,
             reason: result.reason.as_deref(),
             distribution: result.distribution.as_deref(),

@@ -42,7 +42,11 @@ pub(super) async fn run(context: &Context, arguments: Up) -> Result<(), Failure>
     let address = listener.local_addr()?;
     OwnedInstance::note_address(folder, address)?;
 
-    let settings = Settings { scans_at_once: usize::from(arguments.workers), tick: TICK };
+    let settings = Settings {
+        scans_at_once: usize::from(arguments.workers),
+        limits: arguments.limits.get(),
+        tick: TICK,
+    };
     // For archives while they are compiled; it is there as long as the workers are.
     let build = BuildFolder::make(&owned.instance.cache())?;
     let sync = sync_advisories(&owned.instance, build.path(), &arguments)?;

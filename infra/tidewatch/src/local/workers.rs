@@ -6,6 +6,7 @@ use std::time::Duration;
 use tidewatch_assessment::AdvisoryIndexes;
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::ports::{QueueReceiver, Sleeper};
+use tidewatch_inventory::Limits;
 use tidewatch_registries::{ConfiguredRegistries, LocalSecrets, Ports};
 use tidewatch_rematch_images::{RematchImages, RematchPorts, RematchSettings};
 use tidewatch_resolve_images::{ResolveHints, ResolveImages};
@@ -50,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) scans_at_once: usize,
     /// How often rules are evaluated and streams rolled up; deployed, it is a minute.
     pub(crate) tick: Duration,
+    /// What one layer may ask of the process.
+    pub(crate) limits: Limits,
 }
 
 /// The running workers. Dropping them stops them where they are, which loses nothing.
@@ -80,7 +83,7 @@ impl Workers {
         tasks.spawn(sweep(owned.table.clone(), stopped.clone()));
         tasks.spawn(sync_when_due(sync.clone(), stopped.clone()));
 
-        let (resolve, scan, rematch) = handlers(instance);
+        let (resolve, scan, rematch) = handlers(instance, settings.limits);
         let queue = owned.queue.clone();
         let hints = ResolveHints::new(resolve.clone());
         tasks.spawn(consume(queue.clone(), QueueName::Hints, hints, HINTS_AT_ONCE, stopped.clone()));
@@ -123,7 +126,7 @@ impl Workers {
     }
 }
 
-fn handlers(instance: &Instance) -> (ResolveImages, ScanImage, RematchImages) {
+fn handlers(instance: &Instance, limits: Limits) -> (ResolveImages, ScanImage, RematchImages) {
     let (clock, sleeper) = (Arc::new(SystemClock), Arc::new(SystemSleeper));
     let ports =
         Ports { clock: clock.clone(), sleeper: sleeper.clone(), randomness: Arc::new(SystemRandomness) };
@@ -159,6 +162,7 @@ fn handlers(instance: &Instance) -> (ResolveImages, ScanImage, RematchImages) {
         renewal: Duration::from_secs(3),
         retry_pause: Duration::from_secs(2),
         waiting: Duration::from_secs(10),
+        limits,
         ..ScanSettings::default()
     };
     let rematch = RematchImages::new(rematch, RematchSettings::default());

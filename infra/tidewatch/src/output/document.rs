@@ -15,7 +15,12 @@ struct Document<'a, T> {
 
 /// Prints `content` as a document of the shape `name` in its `version`.
 pub(crate) fn print_document<T: Serialize>(name: &str, version: u32, content: &T) -> Result<(), Failure> {
-    let document = Document { schema: format!("tidewatch.{name}/{version}"), content };
-    anstream::println!("{}", serde_json::to_string_pretty(&document)?);
+    anstream::print!("{}", document_text(name, version, content)?);
     Ok(())
+}
+
+/// The text of such a document, with the end of its last line.
+pub(crate) fn document_text<T: Serialize>(name: &str, version: u32, content: &T) -> Result<String, Failure> {
+    let document = Document { schema: format!("tidewatch.{name}/{version}"), content };
+    Ok(serde_json::to_string_pretty(&document)? + "\n")
 }

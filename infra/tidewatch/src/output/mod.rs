@@ -5,7 +5,7 @@ mod progress;
 mod table;
 mod text;
 
-pub(crate) use document::print_document;
+pub(crate) use document::{document_text, print_document};
 pub(crate) use progress::{Progress, ProgressBars, while_waiting};
 pub(crate) use table::{Table, ago, cell, number_cell, severity_cell, severity_word_cell, state_cell};
 pub(crate) use text::{visible, visible_lines};

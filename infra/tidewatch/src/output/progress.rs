@@ -18,7 +18,8 @@ pub(crate) struct ProgressBars {
     bars: MultiProgress,
 }
 
-/// One line of progress.
+/// One line of progress; a clone is the same line.
+#[derive(Clone)]
 pub(crate) struct Progress(ProgressBar);
 
 impl ProgressBars {
@@ -40,8 +41,22 @@ impl ProgressBars {
         Progress(bar)
     }
 
+    /// A line with a bar for something of `total` bytes; zero when that is not known.
+    pub(crate) fn bytes(&self, label: &str, total: u64) -> Progress {
+        let bar = self.bars.add(ProgressBar::new(total));
+        let template = if total == 0 {
+            "{spinner} {prefix:24} {bytes}"
+        } else {
+            "{spinner} {prefix:24} [{bar:32}] {bytes}/{total_bytes}"
+        };
+        bar.set_style(style(template).progress_chars("=> "));
+        bar.set_prefix(label.to_owned());
+        bar.enable_steady_tick(TICK);
+        Progress(bar)
+    }
+
     /// A line that moves and says `what` is being done, where there is nothing to count.
-    fn spinner(&self, what: &str) -> Progress {
+    pub(crate) fn spinner(&self, what: &str) -> Progress {
         let bar = self.bars.add(ProgressBar::new_spinner());
         bar.set_style(style("{spinner} {msg}"));
         bar.set_message(what.to_owned());
@@ -73,6 +88,11 @@ impl Progress {
     pub(crate) fn set(&self, done: u64, total: u64) {
         self.0.set_length(total);
         self.0.set_position(done);
+    }
+
+    /// Shows that so much more is done.
+    pub(crate) fn add(&self, more: u64) {
+        self.0.inc(more);
     }
 
     /// Shows a word about what is being done.

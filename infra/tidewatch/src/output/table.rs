@@ -16,9 +16,14 @@ pub(crate) struct Table(comfy_table::Table);
 impl Table {
     /// A table with these column titles.
     pub(crate) fn new<const N: usize>(titles: [&str; N]) -> Self {
+        Self::laid_out(&titles, true)
+    }
+
+    /// The same, for a file when it is not for the `terminal`.
+    pub(crate) fn laid_out(titles: &[&str], terminal: bool) -> Self {
         let mut table = comfy_table::Table::new();
-        table.load_style(NOTHING).set_header(titles.map(Cell::new));
-        let terminal = std::io::stdout().is_terminal();
+        table.load_style(NOTHING).set_header(titles.iter().map(Cell::new));
+        let terminal = terminal && std::io::stdout().is_terminal();
         let arrangement = if terminal { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
         table.set_content_arrangement(arrangement);
         if !terminal {
@@ -28,13 +33,18 @@ impl Table {
     }
 
     /// Adds a row.
-    pub(crate) fn row<const N: usize>(&mut self, cells: [Cell; N]) {
-        self.0.add_row(cells);
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        self.0.add_row(cells.into_iter().collect::<Vec<_>>());
     }
 
     /// Prints the table.
     pub(crate) fn print(&self) {
-        anstream::println!("{}", self.0.trim_fmt());
+        anstream::println!("{}", self.text());
+    }
+
+    /// Its text.
+    pub(crate) fn text(&self) -> String {
+        self.0.trim_fmt()
     }
 }
 

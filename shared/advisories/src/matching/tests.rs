@@ -26,15 +26,7 @@ fn indexes(count: usize) -> (TempDir, IndexSet) {
 
 /// Packages that are one subject each: the versions of `pkg` differ.
 fn packages(versions: impl IntoIterator<Item = String>) -> Vec<Package> {
-    let package = |version| Package {
-        package_type: PackageType::Deb,
-        name: "pkg".to_owned(),
-        version,
-        architecture: None,
-        source: None,
-        locations: Vec::new(),
-        reader: "test".to_owned(),
-    };
+    let package = |version: String| Package::new(PackageType::Deb, "pkg", version, "test");
     versions.into_iter().map(package).collect()
 }
 

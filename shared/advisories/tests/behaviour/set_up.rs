@@ -85,15 +85,8 @@ pub(crate) fn debian(version_id: &str) -> Distribution {
 }
 
 pub(crate) fn package(package_type: PackageType, name: &str, version: &str) -> Package {
-    Package {
-        package_type,
-        name: name.to_owned(),
-        version: version.to_owned(),
-        architecture: Some("amd64".to_owned()),
-        source: None,
-        locations: Vec::new(),
-        reader: "test".to_owned(),
-    }
+    let architecture = Some("amd64".to_owned());
+    Package { architecture, ..Package::new(package_type, name, version, "test") }
 }
 
 pub(crate) fn deb(name: &str, version: &str) -> Package {

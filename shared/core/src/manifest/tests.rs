@@ -233,8 +233,98 @@ fn a_config_tells_platform_and_created_time() {
     }));
     assert_eq!(full.platform, Some("linux/arm/v7".parse().unwrap()));
     assert_eq!(full.created, Some("2024-05-06T07:08:09.123456789Z".parse().unwrap()));
-    assert_eq!(config(json!({})), ImageConfig { platform: None, created: None });
+    assert_eq!(config(json!({})), ImageConfig::default());
     assert_eq!(config(json!({"os": "unknown", "architecture": "unknown"})).platform, None);
+}
+
+#[test]
+fn a_config_tells_user_labels_and_history_and_keeps_no_environment() {
+    let config = ImageConfig::parse(
+        json!({
+            "os": "linux", "architecture": "amd64", "created": "2024-05-06T07:08:09Z",
+            "config": {
+                "User": "1000:1000",
+                "ExposedPorts": {"80/tcp": {}},
+                "Env": ["PATH=/usr/bin", "TOKEN=secret"],
+                "Cmd": ["nginx"],
+                "Labels": {
+                    "org.opencontainers.image.base.name": "docker.io/library/debian:12",
+                    "maintainer": "somebody\n\u{1b}[2J\u{202e}",
+                    "number": 5,
+                },
+            },
+            "history": [
+                {"created": "2024-05-05T00:00:00Z", "created_by": "# debian.sh --arch 'amd64' out/", "comment": "debuerreotype 0.15"},
+                {"created": "1970-01-01T00:00:00Z", "created_by": "USER 1000:1000", "comment": "buildkit.dockerfile.v0", "empty_layer": true},
+                {},
+            ],
+            "rootfs": {"type": "layers", "diff_ids": []},
+        })
+        .to_string()
+        .as_bytes(),
+    )
+    .unwrap();
+    assert_eq!(config.user.as_deref(), Some("1000:1000"));
+    let labels: Vec<_> = config.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(
+        labels,
+        [
+            ("maintainer", "somebody\\n\\u{1b}[2J\\u{202e}"),
+            ("org.opencontainers.image.base.name", "docker.io/library/debian:12")
+        ]
+    );
+    assert_eq!(
+        config.history,
+        [
+            HistoryStep {
+                created: Some("2024-05-05T00:00:00Z".parse().unwrap()),
+                created_by: "# debian.sh --arch 'amd64' out/".to_owned(),
+                comment: "debuerreotype 0.15".to_owned(),
+                empty_layer: false,
+            },
+            HistoryStep {
+                created: None,
+                created_by: "USER 1000:1000".to_owned(),
+                comment: "buildkit.dockerfile.v0".to_owned(),
+                empty_layer: true,
+            },
+            HistoryStep::default(),
+        ]
+    );
+    assert!(!format!("{config:?}").contains("secret"));
+}
+
+#[test]
+fn what_a_config_says_in_another_form_is_as_if_it_were_not_there() {
+    for (config, history) in [
+        (Value::Null, Value::Null),
+        (json!([1]), json!({"a": 1})),
+        (json!({"User": 0, "Labels": ["a"]}), json!("x")),
+        (json!({"User": "", "Labels": null}), json!([])),
+    ] {
+        let document = json!({"os": "linux", "architecture": "amd64", "config": config, "history": history});
+        let parsed = ImageConfig::parse(document.to_string().as_bytes()).unwrap();
+        let platform = Some("linux/amd64".parse().unwrap());
+        assert_eq!(parsed, ImageConfig { platform, ..ImageConfig::default() }, "{document}");
+    }
+    let parsed =
+        ImageConfig::parse(json!({"history": [5, "x", {"empty_layer": "yes"}]}).to_string().as_bytes())
+            .unwrap();
+    assert_eq!(parsed.history, vec![HistoryStep::default(); 3]);
+}
+
+#[test]
+fn labels_steps_and_texts_of_a_config_have_a_limit() {
+    let labels: serde_json::Map<String, Value> =
+        (0..1001).map(|number| (format!("{number:04}"), json!("x"))).collect();
+    let document = json!({
+        "config": {"User": "ü".repeat(5000), "Labels": labels},
+        "history": vec![json!({"created_by": "x".repeat(5000)}); 1001],
+    });
+    let config = ImageConfig::parse(document.to_string().as_bytes()).unwrap();
+    assert_eq!(config.user.unwrap().chars().count(), 4096);
+    assert_eq!((config.labels.len(), config.history.len()), (1000, 1000));
+    assert_eq!(config.history[999].created_by.len(), 4096);
 }
 
 #[test]

@@ -36,12 +36,12 @@ impl<'a> Header<'a> {
     /// Checks the checksum, which old programs computed with signed bytes.
     pub(super) fn verify(&self) -> Result<(), ArchiveError> {
         let expected = number(self.field(148, 8)).ok_or(ArchiveError::Number("checksum"))?;
-        let (mut unsigned, mut signed) = (0u64, 0i64);
-        for (position, byte) in self.0.iter().enumerate() {
-            let byte = if (148..156).contains(&position) { b' ' } else { *byte };
-            unsigned += u64::from(byte);
-            signed += i64::from(byte.cast_signed());
-        }
+        // The checksum counts as blanks itself. Whole slices are summed up many bytes at a time.
+        let field = self.field(148, 8);
+        let unsigned = sum(self.0) - sum(field) + 8 * u64::from(b' ');
+        let negative = negatives(self.0) - negatives(field);
+        let signed =
+            i64::try_from(unsigned).unwrap_or_default() - 256 * i64::try_from(negative).unwrap_or_default();
         let matches = expected == unsigned || i64::try_from(expected) == Ok(signed);
         if matches { Ok(()) } else { Err(ArchiveError::Checksum) }
     }
@@ -86,6 +86,15 @@ impl<'a> Header<'a> {
             _ => Format::Plain,
         }
     }
+}
+
+fn sum(bytes: &[u8]) -> u64 {
+    bytes.iter().map(|byte| u64::from(*byte)).sum()
+}
+
+/// How many bytes are negative when they are signed.
+fn negatives(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte >= 0x80).count()
 }
 
 /// Bytes up to the first NUL.

@@ -4,7 +4,11 @@
 //! Damage on the way and damage in the layer are told apart by the digest: bytes that do not match it are an error that
 //! another try can mend; bytes that do match and cannot be read are what the image is, and become a problem.
 
+mod entries;
+mod folder;
+mod open_file;
 mod tree;
+mod waiting;
 
 use std::io;
 
@@ -16,7 +20,9 @@ use crate::archive::{ArchiveError, Walker};
 use crate::compression::Decompressor;
 use crate::inventory::{LayerInventory, READER_VERSION};
 use crate::limits::Limits;
-use tree::LayerTree;
+use entries::LayerEntries;
+
+pub use folder::FolderReader;
 
 /// A layer could not be read at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,17 +35,25 @@ pub enum LayerError {
         /// Digest of the bytes that were pushed.
         actual: Digest,
     },
+    /// The temporary folder could not be used.
+    #[error("failed to read layer {layer}: the temporary folder cannot be used: {reason}")]
+    TemporaryFolder {
+        /// Digest of the layer.
+        layer: Digest,
+        /// Why not.
+        reason: String,
+    },
 }
 
 impl Retryable for LayerError {
     fn retry(&self) -> Retry {
         match self {
-            Self::DigestMismatch { .. } => Retry::Again,
+            Self::DigestMismatch { .. } | Self::TemporaryFolder { .. } => Retry::Again,
         }
     }
 }
 
-/// Reads one layer. Needs some 100 KiB, the window of the compression (up to 128 MiB for zstd, mostly 8), and what the
+/// Reads one layer. Needs some 400 KiB, the window of the compression (up to 128 MiB for zstd, mostly 8), and what the
 /// files that are read need; all within [`Limits`].
 pub struct LayerReader {
     digest: Digest,
@@ -54,7 +68,7 @@ pub struct LayerReader {
 struct Unpacked {
     bytes: u64,
     limits: Limits,
-    tree: LayerTree,
+    entries: LayerEntries,
     problem: Option<ContentError>,
 }
 
@@ -77,8 +91,13 @@ impl LayerReader {
             hasher: Sha256::new(),
             packed_bytes: 0,
             content: Some((Decompressor::new(), Walker::new())),
-            unpacked: Unpacked { bytes: 0, limits, tree: LayerTree::new(limits), problem: None },
+            unpacked: Unpacked { bytes: 0, limits, entries: LayerEntries::new(limits), problem: None },
         }
+    }
+
+    /// A reader of a folder that is to be read as if it were a layer.
+    pub fn of_folder(limits: Limits) -> FolderReader {
+        FolderReader::new(limits)
     }
 
     /// Takes the next bytes of the layer, as many as there are: compressed, as they lie in the registry. Whatever is
@@ -90,7 +109,7 @@ impl LayerReader {
         let (unpacked, packed_bytes) = (&mut self.unpacked, self.packed_bytes);
         let result = decompressor.push(bytes, |part| unpacked.take(walker, part, packed_bytes));
         if let Err(error) = result {
-            walker.abort(&mut unpacked.tree);
+            walker.abort(&mut unpacked.entries);
             unpacked.problem = Some(error);
             self.content = None;
         }
@@ -105,15 +124,35 @@ impl LayerReader {
         if let Some((decompressor, mut walker)) = self.content.take() {
             let (unpacked, packed_bytes) = (&mut self.unpacked, self.packed_bytes);
             let unpacking = decompressor.finish(|part| unpacked.take(&mut walker, part, packed_bytes));
-            let ending = walker.finish(&mut unpacked.tree).map_err(ContentError::from);
+            let ending = walker.finish(&mut unpacked.entries).map_err(ContentError::from);
             unpacked.problem = unpacking.and(ending).err();
         }
-        let (entries, mut problems) = self.unpacked.tree.finish();
-        problems.extend(self.unpacked.problem.map(|problem| problem.to_string()));
-        let subject = self.digest.to_string();
-        let problems = problems.into_iter().map(|reason| Problem::new(subject.clone(), reason)).collect();
-        Ok(LayerInventory { reader_version: READER_VERSION, layer: self.digest, entries, problems })
+        let problem = self.unpacked.problem.map(|problem| problem.to_string());
+        inventory(self.digest, self.unpacked.entries, problem)
     }
+}
+
+/// The inventory of a layer of which all `entries` were taken.
+fn inventory(
+    layer: Digest,
+    entries: LayerEntries,
+    problem: Option<String>,
+) -> Result<LayerInventory, LayerError> {
+    let (found, mut problems) =
+        entries.finish().map_err(|error| LayerError::TemporaryFolder { layer, reason: error.to_string() })?;
+    problems.extend(problem);
+    let subject = layer.to_string();
+    Ok(LayerInventory {
+        reader_version: READER_VERSION,
+        layer,
+        files: found.files.into_iter().collect(),
+        links: found.links.into_iter().collect(),
+        leaves: found.leaves,
+        directories: found.directories,
+        opaque: found.opaque,
+        whiteouts: found.whiteouts,
+        problems: problems.into_iter().map(|reason| Problem::new(subject.clone(), reason)).collect(),
+    })
 }
 
 impl Unpacked {
@@ -130,7 +169,7 @@ impl Unpacked {
             let reason = format!("{} bytes for each compressed byte", limits.expansion_ratio);
             return Err(ContentError::Limit(reason));
         }
-        walker.push(part, &mut self.tree)?;
-        self.tree.check_limits().map_err(ContentError::Limit)
+        walker.push(part, &mut self.entries)?;
+        self.entries.check_limits().map_err(ContentError::Limit)
     }
 }

@@ -1,310 +1,316 @@
-//! What one layer holds, as a tree of its links and of the paths that matter, built entry by entry as a runtime unpacks the archive: a
-//! later entry replaces an earlier one, parents that are missing are made, and links in a path are followed.
+//! What one layer has at each path, built entry by entry as a runtime unpacks the archive: a later entry replaces an
+//! earlier one, with all that was below it, parents that are missing are made, and links in a path are followed.
 //!
+//! Paths are kept by their hashes; only those of links and of files that were read are kept in words. What is in a
+//! directory belongs to that directory, not to its path: when another takes its place, it is gone without a search.
 //! Whiteouts are kept apart from what the layer itself has, because they hide only what lies below:
 //! <https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts>.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
-use crate::archive::{ArchiveEntry, EntryKind, EntrySink};
-use crate::inventory::{Entry, FileContent};
-use crate::limits::Limits;
-use crate::paths::{Budget, Resolution, Step, clean, join, remove_below, resolve, split, text};
-use crate::readers::{InputFile, Problems, Reader, concerns, reader_for};
+use crate::inventory::FileContent;
+use crate::path_set::{PathHash, PathSet};
+use crate::paths::{Links, Step};
 
-/// Begins the name of a whiteout.
-const WHITEOUT: &str = ".wh.";
+/// Number of the root.
+const ROOT: u32 = 0;
 
-/// What is left of the name of an opaque whiteout after [`WHITEOUT`].
-const OPAQUE: &str = ".wh..opq";
+/// The number of a directory that is not there.
+const NONE: u32 = u32::MAX;
 
 /// The tree of one layer.
-pub(super) struct LayerTree {
-    limits: Limits,
-    nodes: BTreeMap<String, Node>,
-    open: Option<OpenFile>,
-    entries: u64,
-    kept_bytes: usize,
-    packages: usize,
-    budget: Budget,
-    problems: Problems,
+pub(super) struct Tree {
+    slots: HashMap<PathHash, Slot>,
+    directories: Vec<DirectoryState>,
+    files: Vec<Option<ReadFile>>,
+    links: Vec<Option<Link>>,
+    /// Nothing of the lower layers is seen at all.
+    root_is_opaque: bool,
 }
 
-/// What the layer has, and what it hides, at a path.
-#[derive(Default)]
-struct Node {
-    /// What it has itself; `None` where there is only a whiteout.
-    entry: Option<Entry>,
+/// A directory of the tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Directory {
+    hash: PathHash,
+    number: u32,
+}
+
+/// What the layer has, and what it hides, at a path; as long as the directory that it stands in is there.
+#[derive(Clone, Copy)]
+struct Slot {
+    directory: u32,
+    entry: Entry,
     /// Nothing of the lower layers is seen: there is a whiteout of the path, or an opaque one in it.
     hides: bool,
-    /// Bytes of the file that `entry` was read from.
+}
+
+/// What the layer itself has at a path.
+#[derive(Clone, Copy)]
+enum Entry {
+    /// Nothing: there is only a whiteout.
+    Nothing,
+    /// The directory of this number.
+    Directory(u32),
+    /// The link of this number.
+    Link(u32),
+    /// The file of this number, which was read.
+    File(u32),
+    /// Anything else.
+    Other,
+}
+
+struct DirectoryState {
+    parent: u32,
+    replaced: bool,
+}
+
+struct Link {
+    path: String,
+    target: String,
+}
+
+/// A file that was read.
+struct ReadFile {
+    path: String,
+    content: FileContent,
     bytes: usize,
 }
 
-/// A file whose content is being taken.
-struct OpenFile {
-    path: String,
-    reader: &'static Reader,
-    bytes: Vec<u8>,
-    /// Bytes in the archive.
-    size: u64,
+/// What there is at a path, for a hard link to it.
+pub(super) enum Found<'a> {
+    /// A link, with its target.
+    Link(&'a str),
+    /// A file that was read, with the bytes that it was read from, and its number.
+    File(&'a FileContent, usize, u32),
+    /// Anything else, or nothing.
+    Other,
 }
 
-impl LayerTree {
-    pub(super) fn new(limits: Limits) -> Self {
+/// All that a finished tree holds.
+#[derive(Default)]
+pub(super) struct Finished {
+    pub(super) files: Vec<(String, FileContent)>,
+    pub(super) links: Vec<(String, String)>,
+    pub(super) leaves: PathSet,
+    pub(super) directories: PathSet,
+    pub(super) opaque: PathSet,
+    pub(super) whiteouts: PathSet,
+}
+
+impl Tree {
+    pub(super) fn new() -> Self {
         Self {
-            limits,
-            nodes: BTreeMap::new(),
-            open: None,
-            entries: 0,
-            kept_bytes: 0,
-            packages: 0,
-            budget: Budget::new(limits.resolved_bytes),
-            problems: Problems::default(),
+            slots: HashMap::new(),
+            directories: vec![DirectoryState { parent: ROOT, replaced: false }],
+            files: Vec::new(),
+            links: Vec::new(),
+            root_is_opaque: false,
         }
     }
 
-    /// An error, in words, once there is more than the limits allow.
-    pub(super) fn check_limits(&self) -> Result<(), String> {
-        if self.entries > self.limits.entries {
-            return Err(format!("{} entries", self.limits.entries));
-        }
-        if self.nodes.len() > self.limits.kept_entries {
-            return Err(format!("{} links and entries at paths that matter", self.limits.kept_entries));
-        }
-        if self.kept_bytes > self.limits.kept_bytes {
-            return Err(format!("{} bytes in files that are read", self.limits.kept_bytes));
-        }
-        if self.budget.is_spent() {
-            return Err(format!("{} bytes of paths on the way to its entries", self.limits.resolved_bytes));
-        }
-        Ok(())
+    /// How many links and files that were read there are, or have been.
+    pub(super) const fn kept(&self) -> usize {
+        self.files.len() + self.links.len()
     }
 
-    /// The entries of the inventory, and what went wrong.
-    pub(super) fn finish(self) -> (BTreeMap<String, Entry>, Vec<String>) {
-        let nodes = self.nodes.into_iter().filter(|(path, _)| concerns(path));
-        let entries = nodes.map(|(path, node)| {
-            let entry = match node.entry {
-                Some(Entry::Directory { .. }) => Entry::Directory { opaque: node.hides },
-                Some(entry) => entry,
-                // Every layer has a root.
-                None if path.is_empty() => Entry::Directory { opaque: true },
-                None => Entry::Whiteout,
-            };
-            (path, entry)
-        });
-        (entries.collect(), self.problems.into_reasons())
+    pub(super) const fn root_directory() -> Directory {
+        Directory { hash: PathHash::ROOT, number: ROOT }
     }
 
-    /// What the layer itself has at `path`.
-    fn entry_at(&self, path: &str) -> Option<&Entry> {
-        self.nodes.get(path)?.entry.as_ref()
+    fn slot(&self, directory: Directory, name: &str) -> (PathHash, Option<Slot>) {
+        let hash = directory.hash.join(name);
+        (hash, self.slots.get(&hash).copied().filter(|slot| slot.directory == directory.number))
     }
 
-    /// Where `path` really is, by the links of this layer; `None` when they lead in a circle or too far.
-    fn real(&mut self, path: &str) -> Option<String> {
-        let nodes = &self.nodes;
-        let resolution = resolve(path, &mut self.budget, |candidate| {
-            match nodes.get(candidate).and_then(|node| node.entry.as_ref()) {
-                Some(Entry::Symlink { target }) => Step::Link(target),
-                _ => Step::Enter,
-            }
-        });
-        match resolution {
-            Resolution::Path(path) => Some(path),
-            Resolution::Missing | Resolution::Unknown(_) | Resolution::Loop | Resolution::TooFar => None,
+    /// The directory `name` in `directory`, made where there is none; whatever else was there is gone.
+    pub(super) fn make_directory(&mut self, directory: Directory, name: &str) -> Directory {
+        self.directory(directory, name).0
+    }
+
+    /// The same; says whether a link was there.
+    pub(super) fn make_directory_at(&mut self, directory: Directory, name: &str) -> bool {
+        self.directory(directory, name).1
+    }
+
+    fn directory(&mut self, directory: Directory, name: &str) -> (Directory, bool) {
+        let (hash, slot) = self.slot(directory, name);
+        if let Some(Slot { entry: Entry::Directory(number), .. }) = slot {
+            return (Directory { hash, number }, false);
         }
+        let number = number_of(self.directories.len());
+        self.directories.push(DirectoryState { parent: directory.number, replaced: false });
+        let leads_elsewhere = self.put(directory, name, Entry::Directory(number));
+        (Directory { hash, number }, leads_elsewhere)
     }
 
-    /// Makes the directory at `path`, where it really is, and those above it, as far as they matter.
-    fn enter(&mut self, path: &str) {
-        let ends = path.match_indices('/').map(|(position, _)| position).chain([path.len()]);
-        for directory in ends.filter_map(|end| path.get(..end)) {
-            if !concerns(directory) {
-                return;
-            }
-            self.make_directory(directory);
+    /// Puts a symbolic link at `path`.
+    pub(super) fn put_link(&mut self, directory: Directory, name: &str, path: String, target: String) {
+        let number = number_of(self.links.len());
+        self.links.push(Some(Link { path, target }));
+        self.put(directory, name, Entry::Link(number));
+    }
+
+    /// The number of the file that was put last.
+    pub(super) fn last_file(&self) -> u32 {
+        number_of(self.files.len().saturating_sub(1))
+    }
+
+    /// Says what is in the file of this number, if it is still there.
+    pub(super) fn set_content(&mut self, number: u32, content: FileContent) {
+        if let Some(Some(file)) = self.files.get_mut(number as usize) {
+            let reader = std::mem::take(&mut file.content.reader);
+            file.content = FileContent { reader, ..content };
         }
     }
 
-    fn make_directory(&mut self, path: &str) {
-        if !path.is_empty() && !matches!(self.entry_at(path), Some(Entry::Directory { .. })) {
-            self.put(path.to_owned(), Entry::Directory { opaque: false }, 0);
-        }
+    /// Puts a file that was read from `bytes` bytes.
+    pub(super) fn put_file(
+        &mut self,
+        directory: Directory,
+        name: &str,
+        path: String,
+        content: FileContent,
+        bytes: usize,
+    ) -> bool {
+        let number = number_of(self.files.len());
+        self.files.push(Some(ReadFile { path, content, bytes }));
+        self.put(directory, name, Entry::File(number))
     }
 
-    /// Puts `entry` in place of whatever was at and below `path`. At a path that does not matter only links are kept:
-    /// later entries may lead through them.
-    fn put(&mut self, path: String, entry: Entry, bytes: usize) {
-        remove_below(&mut self.nodes, &path);
-        if !matches!(entry, Entry::Symlink { .. }) && !concerns(&path) {
-            self.nodes.remove(&path);
-            return;
-        }
-        let problems: usize = match &entry {
-            Entry::File(content) => content.problems.iter().map(String::len).sum(),
-            _ => 0,
-        };
-        self.kept_bytes = self.kept_bytes.saturating_add(path.len() + problems).saturating_add(bytes);
-        let node = self.nodes.entry(path).or_default();
-        (node.entry, node.bytes) = (Some(entry), bytes);
+    /// Puts what nobody reads.
+    pub(super) fn put_other(&mut self, directory: Directory, name: &str) -> bool {
+        self.put(directory, name, Entry::Other)
     }
 
-    fn hide(&mut self, path: String) {
-        if concerns(&path) {
-            self.kept_bytes = self.kept_bytes.saturating_add(path.len());
-            self.nodes.entry(path).or_default().hides = true;
-        }
-    }
-
-    /// A whiteout in `directory`: `name` is what follows [`WHITEOUT`].
-    fn whiteout(&mut self, directory: String, name: &str) {
-        match name {
-            OPAQUE => self.hide(directory),
-            // Other names that begin so are bookkeeping of AUFS.
-            "" | "." | ".." => {}
-            name if name.starts_with(WHITEOUT) => {}
-            name => self.hide(join(&directory, name)),
-        }
-    }
-
-    /// Begins a file; says whether its content is wanted.
-    fn begin_file(&mut self, path: String, size: u64) -> bool {
-        let Some(reader) = reader_for(&path) else {
-            self.put(path, Entry::Other, 0);
-            return false;
-        };
-        self.open = Some(OpenFile { path, reader, bytes: Vec::new(), size });
-        true
-    }
-
-    fn symlink(&mut self, path: String, target: &[u8]) {
-        if target.len() > self.limits.path_bytes {
-            self.problems.add(|| format!("holds {path}, a link with a target of {} bytes", target.len()));
-            self.put(path, Entry::Other, 0);
-        } else {
-            self.put(path, Entry::Symlink { target: text(target) }, target.len());
-        }
-    }
-
-    /// A hard link: what its target has now. Contents that nobody wanted when they came by are gone.
-    fn hard_link(&mut self, path: String, target: &[u8]) {
-        let target = clean(&text(target));
-        let (directory, name) = split(&target);
-        let real = self.real(directory);
-        let node = real.and_then(|directory| self.nodes.get(&join(&directory, name)));
-        let (found, bytes) = node.map_or((None, 0), |node| (node.entry.as_ref(), node.bytes));
-        let (entry, bytes) = match (found, reader_for(&path)) {
-            (Some(entry @ Entry::Symlink { .. }), _) => (entry.clone(), bytes),
-            (Some(Entry::File(content)), Some(reader)) if content.reader == reader.id => {
-                if content.packages.len() > self.room_for_packages() {
-                    let reason =
-                        format!("is a hard link to {target}, whose packages are over the limit of the layer");
-                    (Entry::File(unread(reader, reason)), 0)
-                } else {
-                    (Entry::File(content.clone()), bytes)
+    /// Puts `entry` in place of whatever was at and below the path. Says whether that was a directory or a link: paths may
+    /// lead elsewhere now.
+    fn put(&mut self, directory: Directory, name: &str, entry: Entry) -> bool {
+        let (hash, before) = self.slot(directory, name);
+        match before.map(|slot| slot.entry) {
+            Some(Entry::Directory(number)) => {
+                if let Some(state) = self.directories.get_mut(number as usize) {
+                    state.replaced = true;
                 }
             }
-            (_, None) => (Entry::Other, 0),
-            (_, Some(reader)) => {
-                let reason = format!("is a hard link to {target}, whose content was not kept");
-                (Entry::File(unread(reader, reason)), 0)
+            Some(Entry::File(number)) => self.files[number as usize] = None,
+            Some(Entry::Link(number)) => self.links[number as usize] = None,
+            Some(Entry::Nothing | Entry::Other) | None => {}
+        }
+        let hides = before.is_some_and(|slot| slot.hides);
+        self.slots.insert(hash, Slot { directory: directory.number, entry, hides });
+        matches!(before.map(|slot| slot.entry), Some(Entry::Directory(_) | Entry::Link(_)))
+    }
+
+    /// A whiteout of `name` in `directory`.
+    pub(super) fn hide(&mut self, directory: Directory, name: &str) {
+        let (hash, slot) = self.slot(directory, name);
+        let entry = slot.map_or(Entry::Nothing, |slot| slot.entry);
+        self.slots.insert(hash, Slot { directory: directory.number, entry, hides: true });
+    }
+
+    /// An opaque whiteout in `directory`.
+    pub(super) fn hide_below(&mut self, directory: Directory) {
+        if directory.number == ROOT {
+            self.root_is_opaque = true;
+        } else if let Some(slot) = self.slots.get_mut(&directory.hash) {
+            slot.hides = true;
+        }
+    }
+
+    /// What there is at `name` in `directory`.
+    fn find(&self, directory: Directory, name: &str) -> Found<'_> {
+        match self.slot(directory, name).1.map(|slot| slot.entry) {
+            Some(Entry::Link(number)) => {
+                self.link(number).map_or(Found::Other, |link| Found::Link(&link.target))
             }
+            Some(Entry::File(number)) => match self.files.get(number as usize) {
+                Some(Some(file)) => Found::File(&file.content, file.bytes, number),
+                _ => Found::Other,
+            },
+            _ => Found::Other,
+        }
+    }
+
+    /// What there is at `name` in the directory at `path`, a path without links.
+    pub(super) fn find_path(&self, path: &str, name: &str) -> Found<'_> {
+        let mut directory = Self::root_directory();
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            match self.slot(directory, part) {
+                (hash, Some(Slot { entry: Entry::Directory(number), .. })) => {
+                    directory = Directory { hash, number };
+                }
+                _ => return Found::Other,
+            }
+        }
+        self.find(directory, name)
+    }
+
+    fn link(&self, number: u32) -> Option<&Link> {
+        self.links.get(number as usize)?.as_ref()
+    }
+
+    /// What is there at the end.
+    pub(super) fn finish(mut self) -> Finished {
+        let mut is_there: Vec<bool> = Vec::with_capacity(self.directories.len());
+        for (number, state) in self.directories.iter().enumerate() {
+            // A directory is made after the one that it stands in.
+            let in_place = number == 0 || is_there.get(state.parent as usize) == Some(&true);
+            is_there.push(in_place && !state.replaced);
+        }
+        let slots = std::mem::take(&mut self.slots);
+        let slots: Vec<(PathHash, Slot)> = slots
+            .into_iter()
+            .filter(|(_, slot)| is_there.get(slot.directory as usize) == Some(&true))
+            .collect();
+        let select = |wanted: fn(&Slot) -> bool| -> PathSet {
+            slots.iter().filter(|(_, slot)| wanted(slot)).map(|(hash, _)| *hash).collect()
         };
-        if let Entry::File(content) = &entry {
-            self.packages += content.packages.len();
-        }
-        self.put(path, entry, bytes);
-    }
-
-    /// How many more packages the layer may have.
-    const fn room_for_packages(&self) -> usize {
-        self.limits.packages.saturating_sub(self.packages)
-    }
-
-    fn place(&mut self, path: String, kind: EntryKind, size: u64) -> bool {
-        match kind {
-            EntryKind::File => return self.begin_file(path, size),
-            EntryKind::SparseFile => {
-                let entry = reader_for(&path).map_or(Entry::Other, |reader| {
-                    Entry::File(unread(reader, "is stored as a sparse file, which is not read".to_owned()))
-                });
-                self.put(path, entry, 0);
-            }
-            // Directories that do not matter are not kept, but they replace links.
-            EntryKind::Directory => self.make_directory(&path),
-            EntryKind::Symlink(target) => self.symlink(path, &target),
-            EntryKind::HardLink(target) => self.hard_link(path, &target),
-            EntryKind::Special => self.put(path, Entry::Other, 0),
-            EntryKind::Unknown(_) if !concerns(&path) => {}
-            EntryKind::Unknown(flag) => {
-                self.problems
-                    .add(|| format!("holds {path}, an entry of the unknown type {:?}", char::from(flag)));
+        let leaves = select(|slot| matches!(slot.entry, Entry::Link(_) | Entry::File(_) | Entry::Other));
+        let directories = select(|slot| matches!(slot.entry, Entry::Directory(_)));
+        let opaque: PathSet = select(|slot| slot.hides && matches!(slot.entry, Entry::Directory(_)))
+            .hashes()
+            .chain(self.root_is_opaque.then_some(PathHash::ROOT))
+            .collect();
+        let whiteouts = select(|slot| matches!(slot.entry, Entry::Nothing));
+        let mut finished = Finished { leaves, directories, opaque, whiteouts, ..Finished::default() };
+        for (_, slot) in slots {
+            match slot.entry {
+                Entry::File(number) => {
+                    let file = self.files.get_mut(number as usize).and_then(Option::take);
+                    finished.files.extend(file.map(|file| (file.path, file.content)));
+                }
+                Entry::Link(number) => {
+                    let link = self.links.get_mut(number as usize).and_then(Option::take);
+                    finished.links.extend(link.map(|link| (link.path, link.target)));
+                }
+                Entry::Nothing | Entry::Directory(_) | Entry::Other => {}
             }
         }
-        false
+        finished
     }
 }
 
-impl EntrySink for LayerTree {
-    fn entry(&mut self, entry: ArchiveEntry) -> bool {
-        self.entries += 1;
-        if entry.path.len() > self.limits.path_bytes {
-            self.problems.add(|| format!("holds a path of {} bytes", entry.path.len()));
-            return false;
-        }
-        let path = clean(&text(&entry.path));
-        let (directory, name) = split(&path);
-        if name.is_empty() {
-            return false;
-        }
-        let Some(directory) = self.real(directory) else {
-            self.problems.add(|| format!("holds {path}, whose links lead in a circle or too far"));
-            return false;
-        };
-        self.enter(&directory);
-        if let Some(name) = name.strip_prefix(WHITEOUT) {
-            self.whiteout(directory, name);
-            return false;
-        }
-        self.place(join(&directory, name), entry.kind, entry.size)
-    }
-
-    fn content(&mut self, bytes: &[u8]) {
-        let Some(file) = &mut self.open else { return };
-        let room = file.reader.file_bytes.min(self.limits.file_bytes).saturating_sub(file.bytes.len());
-        file.bytes.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
-    }
-
-    fn content_end(&mut self, complete: bool) {
-        let Some(OpenFile { path, reader, bytes, size }) = self.open.take() else { return };
-        if self.kept_bytes.saturating_add(bytes.len()) > self.limits.kept_bytes {
-            let content = unread(reader, "is over the limit of all files that are read".to_owned());
-            self.put(path, Entry::File(content), bytes.len());
-            return;
-        }
-        let is_whole = u64::try_from(bytes.len()) == Ok(size);
-        let packages = self.room_for_packages();
-        let reading = (reader.read)(&InputFile { path: &path, bytes: &bytes, complete: is_whole, packages });
-        self.packages += reading.packages.len();
-        let mut problems = reading.problems.into_reasons();
-        if !complete {
-            problems.push(format!("is cut off after {} of {size} bytes", bytes.len()));
-        } else if !is_whole {
-            problems.push(format!("has {size} bytes, of which the first {} were read", bytes.len()));
-        }
-        let content = FileContent {
-            reader: reader.id.to_owned(),
-            packages: reading.packages,
-            distribution: reading.distribution,
-            problems,
-        };
-        self.put(path, Entry::File(content), bytes.len());
-    }
+/// There are never as many: the entries of a layer are limited.
+fn number_of(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(NONE)
 }
 
-/// A file that could not be read at all.
-fn unread(reader: &Reader, reason: String) -> FileContent {
-    FileContent { reader: reader.id.to_owned(), problems: vec![reason], ..FileContent::default() }
+impl Links for Tree {
+    type Directory = Directory;
+
+    fn root(&self) -> Directory {
+        Self::root_directory()
+    }
+
+    /// What is no link is a directory, or is to become one.
+    fn step(&self, directory: &Directory, name: &str, _path: &str) -> Step<'_, Directory> {
+        let (hash, slot) = self.slot(*directory, name);
+        match slot.map(|slot| slot.entry) {
+            Some(Entry::Directory(number)) => Step::Enter(Directory { hash, number }),
+            Some(Entry::Link(number)) => {
+                self.link(number).map_or(Step::Missing, |link| Step::Link(&link.target))
+            }
+            _ => Step::Enter(Directory { hash, number: NONE }),
+        }
+    }
 }

@@ -5,27 +5,65 @@
 
 use tidewatch_core::package::{Package, PackageType, SourcePackage};
 
-use super::stanza::{field, stanzas};
-use super::{InputFile, Problems, Reader, Reading, TooLong, excerpt, short_text};
-use crate::paths::PathPattern;
+use super::{Access, Evidence, Reader};
+use crate::license;
+use crate::paths;
+use crate::pattern::PathPattern;
+use crate::reading::stanza::{field, stanzas};
+use crate::reading::{InputFile, OwnedFiles, Problems, Reading, TooLong, excerpt, short_text};
 
 pub(super) const READER: Reader = Reader {
     id: "apk",
-    paths: &[PathPattern::File("lib/apk/db/installed"), PathPattern::File("usr/lib/apk/db/installed")],
+    paths: &[PathPattern::new("lib/apk/db/installed"), PathPattern::new("usr/lib/apk/db/installed")],
+    evidence: Evidence::Distribution,
     file_bytes: 32 << 20,
-    read,
+    access: Access::Whole(read),
 };
 
 fn read(file: &InputFile<'_>) -> Reading {
     let mut reading = Reading::default();
     for lines in stanzas(file.bytes, file.complete) {
+        own_files(&lines, &mut reading.owned);
         let Some(fields) = reading.problems.ok_or_add(Fields::of(&lines)) else { continue };
         let package = fields.package(&mut reading.problems);
-        if package.is_some_and(|package| !reading.add(package, file)) {
+        if package.is_some_and(|package| !reading.add(package, file.packages)) {
             break;
         }
     }
     reading
+}
+
+/// Adds the files of a package: `F:` begins a directory, and each `R:` is a file in it.
+fn own_files(lines: &[&[u8]], owned: &mut OwnedFiles) {
+    let mut path = String::new();
+    let mut directory = 0;
+    for line in lines {
+        match line.split_at_checked(2) {
+            Some((b"F:", value)) => {
+                path.clear();
+                path.push_str(&paths::borrowed_text(value));
+                directory = path.len();
+            }
+            Some((b"R:", value)) => {
+                path.truncate(directory);
+                path.push('/');
+                path.push_str(&paths::borrowed_text(value));
+                owned.add(&path);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The licence of `L:`. Before Alpine wrote expressions, blanks stood between licences that all apply: `MIT BSD GPL2+`.
+fn license(value: &[u8]) -> Option<String> {
+    let license = license::license_of(value)?;
+    if license::expression(&license).is_some() {
+        return Some(license);
+    }
+    let has_known = license.split_whitespace().any(|word| license::expression(word).is_some());
+    let all = has_known.then(|| license::expression_of_all(license.split_whitespace())).flatten();
+    Some(all.unwrap_or(license))
 }
 
 /// The fields of one stanza that matter.
@@ -35,6 +73,7 @@ struct Fields {
     version: Option<String>,
     architecture: Option<String>,
     origin: Option<String>,
+    license: Option<String>,
 }
 
 impl Fields {
@@ -46,6 +85,10 @@ impl Fields {
                 b"V" => (&mut fields.version, "version"),
                 b"A" => (&mut fields.architecture, "architecture"),
                 b"o" => (&mut fields.origin, "origin"),
+                b"L" => {
+                    fields.license = license(value);
+                    continue;
+                }
                 _ => continue,
             };
             *place = Some(short_text(name, value)?).filter(|value| !value.is_empty());
@@ -65,13 +108,10 @@ impl Fields {
         // All packages of one origin are built together, and carry its version.
         let source = self.origin.map(|origin| SourcePackage { name: origin, version: version.clone() });
         Some(Package {
-            package_type: PackageType::Apk,
-            name,
-            version,
             architecture: self.architecture,
             source,
-            locations: Vec::new(),
-            reader: READER.id.to_owned(),
+            license: self.license,
+            ..Package::new(PackageType::Apk, name, version, READER.id)
         })
     }
 }
@@ -79,10 +119,11 @@ impl Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::readers::file;
+    use crate::path_set::PathSet;
+    use crate::reading::file;
 
     const MUSL: &str = "C:Q1abc=\nP:musl\nV:1.1.24-r2\nA:x86_64\nS:377564\nT:the musl c library (libc) implementation\n\
-                        o:musl\nF:lib\nR:libc.musl-x86_64.so.1\na:0:0:777\n\n";
+                        L:MIT\no:musl\nF:lib\nR:libc.musl-x86_64.so.1\na:0:0:777\n\n";
 
     #[test]
     fn a_package_has_version_architecture_and_origin() {
@@ -101,6 +142,38 @@ mod tests {
             reading.problems.into_reasons(),
             ["holds a stanza without a package name", "names no version of nameless"]
         );
+    }
+
+    #[test]
+    fn a_package_owns_its_files() {
+        let text = format!("{MUSL}P:x\nV:1\nF:\nR:.x\nF:usr/share/x\nR:a b\nM:0:0:755\nR:é\n");
+        let reading = read(&file("lib/apk/db/installed", text.as_bytes()));
+        let owned: PathSet = reading.owned.into_hashes().into_iter().collect();
+        let paths = [
+            "lib/libc.musl-x86_64.so.1",
+            "usr/lib/libc.musl-x86_64.so.1",
+            ".x",
+            "usr/share/x/a b",
+            "usr/share/x/é",
+        ];
+        for path in paths {
+            assert!(owned.contains(path), "{path}");
+        }
+        assert_eq!(owned.len(), paths.len());
+    }
+
+    #[test]
+    fn a_package_has_the_licence_that_it_says() {
+        for (words, license) in [
+            ("GPL-2.0-or-later AND MIT", "GPL-2.0-or-later AND MIT"),
+            ("MIT BSD GPL2+", "GPL-2.0-or-later AND LicenseRef-BSD AND MIT"),
+            ("MPL-2.0 GPL-2.0-or-later", "GPL-2.0-or-later AND MPL-2.0"),
+            ("custom", "custom"),
+            ("the same as ours", "the same as ours"),
+        ] {
+            let reading = read(&file("lib/apk/db/installed", format!("P:x\nV:1\nL:{words}\n").as_bytes()));
+            assert_eq!(reading.packages[0].license.as_deref(), Some(license));
+        }
     }
 
     #[test]

@@ -6,20 +6,19 @@
 
 use tidewatch_core::package::{Package, PackageType, SourcePackage};
 
-use super::stanza::{field, stanzas};
-use super::{InputFile, Problems, Reader, Reading, TooLong, excerpt, short_text};
-use crate::paths::PathPattern;
+use super::{Access, Evidence, Reader};
+use crate::pattern::PathPattern;
+use crate::reading::stanza::{field, stanzas};
+use crate::reading::{InputFile, Problems, Reading, TooLong, excerpt, short_text};
 
 const STATUS: &str = "var/lib/dpkg/status";
 
 pub(super) const READER: Reader = Reader {
     id: "dpkg",
-    paths: &[
-        PathPattern::File(STATUS),
-        PathPattern::FilesIn { directory: "var/lib/dpkg/status.d", except: ".md5sums" },
-    ],
+    paths: &[PathPattern::new(STATUS), PathPattern::new("var/lib/dpkg/status.d/*")],
+    evidence: Evidence::Distribution,
     file_bytes: 32 << 20,
-    read,
+    access: Access::Whole(read),
 };
 
 /// The fields of one stanza that matter.
@@ -47,7 +46,7 @@ fn read(file: &InputFile<'_>) -> Reading {
     for lines in stanzas(file.bytes, file.complete) {
         let Some(fields) = reading.problems.ok_or_add(Fields::of(&lines)) else { continue };
         let package = fields.package(file.path == STATUS, &mut reading.problems);
-        if package.is_some_and(|package| !reading.add(package, file)) {
+        if package.is_some_and(|package| !reading.add(package, file.packages)) {
             break;
         }
     }
@@ -99,13 +98,9 @@ impl Fields {
             return None;
         }
         Some(Package {
-            package_type: PackageType::Deb,
             source: source(&self.source, &self.version),
-            name: self.package,
-            version: self.version,
             architecture: Some(self.architecture).filter(|architecture| !architecture.is_empty()),
-            locations: Vec::new(),
-            reader: READER.id.to_owned(),
+            ..Package::new(PackageType::Deb, self.package, self.version, READER.id)
         })
     }
 }
@@ -136,7 +131,7 @@ fn source(field: &str, version: &str) -> Option<SourcePackage> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::readers::file;
+    use crate::reading::file;
 
     fn read_text(path: &str, text: &str) -> Reading {
         read(&file(path, text.as_bytes()))

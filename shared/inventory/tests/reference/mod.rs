@@ -21,11 +21,14 @@ pub(crate) enum Kind {
     Apk,
     Dpkg,
     OsRelease,
+    Npm,
 }
 
 impl Kind {
     pub(crate) fn of(path: &str) -> Self {
-        if path.contains("apk") {
+        if path.ends_with("package.json") {
+            Self::Npm
+        } else if path.contains("apk") {
             Self::Apk
         } else if path.contains("os-release") {
             Self::OsRelease
@@ -270,7 +273,37 @@ impl Overlay {
         let listed = self.list(directory).into_iter().filter(|name| !name.ends_with(".md5sums"));
         let dpkg = listed.map(|name| format!("{directory}/{name}")).chain(["var/lib/dpkg/status".to_owned()]);
         let apk = apk.iter().filter_map(|path| self.file(path, Kind::Apk));
-        apk.chain(dpkg.filter_map(|path| self.file(&path, Kind::Dpkg))).collect()
+        let mut packages: BTreeSet<_> =
+            apk.chain(dpkg.filter_map(|path| self.file(&path, Kind::Dpkg))).collect();
+        self.collect_npm(&[], &self.root(), &mut packages);
+        packages
+    }
+
+    /// The files of npm's packages, wherever they are; links are not followed.
+    fn collect_npm(
+        &self,
+        directory: &[String],
+        layers: &[usize],
+        packages: &mut BTreeSet<(usize, usize, String)>,
+    ) {
+        let names: BTreeSet<&String> = layers
+            .iter()
+            .filter_map(|layer| match self.0[*layer].node(directory) {
+                Some(Node::Directory(children)) => Some(children.keys()),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        for name in names {
+            let path = [directory, std::slice::from_ref(name)].concat();
+            match self.look_up(layers, &path) {
+                Some(Seen::Directory(below)) => self.collect_npm(&path, &below, packages),
+                Some(Seen::Other(layer, Node::File(Some((Kind::Npm, number))))) if name == "package.json" => {
+                    packages.insert((*number, layer, path.join("/")));
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Number of the distribution.

@@ -10,7 +10,7 @@ use tidewatch_core::image::ManifestReference;
 use tidewatch_core::manifest::{Classified, classify, media_type};
 use tidewatch_core::ports::Registry as _;
 use tidewatch_core::ports::registry::RegistryError;
-use tidewatch_registries::OciLayout;
+use tidewatch_registries::{ChoiceError, OciLayout};
 
 use crate::support::{blob, bytes, repository, tag, tag_pages};
 
@@ -85,13 +85,13 @@ async fn an_image_of_a_layout_is_read_down_to_its_layers() {
 #[tokio::test]
 async fn only_a_layout_with_one_image_needs_no_tag() {
     let (one, digests) = layout_of(&[None]);
-    assert_eq!(open(one.path()).await.unwrap().only_manifest().unwrap(), digests[0]);
+    assert_eq!(open(one.path()).await.unwrap().choose(None).unwrap(), digests[0]);
     let (two, _) = layout_of(&[Some("1.0"), Some("2.0")]);
-    let error = open(two.path()).await.unwrap().only_manifest().unwrap_err();
+    let error = open(two.path()).await.unwrap().choose(None).unwrap_err();
     assert!(error.to_string().contains("1.0, 2.0"), "{error}");
     let (none, _) = layout_of(&[]);
-    let error = open(none.path()).await.unwrap().only_manifest().unwrap_err();
-    assert!(matches!(error, RegistryError::NotFound { .. }), "{error:?}");
+    let error = open(none.path()).await.unwrap().choose(None).unwrap_err();
+    assert_eq!(error, ChoiceError::Nothing);
 }
 
 #[tokio::test]

@@ -1,0 +1,59 @@
+//! The seeds of the fuzz targets, in `fuzz/corpus/TARGET/`. Those of text were written by hand; those of binary forms come
+//! from the tests of their readers, which make such files anyway:
+//! `cargo test --package tidewatch-inventory seeds_are_written -- --ignored`.
+
+use std::path::{Path, PathBuf};
+
+use crate::contents::Contents;
+use crate::readers::{Access, READERS, SCANNERS};
+use crate::reading::{InputFile, RandomFile};
+
+fn folder(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)
+}
+
+/// Writes the seed `name` of `target`.
+pub(crate) fn write(target: &str, name: &str, bytes: &[u8]) {
+    std::fs::create_dir_all(folder(target)).unwrap();
+    std::fs::write(folder(target).join(name), bytes).unwrap();
+}
+
+/// The seeds of the targets of the reader `id`: one target, or one for each form of its files.
+fn seeds(id: &str) -> Vec<Vec<u8>> {
+    let targets = if id == "rpm" { &["rpm-sqlite", "rpm-ndb", "rpm-berkeley"][..] } else { &[id] };
+    let files = targets.iter().flat_map(|target| {
+        std::fs::read_dir(folder(target)).unwrap_or_else(|_| panic!("{target} has no seeds"))
+    });
+    files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
+}
+
+#[test]
+fn every_reader_has_seeds_that_it_finds_something_in() {
+    for reader in READERS.iter().filter(|reader| reader.id != "os-release") {
+        let paths: Vec<String> = reader.paths.iter().map(|path| path.example()).collect();
+        let says_something = seeds(reader.id).into_iter().filter(|bytes| {
+            paths.iter().any(|path| {
+                let contents = Contents::from(bytes.clone());
+                let file = RandomFile { path, contents: &contents, packages: usize::MAX };
+                let reading = match reader.access {
+                    Access::Whole(read) => {
+                        read(&InputFile { path, bytes, complete: true, packages: usize::MAX })
+                    }
+                    Access::Random(read) => read(&file),
+                    Access::RandomWith { read, .. } => read(&file, None),
+                };
+                let files = reading.owned.into_hashes().len();
+                files + reading.packages.len() + reading.vex.len() > 0 || reading.license.is_some()
+            })
+        });
+        assert!(says_something.count() > 0, "the seeds of {} say nothing", reader.id);
+    }
+    for scanner in SCANNERS {
+        let packages = seeds(scanner.id).into_iter().map(|bytes| {
+            let mut scan = (scanner.start)();
+            scan.push(&bytes);
+            scan.finish(true, usize::MAX).packages.len()
+        });
+        assert!(packages.sum::<usize>() > 0, "the seeds of {} say nothing", scanner.id);
+    }
+}
