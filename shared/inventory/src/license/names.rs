@@ -9,7 +9,7 @@ use spdx::identifiers::{EXCEPTIONS, LICENSES};
 /// What packages write, and what SPDX calls it. Of Debian:
 /// <https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/#license-short-name>; of Fedora and its kin:
 /// <https://docs.fedoraproject.org/en-US/legal/all-allowed/> with the older short names; of Python:
-/// <https://pypi.org/classifiers/>. A name of the GPL without a version means any, as its text says.
+/// <https://github.com/pypa/trove-classifiers>. A name of the GPL without a version means any, as its text says.
 const WORDS: &[(&str, &str)] = &[
     ("Affero GPL 3", "AGPL-3.0-only"),
     ("Affero GPL 3 or later", "AGPL-3.0-or-later"),

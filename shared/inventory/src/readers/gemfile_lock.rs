@@ -88,7 +88,7 @@ PATH
       rails
 
 GEM
-  remote: https://rubygems.org/
+  remote: https://gems.example/
   specs:
     concurrent-ruby (1.2.2)
     nokogiri (1.15.4-arm64-darwin)

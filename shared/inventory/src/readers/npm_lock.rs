@@ -187,7 +187,7 @@ mod tests {
               "name": "shop", "version": "1.0.0", "lockfileVersion": 1, "requires": true,
               "dependencies": {
                 "express": {
-                  "version": "4.16.4", "resolved": "https://registry.npmjs.org/express/-/express-4.16.4.tgz",
+                  "version": "4.16.4", "resolved": "https://registry.example/express/-/express-4.16.4.tgz",
                   "integrity": "sha512-x", "requires": {"debug": "2.6.9"},
                   "dependencies": {
                     "debug": {"version": "2.6.9", "dependencies": {"ms": {"version": "2.0.0", "bundled": true}}}

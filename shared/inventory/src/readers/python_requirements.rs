@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn exact_pins_count_and_everything_else_does_not() {
-        let text = "--index-url https://pypi.org/simple\n-r other.txt\n-e git+https://example.org/a.git#egg=a==1\n\
+        let text = "--index-url https://index.example/simple\n-r other.txt\n-e git+https://example.org/a.git#egg=a==1\n\
                     Flask == 3.0.3\nurllib3===1.26.20\nzope.interface==7.0 ; python_version < '3.13'\n\
                     celery[redis, pytest]==4.4.7 # should be newer\nargh==0.26.2 \\\n    --hash=sha256:a9b3 \\\n\
                     \x20   --hash=sha256:e953\nlocal==1!1.2.3+gcr.2\nold (==1.0)\n\

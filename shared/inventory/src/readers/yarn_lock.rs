@@ -162,7 +162,7 @@ mod tests {
 
 "@babel/code-frame@^7.0.0", "@babel/code-frame@^7.8.3":
   version "7.8.3"
-  resolved "https://registry.yarnpkg.com/@babel/code-frame/-/code-frame-7.8.3.tgz#33e2"
+  resolved "https://registry.example/@babel/code-frame/-/code-frame-7.8.3.tgz#33e2"
   integrity sha512-a9gxpmdXtZEInkCSHUJDLHZVBgb1QS0jhss4cPP93EW7s+uC5bikET2twEF3KV+7rDblJcmNvTR7VJejqd2C2g==
   dependencies:
     "@babel/highlight" "^7.8.3"
@@ -170,7 +170,7 @@ mod tests {
 
 ms@2.0.0:
   version "2.0.0"
-  resolved "https://registry.yarnpkg.com/ms/-/ms-2.0.0.tgz#5608"
+  resolved "https://registry.example/ms/-/ms-2.0.0.tgz#5608"
 
 "ms@^2.1.1 || >=3", ms@^2.1.3:
   version "2.1.3"

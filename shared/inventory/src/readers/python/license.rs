@@ -2,7 +2,7 @@
 //! words, and classifiers, of which some name one licence and others a family of them.
 //!
 //! Specification: <https://packaging.python.org/en/latest/specifications/license-expression/>, the classifiers:
-//! <https://pypi.org/classifiers/>.
+//! <https://github.com/pypa/trove-classifiers>.
 
 /// The classifiers below `OSI Approved`, or beside it, that name exactly one licence, with its SPDX identifier.
 const CLASSIFIERS: &[(&str, &str)] = &[
