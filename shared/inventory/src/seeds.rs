@@ -1,6 +1,5 @@
-//! The seeds of the fuzz targets, in `fuzz/corpus/TARGET/`. Those of text were written by hand; those of binary forms come
-//! from the tests of their readers, which make such files anyway:
-//! `cargo test --package tidewatch-inventory seeds_are_written -- --ignored`.
+//! The seeds of the fuzz targets, in `fuzz/corpus/TARGET/`. Those of text were written by hand; those of binary forms are
+//! what the tests of their readers build, and are written anew when those build something else.
 
 use std::path::{Path, PathBuf};
 
@@ -12,10 +11,21 @@ fn folder(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)
 }
 
-/// Writes the seed `name` of `target`.
-pub(crate) fn write(target: &str, name: &str, bytes: &[u8]) {
+/// Fails when the seed `name` of `target` is not `bytes`, and writes it: the next run passes, and the file is to be looked at
+/// and committed.
+pub(crate) fn check(target: &str, name: &str, bytes: &[u8]) {
+    let path = folder(target).join(name);
+    if std::fs::read(&path).is_ok_and(|seed| seed == bytes) {
+        return;
+    }
     std::fs::create_dir_all(folder(target)).unwrap();
-    std::fs::write(folder(target).join(name), bytes).unwrap();
+    std::fs::write(&path, bytes).unwrap();
+    panic!("the seed {target}/{name} was another, and is written anew: commit it");
+}
+
+/// The seed `name` of `target`.
+pub(crate) fn read(target: &str, name: &str) -> Vec<u8> {
+    std::fs::read(folder(target).join(name)).unwrap()
 }
 
 /// The seeds of the targets of the reader `id`: one target, or one for each form of its files.

@@ -246,16 +246,15 @@ fn plan() -> impl Strategy<Value = Plan> {
 }
 
 #[test]
-#[ignore = "writes into the folder of the sources"]
-fn seeds_are_written() {
+fn the_seeds_are_what_is_built_here() {
     let folder = tempfile::tempdir().unwrap();
     let connection = open(&folder);
     connection.execute_batch(&format!("PRAGMA page_size = 512; {TABLES}")).unwrap();
     insert(&connection, seed_headers());
     drop(connection);
-    crate::seeds::write("rpm-sqlite", "packages", &bytes_of(&folder));
-    crate::seeds::write("rpm-sqlite", "overflow", &packages(&["a", "b"]));
-    crate::seeds::write("rpm-sqlite", "empty", &packages(&[]));
+    crate::seeds::check("rpm-sqlite", "packages", &bytes_of(&folder));
+    crate::seeds::check("rpm-sqlite", "overflow", &packages(&["a", "b"]));
+    crate::seeds::check("rpm-sqlite", "empty", &packages(&[]));
 }
 
 proptest! {
