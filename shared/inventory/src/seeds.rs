@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::contents::Contents;
-use crate::readers::{Access, READERS, SCANNERS};
-use crate::reading::{InputFile, RandomFile};
+use crate::readers::{Access, Evidence, READERS, SCANNERS};
+use crate::reading::{InputFile, RandomFile, Reading};
 
 fn folder(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)
@@ -35,6 +35,26 @@ fn seeds(id: &str) -> Vec<Vec<u8>> {
         std::fs::read_dir(folder(target)).unwrap_or_else(|_| panic!("{target} has no seeds"))
     });
     files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
+}
+
+#[test]
+fn no_reader_of_lock_files_takes_those_within_dependencies() {
+    for reader in READERS.iter().filter(|reader| matches!(reader.evidence, Evidence::LockFile(_))) {
+        let Access::Whole(read) = reader.access else { panic!("{} reads at any place", reader.id) };
+        let seeds = seeds(reader.id);
+        for pattern in reader.paths {
+            let packages = |path: &str| {
+                let read = |bytes| read(&InputFile { path, bytes, complete: true, packages: usize::MAX });
+                seeds.iter().map(|bytes| read(bytes)).collect::<Vec<Reading>>()
+            };
+            let example = pattern.example();
+            assert!(packages(&example).iter().any(|reading| !reading.packages.is_empty()), "{example}");
+            for place in ["app/node_modules/x", "srv/lib/python3/site-packages/x", "usr/share/doc/x"] {
+                let within = packages(&format!("{place}/{example}"));
+                assert!(within.iter().all(|reading| *reading == Reading::default()), "{place}/{example}");
+            }
+        }
+    }
 }
 
 #[test]

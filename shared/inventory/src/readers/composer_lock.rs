@@ -63,12 +63,6 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_file_of_a_dependency_asks_for_nothing() {
-        let reading = read(&file("var/www/vendor/acme/theme/composer.lock", LOCK.as_bytes()));
-        assert_eq!(reading, Reading::default());
-    }
-
-    #[test]
     fn what_is_no_json_is_a_problem() {
         let reading = read(&file("composer.lock", b"<<<<<<< HEAD"));
         assert_eq!(reading.problems.into_reasons().len(), 1);

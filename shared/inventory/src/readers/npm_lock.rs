@@ -247,12 +247,6 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_file_of_a_dependency_asks_for_nothing() {
-        let text = format!(r#"{{"lockfileVersion": 3, {PACKAGES}}}"#);
-        assert_eq!(read(&file("app/node_modules/x/package-lock.json", text.as_bytes())), Reading::default());
-    }
-
-    #[test]
     fn packages_nested_without_end_are_a_problem() {
         let text = format!(
             r#"{{"dependencies": {{{}"#,

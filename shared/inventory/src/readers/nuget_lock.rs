@@ -103,11 +103,6 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_file_of_a_dependency_says_nothing() {
-        assert_eq!(read(&file("a/node_modules/b/packages.lock.json", LOCK.as_bytes())), Reading::default());
-    }
-
-    #[test]
     fn what_cannot_be_used_is_a_problem() {
         let text =
             r#"{"dependencies": {"x": {"A": {"resolved": null}, "B": 1, "C": {"resolved": "1"}}, "y": []}}"#;

@@ -113,11 +113,6 @@ path = "./wheels/my_wheel-2.0-py3-none-any.whl"
     }
 
     #[test]
-    fn the_lock_file_of_a_dependency_says_nothing() {
-        assert_eq!(read(&file("x/site-packages/y/pdm.lock", LOCK.as_bytes())), Reading::default());
-    }
-
-    #[test]
     fn a_package_that_cannot_be_used_does_not_lose_the_others() {
         let text = format!("[[package]]\nname = \"a\"\n\n[[package]]\nname = [\n\n{LOCK}");
         let reading = read(&file("pdm.lock", text.as_bytes()));

@@ -90,12 +90,6 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_file_of_a_dependency_says_nothing() {
-        let path = "usr/lib/python3/site-packages/x/Pipfile.lock";
-        assert_eq!(read(&file(path, LOCK.as_bytes())), Reading::default());
-    }
-
-    #[test]
     fn an_entry_that_cannot_be_used_does_not_lose_the_others() {
         let text = r#"{"default": {"a": "1", "b": {"version": 1}, "c": {"version": "=="}, "d": {"version": "==1"}, "": {"version": "==1"}}}"#;
         let reading = read(&file("Pipfile.lock", text.as_bytes()));

@@ -118,11 +118,6 @@ content-hash = "a6b2dfd5367688bec81240eb04e7bde7f92b35491be5934fcb4e2e6ca9d275c0
     }
 
     #[test]
-    fn the_lock_file_of_a_dependency_says_nothing() {
-        assert_eq!(read(&file("x/site-packages/y/poetry.lock", LOCK.as_bytes())), Reading::default());
-    }
-
-    #[test]
     fn a_package_that_cannot_be_used_does_not_lose_the_others() {
         let text = format!("[[package]]\nname = \"a\"\n\n[[package]]\nversion = 1\n\n{LOCK}");
         let reading = read(&file("poetry.lock", text.as_bytes()));

@@ -119,11 +119,6 @@ source = { git = "https://example.org/my-fork.git?rev=main#4b220de5058abfd01ff61
     }
 
     #[test]
-    fn the_lock_file_of_a_dependency_says_nothing() {
-        assert_eq!(read(&file("x/site-packages/y/uv.lock", LOCK.as_bytes())), Reading::default());
-    }
-
-    #[test]
     fn a_package_that_cannot_be_used_does_not_lose_the_others() {
         let text = format!("[[package]]\nname = \"a\"\n\n[[package]]\nname = [\n\n{LOCK}");
         let reading = read(&file("uv.lock", text.as_bytes()));
