@@ -218,6 +218,19 @@ fn links_that_make_every_entry_cost_much_end_the_reading_with_a_problem() {
 }
 
 #[test]
+fn a_database_that_says_more_than_is_kept_of_a_layer_is_a_problem() {
+    let seed = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/rpm-sqlite/packages");
+    let path = "var/lib/rpm/rpmdb.sqlite";
+    let layer = LayerBuilder::new().file(path, std::fs::read(seed).unwrap()).build();
+    let content = |limits| file(&read_with(&layer, limits), path).clone();
+    let whole = content(Limits::default());
+    assert!(!whole.packages.is_empty() && whole.problems.is_empty());
+    let cut = content(Limits { kept_bytes: 100, ..Limits::default() });
+    assert!(cut.packages.is_empty());
+    assert_eq!(cut.problems, ["says more than is kept of a layer (100 bytes)"]);
+}
+
+#[test]
 fn copies_by_hard_link_count_against_the_limit() {
     let mut builder = LayerBuilder::new().file("var/lib/dpkg/status.d/0", dpkg(&["libc6"]));
     for number in 1..200 {

@@ -84,8 +84,14 @@ impl LayerEntries {
             return Err(failure);
         }
         let room = self.limits.packages.saturating_sub(self.packages);
-        for (number, content) in self.waiting.read(room) {
-            self.kept_bytes = self.kept_bytes.saturating_add(content.bytes());
+        for (number, mut content) in self.waiting.read(room) {
+            let kept = self.kept_bytes.saturating_add(content.bytes());
+            if kept > self.limits.kept_bytes {
+                let reason = format!("says more than is kept of a layer ({} bytes)", self.limits.kept_bytes);
+                content = FileContent { problems: vec![reason], ..FileContent::default() };
+            } else {
+                self.kept_bytes = kept;
+            }
             self.tree.set_content(number, content);
         }
         Ok((self.tree.finish(), self.problems.into_reasons()))
