@@ -200,6 +200,17 @@ fn packages_without_advisories_beside_covered_ones_are_a_problem() {
 }
 
 #[test]
+fn packages_of_languages_are_never_clean_while_there_are_no_advisories_for_them() {
+    let reason = "there are no advisories for npm packages";
+    let npm = || package(PackageType::Npm, "lodash", "4.17.4");
+    let built = Built::debian(&[advisory("DSA-1-1").affects_all(DEBIAN, "pkg").build()]);
+    let beside = built.matches(&debian("12"), &[deb("pkg", "1"), npm()]);
+    assert_eq!((beside.coverage, beside.problems[0].reason.as_str()), (Coverage::Full, reason));
+    let alone = built.matches(&debian("12"), &[npm()]);
+    assert_eq!(alone.coverage, Coverage::Unsupported { reason: reason.to_owned() });
+}
+
+#[test]
 fn an_index_that_is_not_there_is_missing_rather_than_clean() {
     let matches = match_packages(&IndexSet::default(), Some(&debian("12")), &[deb("pkg", "1")]).unwrap();
     assert_eq!(matches.coverage, Coverage::Missing { families: vec!["debian"] });
