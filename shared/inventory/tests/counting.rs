@@ -160,8 +160,37 @@ fn a_log_of_changes_to_a_database_of_another_layer_is_a_problem_and_an_empty_one
     assert_eq!(image.problems[0].subject, log);
 }
 
+/// A program from the seeds of the fuzz targets.
+fn program(seed: &str) -> Vec<u8> {
+    std::fs::read(format!("{}/fuzz/corpus/{seed}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
 #[test]
-fn a_program_is_known_by_its_first_bytes_and_gives_nothing_without_evidence() {
+fn a_program_is_known_by_its_first_bytes_wherever_it_is_and_is_gone_with_its_file() {
+    let programs = || {
+        LayerBuilder::new()
+            .file("usr/bin/go-program", program("go-build-info/inline"))
+            .hardlink("opt/alias.txt", "usr/bin/go-program")
+            .file("srv/data", program("cargo-auditable/list"))
+    };
+    let found = image([programs()]);
+    let paths = |package_type: PackageType| -> Vec<Vec<&str>> {
+        let packages = found.packages.iter().filter(|package| package.package_type == package_type);
+        packages.map(|package| package.locations.iter().map(|at| at.path.as_str()).collect()).collect()
+    };
+    let (go, rust) = (paths(PackageType::Golang), paths(PackageType::Cargo));
+    assert!(
+        !go.is_empty() && go.iter().all(|paths| *paths == ["opt/alias.txt", "usr/bin/go-program"]),
+        "{go:?}"
+    );
+    assert!(!rust.is_empty() && rust.iter().all(|paths| *paths == ["srv/data"]), "{rust:?}");
+    let replaced =
+        LayerBuilder::new().file("usr/bin/go-program", "#!/bin/sh").file("srv/data", "").whiteout("opt");
+    assert!(image([programs(), replaced]).packages.is_empty());
+}
+
+#[test]
+fn a_program_without_evidence_gives_nothing() {
     let mut program = b"\x7fELF".to_vec();
     program.resize(4096, 0);
     let image = image([LayerBuilder::new().file("usr/bin/x", &program).hardlink("bin/x", "usr/bin/x")]);
