@@ -214,3 +214,47 @@ fn print(document: &Document) {
         print_line(&format!("{}/{}:{} is {}: {reason}", row.registry, row.repository, row.tag, row.state));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tidewatch_core::Digest;
+    use tidewatch_core::image::Platform;
+
+    use super::*;
+
+    fn row_of(result: Option<&ImageResult>) -> Row {
+        let digest = Digest::of(b"image");
+        let image = TaggedImage { digest, platform: Platform::linux_amd64(), counted: true };
+        let tag = TagRecord {
+            tag: "1".parse().unwrap(),
+            digest,
+            images: vec![image.clone()],
+            skipped: None,
+            platforms: Vec::new(),
+            seen_at: Timestamp::UNIX_EPOCH,
+        };
+        row(&"local".parse().unwrap(), &"team/web".parse().unwrap(), &tag, &image, result)
+    }
+
+    #[test]
+    fn an_image_that_older_readers_have_read_is_marked() {
+        let result = |reader_version| ImageResult {
+            state: ResultState::Scanned,
+            reason: None,
+            distribution: None,
+            packages: 1,
+            severities: SeverityCounts::default(),
+            policies: BTreeMap::new(),
+            created_at: None,
+            scanned_at: Timestamp::UNIX_EPOCH,
+            next_change_at: None,
+            reader_version,
+            indexes: BTreeMap::new(),
+            judged_under: Digest::of(b""),
+            report: None,
+        };
+        assert!(row_of(Some(&result(READER_VERSION - 1))).read_by_older_readers);
+        assert!(!row_of(Some(&result(READER_VERSION))).read_by_older_readers);
+        assert!(!row_of(None).read_by_older_readers);
+    }
+}
