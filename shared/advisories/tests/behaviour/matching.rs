@@ -179,7 +179,7 @@ fn an_advisory_that_cannot_be_ordered_is_a_problem_of_the_build_and_of_the_packa
 fn a_release_or_distribution_without_advisories_is_unsupported() {
     let built = Built::debian(&[advisory("DSA-1-1").affects_all(DEBIAN, "pkg").build()]);
     let rolling = Distribution { id: "debian".to_owned(), ..Distribution::default() };
-    for distribution in [debian("99"), distribution("ubuntu", "22.04"), rolling] {
+    for distribution in [debian("99"), distribution("fedora", "41"), rolling] {
         for packages in [vec![deb("pkg", "1")], vec![]] {
             let matches = built.matches(&distribution, &packages);
             assert!(matches!(matches.coverage, Coverage::Unsupported { .. }), "{distribution:?} {matches:?}");
@@ -201,12 +201,12 @@ fn packages_without_advisories_beside_covered_ones_are_a_problem() {
 
 #[test]
 fn packages_of_languages_are_never_clean_while_there_are_no_advisories_for_them() {
-    let reason = "there are no advisories for npm packages";
-    let npm = || package(PackageType::Npm, "lodash", "4.17.4");
+    let reason = "there are no advisories for conda packages";
+    let conda = || package(PackageType::Conda, "numpy", "1.26.0");
     let built = Built::debian(&[advisory("DSA-1-1").affects_all(DEBIAN, "pkg").build()]);
-    let beside = built.matches(&debian("12"), &[deb("pkg", "1"), npm()]);
+    let beside = built.matches(&debian("12"), &[deb("pkg", "1"), conda()]);
     assert_eq!((beside.coverage, beside.problems[0].reason.as_str()), (Coverage::Full, reason));
-    let alone = built.matches(&debian("12"), &[npm()]);
+    let alone = built.matches(&debian("12"), &[conda()]);
     assert_eq!(alone.coverage, Coverage::Unsupported { reason: reason.to_owned() });
 }
 
@@ -215,7 +215,9 @@ fn an_index_that_is_not_there_is_missing_rather_than_clean() {
     let matches = match_packages(&IndexSet::default(), Some(&debian("12")), &[deb("pkg", "1")]).unwrap();
     assert_eq!(matches.coverage, Coverage::Missing { families: vec!["debian"] });
     assert_eq!(families_for(Some(&distribution("alpine", "3.19.1")), &[]), ["alpine"]);
-    assert_eq!(families_for(Some(&distribution("ubuntu", "22.04")), &[deb("pkg", "1")]), Vec::<&str>::new());
+    let matches = match_packages(&IndexSet::default(), Some(&debian("12")), &[package(PackageType::Npm, "a", "1")]);
+    assert_eq!(matches.unwrap().coverage, Coverage::Missing { families: vec!["npm"] });
+    assert_eq!(families_for(Some(&distribution("fedora", "41")), &[deb("pkg", "1")]), Vec::<&str>::new());
 }
 
 #[test]
