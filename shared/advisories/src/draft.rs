@@ -1,7 +1,6 @@
 //! An index in the making: what the records of one ecosystem say, while the severities that only other records know are
-//! still open.
+//! still open. What is said about a package is kept as it will be stored, so that a large ecosystem fits into memory.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use tidewatch_core::Timestamp;
@@ -10,7 +9,7 @@ use tidewatch_core::problem::Problem;
 use crate::build::{BuildError, BuiltFamily};
 use crate::ecosystem::Family;
 use crate::evaluate::{self, Range};
-use crate::index::write::{Packages, WriteError, write};
+use crate::index::write::{WriteError, Writer};
 use crate::index::{Advisory, IndexInfo, Vulnerability};
 use crate::record::{Affected, RangeKind, Record};
 use crate::severity::{Basis, Rating, ScoreTable, own_rating};
@@ -19,7 +18,7 @@ use crate::severity::{Basis, Rating, ScoreTable, own_rating};
 #[derive(Debug)]
 pub(crate) struct Draft {
     pub(crate) family: &'static Family,
-    packages: Packages,
+    writer: Writer,
     pub(crate) records: usize,
     advisories: usize,
     withdrawn: usize,
@@ -27,11 +26,20 @@ pub(crate) struct Draft {
     pub(crate) problems: Vec<Problem>,
 }
 
+/// What one record says about one package: which versions are affected, and how bad that is.
+struct Said {
+    ecosystem: String,
+    name: String,
+    rating: Rating,
+    versions: Vec<String>,
+    ranges: Vec<Range>,
+}
+
 impl Draft {
     pub(crate) fn new(family: &'static Family) -> Self {
         Self {
             family,
-            packages: Packages::new(),
+            writer: Writer::default(),
             records: 0,
             advisories: 0,
             withdrawn: 0,
@@ -48,24 +56,32 @@ impl Draft {
             self.withdrawn += 1;
             return;
         }
-        let mut indexed = false;
-        for affected in &record.affected {
-            let Some(package) =
-                affected.package.as_ref().filter(|package| self.family.holds(&package.ecosystem))
-            else {
-                continue;
-            };
-            let key = (package.ecosystem.clone(), package.name.clone());
-            if let Some(advisory) = self.advisory(record, affected) {
-                indexed = true;
-                merge(self.packages.entry(key).or_default(), advisory);
-            }
+        let mut all: Vec<_> =
+            record.affected.iter().filter_map(|affected| self.said(record, affected)).collect();
+        if all.is_empty() {
+            return;
         }
-        self.advisories += usize::from(indexed);
+        all.sort_by(|a, b| a.package().cmp(&b.package()));
+        let vulnerabilities = record.vulnerabilities();
+        for Said { ecosystem, name, rating, versions, ranges } in merged(all) {
+            let advisory = Advisory {
+                id: record.id.clone(),
+                vulnerabilities: vulnerabilities
+                    .iter()
+                    .map(|ids| Vulnerability { ids: ids.clone(), rating })
+                    .collect(),
+                published_at: record.published_at(),
+            };
+            let added = self.writer.add(&ecosystem, &name, advisory, &versions, &ranges);
+            self.problems.extend(added.err().map(|error| Problem::new(&record.id, error)));
+        }
+        self.advisories += 1;
     }
 
-    /// What `record` says in `affected`; `None` and a problem when that is nothing that can be evaluated.
-    fn advisory(&mut self, record: &Record, affected: &Affected) -> Option<Advisory> {
+    /// What `record` says in `affected`; `None` where that is about no package of the family, and a problem beside it
+    /// when it is nothing that can be evaluated.
+    fn said(&mut self, record: &Record, affected: &Affected) -> Option<Said> {
+        let package = affected.package.as_ref().filter(|package| self.family.holds(&package.ecosystem))?;
         let mut ranges = Vec::new();
         for range in affected.ranges.iter().filter(|range| range.kind != RangeKind::Git) {
             let (range, ordered) = Range::new(evaluate::events(&range.events), self.family.compare);
@@ -78,41 +94,31 @@ impl Draft {
         }
         // Vectors that cannot be read are reported when the record is taken into the score table.
         let rating = own_rating(record, affected, self.family.rating, &mut Vec::new());
-        let vulnerabilities = record.vulnerabilities().into_iter().map(|ids| Vulnerability { ids, rating });
-        Some(Advisory {
-            id: record.id.clone(),
-            vulnerabilities: vulnerabilities.collect(),
-            published_at: record.published_at(),
+        Some(Said {
+            ecosystem: package.ecosystem.clone(),
+            name: package.name.clone(),
+            rating,
             versions: affected.versions.clone(),
             ranges,
         })
     }
 
-    pub(crate) fn finish(mut self, scores: &ScoreTable, output: &Path) -> Result<BuiltFamily, BuildError> {
-        for advisories in self.packages.values_mut() {
-            advisories.sort_by(|a, b| a.id.cmp(&b.id));
-            for vulnerability in advisories.iter_mut().flat_map(|advisory| &mut advisory.vulnerabilities) {
-                vulnerability.rating = complete(vulnerability, scores);
-            }
-        }
-        let mut releases = BTreeMap::new();
-        for (ecosystem, _) in self.packages.keys() {
-            *releases.entry(ecosystem.clone()).or_default() += 1;
-        }
+    pub(crate) fn finish(self, scores: &ScoreTable, output: &Path) -> Result<BuiltFamily, BuildError> {
         let info = IndexInfo {
             family: self.family.id.to_owned(),
             records: self.records,
             advisories: self.advisories,
             withdrawn: self.withdrawn,
             newest_modified: self.newest_modified,
-            releases,
+            releases: self.writer.releases(),
         };
         let error = |error: WriteError| BuildError::Write {
             family: self.family.id,
             folder: output.to_owned(),
             source: Box::new(error),
         };
-        let written = write(output, &info, &self.packages).map_err(error)?;
+        let rate = |vulnerability: &mut Vulnerability| vulnerability.rating = complete(vulnerability, scores);
+        let written = self.writer.write(output, &info, rate).map_err(error)?;
         Ok(BuiltFamily {
             family: self.family.id,
             hash: written.hash,
@@ -127,17 +133,28 @@ impl Draft {
     }
 }
 
-/// Adds `advisory` to those of its package. A record can name a package several times; that is one advisory.
-fn merge(advisories: &mut Vec<Advisory>, advisory: Advisory) {
-    let Some(known) = advisories.last_mut().filter(|known| known.id == advisory.id) else {
-        advisories.push(advisory);
-        return;
-    };
-    known.versions.extend(advisory.versions);
-    known.ranges.extend(advisory.ranges);
-    for (known, vulnerability) in known.vulnerabilities.iter_mut().zip(advisory.vulnerabilities) {
-        known.rating = known.rating.min(vulnerability.rating);
+impl Said {
+    fn package(&self) -> (&str, &str) {
+        (&self.ecosystem, &self.name)
     }
+
+    fn merge(&mut self, other: Self) {
+        self.versions.extend(other.versions);
+        self.ranges.extend(other.ranges);
+        self.rating = self.rating.min(other.rating);
+    }
+}
+
+/// A record can name a package several times; that is one statement. `all` is sorted by package.
+fn merged(all: Vec<Said>) -> Vec<Said> {
+    let mut merged: Vec<Said> = Vec::with_capacity(all.len());
+    for said in all {
+        match merged.last_mut().filter(|last| last.package() == said.package()) {
+            Some(last) => last.merge(said),
+            None => merged.push(said),
+        }
+    }
+    merged
 }
 
 /// The final rating of a vulnerability: its own, unless that is no more than a word and another record has a score.

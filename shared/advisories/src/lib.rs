@@ -12,6 +12,7 @@ pub mod evaluate;
 pub mod index;
 pub mod matching;
 pub mod order;
+pub mod query;
 pub mod reading;
 pub mod record;
 pub mod severity;
@@ -19,7 +20,10 @@ mod source;
 
 pub use build::{Build, BuildError, BuildOptions, BuiltFamily, Progress, build};
 pub use ecosystem::{FAMILIES, Family, families_for};
-pub use index::{Advisory, FORMAT, Index, IndexError, IndexInfo, IndexSet, changed_packages};
+pub use index::{
+    Advisory, FORMAT, Index, IndexError, IndexInfo, IndexSet, Statement, Statements, changed_packages,
+};
 pub use matching::{Coverage, Matches, match_packages};
+pub use query::{Answer, Question};
 pub use reading::{ArchiveError, ReadOptions, Reading};
 pub use severity::{ScoreTable, ScoreTableError};

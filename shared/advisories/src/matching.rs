@@ -234,16 +234,20 @@ impl<'a> Matcher<'a> {
         let mut affecting = Vec::new();
         // An ecosystem without its release is about all releases.
         for ecosystem in [ecosystem, family.ecosystem] {
-            for advisory in index.query(ecosystem, name)? {
+            let Some(statements) = index.statements(ecosystem, name)? else { continue };
+            for statement in statements.read()? {
                 self.evaluations += 1;
-                match judge(version, &advisory.versions, &advisory.ranges, family.compare) {
-                    Judgement::Affected { fixed } => affecting.push((advisory, fixed)),
+                match judge(version, &statement.versions, &statement.ranges, family.compare) {
+                    Judgement::Affected { fixed } => {
+                        affecting.push((index.advisory(statement.advisory)?, fixed));
+                    }
                     Judgement::NotAffected => {}
                     Judgement::Unknown(error) if error.version() == version => {
                         self.problems.insert(Problem::new(format!("{name} {version}"), error));
                     }
                     Judgement::Unknown(error) => {
-                        let subject = format!("{name} {version}, {}", advisory.id);
+                        let id = index.advisory(statement.advisory)?.id;
+                        let subject = format!("{name} {version}, {id}");
                         self.problems.insert(Problem::new(subject, error));
                     }
                 }
