@@ -81,7 +81,8 @@ impl Draft {
     /// What `record` says in `affected`; `None` where that is about no package of the family, and a problem beside it
     /// when it is nothing that can be evaluated.
     fn said(&mut self, record: &Record, affected: &Affected) -> Option<Said> {
-        let package = affected.package.as_ref().filter(|package| self.family.holds(&package.ecosystem))?;
+        let package = affected.package.as_ref()?;
+        let ecosystem = self.family.canonical(&package.ecosystem)?;
         let mut ranges = Vec::new();
         for range in affected.ranges.iter().filter(|range| range.kind != RangeKind::Git) {
             let (range, ordered) = Range::new(evaluate::events(&range.events), self.family.compare);
@@ -95,8 +96,8 @@ impl Draft {
         // Vectors that cannot be read are reported when the record is taken into the score table.
         let rating = own_rating(record, affected, self.family.rating, &mut Vec::new());
         Some(Said {
-            ecosystem: package.ecosystem.clone(),
-            name: package.name.clone(),
+            ecosystem,
+            name: (self.family.name)(&package.name).into_owned(),
             rating,
             versions: affected.versions.clone(),
             ranges,

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use tidewatch_core::problem::Problem;
 
-use crate::ecosystem::{FAMILIES, Family};
+use crate::ecosystem::Family;
 use crate::evaluate::{Judgement, judge};
 use crate::index::{Index, IndexError, Statement};
+use crate::subject::{Subject, Subjects, subjects_of};
 
 /// What an index says about one version of one package.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,45 +20,45 @@ pub struct Answer {
 
 /// Which advisories affect this version of this package?
 #[derive(Clone, Debug)]
-pub struct Question {
-    /// The family whose index knows it.
-    pub family: &'static Family,
-    /// The ecosystems to look into, as the index names them; empty for all.
-    ecosystems: Vec<String>,
-    name: String,
-    version: String,
-}
+pub struct Question(Subjects);
 
 impl Question {
     /// About the package `name` of `ecosystem`, as OSV names both. An ecosystem without a release is about all releases.
     /// `None` where there are no advisories for such an ecosystem.
     pub fn new(ecosystem: &str, name: &str, version: &str) -> Option<Self> {
-        let family = FAMILIES.iter().copied().find(|family| family.holds(ecosystem))?;
-        let ecosystems = if ecosystem == family.ecosystem { Vec::new() } else { vec![ecosystem.to_owned()] };
-        Some(Self { family, ecosystems, name: name.to_owned(), version: version.to_owned() })
+        subjects_of(ecosystem, name, version).map(Self)
     }
 
-    /// Whether `index`, that of the family, has advisories where this looks for them.
+    /// The family whose index knows the answer.
+    pub const fn family(&self) -> &'static Family {
+        self.0.family
+    }
+
+    /// Whether `index`, that of the family, has advisories for the ecosystem.
     pub fn is_covered(&self, index: &Index) -> bool {
-        self.ecosystems.is_empty() || self.ecosystems.iter().any(|ecosystem| index.covers(ecosystem))
+        let Subjects { keys, family, .. } = &self.0;
+        self.asks_for_all_releases()
+            || keys.iter().any(|key| key.ecosystem != family.ecosystem && index.covers(&key.ecosystem))
+            || index.covers(family.ecosystem)
     }
 
-    /// Gives each advisory of `index`, that of the family, that names the package to `each`, whatever version it affects.
-    pub fn for_each<E: From<IndexError>>(
+    fn asks_for_all_releases(&self) -> bool {
+        self.0.keys.iter().all(|key| key.ecosystem == self.0.family.ecosystem)
+    }
+
+    /// Gives each statement of `index`, that of the family, about the package to `each`, whatever version it affects.
+    pub fn for_each_statement<E: From<IndexError>>(
         &self,
         index: &Index,
         mut each: impl FnMut(&Statement<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let releases = || index.info().releases.keys().map(String::as_str).collect::<Vec<_>>();
-        let named = || {
-            // An ecosystem without its release is about all releases.
-            let all = index.covers(self.family.ecosystem).then_some(self.family.ecosystem);
-            self.ecosystems.iter().map(String::as_str).chain(all).collect()
-        };
-        for ecosystem in if self.ecosystems.is_empty() { releases() } else { named() } {
-            if let Some(stored) = index.statements(ecosystem, &self.name)? {
-                for statement in stored.read()? {
-                    each(&statement)?;
+        if !self.asks_for_all_releases() {
+            return self.0.for_each_statement(index, |_, statement| each(statement));
+        }
+        for ecosystem in index.info().releases.keys() {
+            for key in &self.0.keys {
+                if let Some(stored) = index.statements(ecosystem, &key.name)? {
+                    stored.read()?.iter().try_for_each(&mut each)?;
                 }
             }
         }
@@ -67,8 +68,10 @@ impl Question {
     /// What `index`, that of the family, answers.
     pub fn answer(&self, index: &Index) -> Result<Answer, IndexError> {
         let mut answer = Answer::default();
-        self.for_each(index, |statement| {
-            match judge(&self.version, &statement.versions, &statement.ranges, self.family.compare) {
+        // All keys have the same version.
+        let Some(Subject { version, .. }) = self.0.keys.first() else { return Ok(answer) };
+        self.for_each_statement(index, |statement| {
+            match judge(version, &statement.versions, &statement.ranges, self.0.family.compare) {
                 Judgement::Affected { .. } => {
                     answer.ids.insert(index.advisory(statement.advisory)?.id);
                 }

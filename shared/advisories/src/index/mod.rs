@@ -219,6 +219,9 @@ impl Index {
 
     /// What is said about the package `name` of `ecosystem`; `None` where the index knows no such package.
     pub fn statements(&self, ecosystem: &str, name: &str) -> Result<Option<Statements<'_>>, IndexError> {
+        if !self.covers(ecosystem) {
+            return Ok(None);
+        }
         let stored = self.packages.get((ecosystem, name));
         let stored = stored.map_err(|error| self.read_error(key(ecosystem, name), error))?;
         Ok(stored.map(|stored| Statements { stored, family: &self.info.family }))

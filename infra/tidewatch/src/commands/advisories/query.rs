@@ -62,14 +62,14 @@ async fn one(
     question: &Question,
     mut answer: QueryRows,
 ) -> Result<(), Failure> {
-    let family = question.family.id;
+    let family = question.family().id;
     let index = indexes.of(family).await?.ok_or_else(|| {
         Failure::new(anyhow::anyhow!(no_index(family)))
             .hint("compile them: tidewatch advisories build --from DIR")
     })?;
     let affecting = question.answer(&index)?;
     let asks_for_all = answer.version.is_none();
-    question.for_each(&index, |statement: &Statement<'_>| {
+    question.for_each_statement(&index, |statement: &Statement<'_>| {
         let advisory = index.advisory(statement.advisory)?;
         if asks_for_all || affecting.ids.contains(&advisory.id) {
             let fixed: Vec<String> = statement.fixed_versions().map(str::to_owned).collect();
@@ -183,8 +183,8 @@ async fn answer(indexes: &Indexes, asked: BatchLine) -> Result<BatchAnswer, Fail
         answer.problems.push(no_ecosystem(ecosystem));
         return Ok(answer);
     };
-    let Some(index) = indexes.of(question.family.id).await? else {
-        answer.problems.push(no_index(question.family.id));
+    let Some(index) = indexes.of(question.family().id).await? else {
+        answer.problems.push(no_index(question.family().id));
         return Ok(answer);
     };
     if !question.is_covered(&index) {
