@@ -8,11 +8,11 @@ use tidewatch_core::problem::Problem;
 
 use crate::build::{BuildError, BuiltFamily};
 use crate::ecosystem::Family;
-use crate::evaluate::{self, Range};
 use crate::index::write::{WriteError, Writer};
 use crate::index::{Advisory, IndexInfo, Vulnerability};
-use crate::record::{Affected, RangeKind, Record};
-use crate::severity::{Basis, Rating, ScoreTable, own_rating};
+use crate::record::Record;
+use crate::severity::{Basis, Rating, ScoreTable};
+use crate::statement::{Stated, statements};
 
 /// An index in the making.
 #[derive(Debug)]
@@ -24,15 +24,6 @@ pub(crate) struct Draft {
     withdrawn: usize,
     newest_modified: Option<Timestamp>,
     pub(crate) problems: Vec<Problem>,
-}
-
-/// What one record says about one package: which versions are affected, and how bad that is.
-struct Said {
-    ecosystem: String,
-    name: String,
-    rating: Rating,
-    versions: Vec<String>,
-    ranges: Vec<Range>,
 }
 
 impl Draft {
@@ -56,52 +47,20 @@ impl Draft {
             self.withdrawn += 1;
             return;
         }
-        let mut all: Vec<_> =
-            record.affected.iter().filter_map(|affected| self.said(record, affected)).collect();
-        if all.is_empty() {
-            return;
-        }
-        all.sort_by(|a, b| a.package().cmp(&b.package()));
-        let vulnerabilities = record.vulnerabilities();
-        for Said { ecosystem, name, rating, versions, ranges } in merged(all) {
+        let ids = record.vulnerabilities(self.family.fixes_related);
+        let stated = statements(self.family, record, &ids, &mut self.problems);
+        self.advisories += usize::from(!stated.is_empty());
+        for Stated { ecosystem, name, relevance, rating, versions, ranges } in stated {
+            let of = |ids: &Vec<String>| Vulnerability { ids: ids.clone(), rating, known_exploited: None };
             let advisory = Advisory {
                 id: record.id.clone(),
-                vulnerabilities: vulnerabilities
-                    .iter()
-                    .map(|ids| Vulnerability { ids: ids.clone(), rating })
-                    .collect(),
+                relevance,
+                vulnerabilities: ids.iter().map(of).collect(),
                 published_at: record.published_at(),
             };
             let added = self.writer.add(&ecosystem, &name, advisory, &versions, &ranges);
             self.problems.extend(added.err().map(|error| Problem::new(&record.id, error)));
         }
-        self.advisories += 1;
-    }
-
-    /// What `record` says in `affected`; `None` where that is about no package of the family, and a problem beside it
-    /// when it is nothing that can be evaluated.
-    fn said(&mut self, record: &Record, affected: &Affected) -> Option<Said> {
-        let package = affected.package.as_ref()?;
-        let ecosystem = self.family.canonical(&package.ecosystem)?;
-        let mut ranges = Vec::new();
-        for range in affected.ranges.iter().filter(|range| range.kind != RangeKind::Git) {
-            let (range, ordered) = Range::new(evaluate::events(&range.events), self.family.compare);
-            ranges.push(range);
-            self.problems.extend(ordered.err().map(|error| Problem::new(&record.id, error)));
-        }
-        if ranges.is_empty() && affected.versions.is_empty() {
-            self.problems.push(Problem::new(&record.id, "it says of no version whether it is affected"));
-            return None;
-        }
-        // Vectors that cannot be read are reported when the record is taken into the score table.
-        let rating = own_rating(record, affected, self.family.rating, &mut Vec::new());
-        Some(Said {
-            ecosystem,
-            name: (self.family.name)(&package.name).into_owned(),
-            rating,
-            versions: affected.versions.clone(),
-            ranges,
-        })
     }
 
     pub(crate) fn finish(self, scores: &ScoreTable, output: &Path) -> Result<BuiltFamily, BuildError> {
@@ -118,7 +77,10 @@ impl Draft {
             folder: output.to_owned(),
             source: Box::new(error),
         };
-        let rate = |vulnerability: &mut Vulnerability| vulnerability.rating = complete(vulnerability, scores);
+        let rate = |vulnerability: &mut Vulnerability| {
+            vulnerability.rating = complete(vulnerability, scores);
+            vulnerability.known_exploited = scores.known_exploited(&vulnerability.ids);
+        };
         let written = self.writer.write(output, &info, rate).map_err(error)?;
         Ok(BuiltFamily {
             family: self.family.id,
@@ -132,30 +94,6 @@ impl Draft {
             problems: self.problems,
         })
     }
-}
-
-impl Said {
-    fn package(&self) -> (&str, &str) {
-        (&self.ecosystem, &self.name)
-    }
-
-    fn merge(&mut self, other: Self) {
-        self.versions.extend(other.versions);
-        self.ranges.extend(other.ranges);
-        self.rating = self.rating.min(other.rating);
-    }
-}
-
-/// A record can name a package several times; that is one statement. `all` is sorted by package.
-fn merged(all: Vec<Said>) -> Vec<Said> {
-    let mut merged: Vec<Said> = Vec::with_capacity(all.len());
-    for said in all {
-        match merged.last_mut().filter(|last| last.package() == said.package()) {
-            Some(last) => last.merge(said),
-            None => merged.push(said),
-        }
-    }
-    merged
 }
 
 /// The final rating of a vulnerability: its own, unless that is no more than a word and another record has a score.
