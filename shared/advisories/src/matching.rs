@@ -58,9 +58,10 @@ pub struct Matches {
 /// Whether there were advisories to look at. Only with [`Coverage::Full`] does no finding mean no vulnerability.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Coverage {
-    /// There were; packages without any are among the problems.
+    /// There were, at least for some of the packages; packages without any are among the problems, and so are families
+    /// whose index is not in the set.
     Full,
-    /// Indexes of these families are needed and not in the set.
+    /// There were none: the indexes of these families are needed and not in the set.
     Missing {
         /// Ids of the families, sorted.
         families: Vec<&'static str>,
@@ -126,10 +127,11 @@ fn match_within(
         .into_iter()
         .filter(|family| indexes.get(family).is_none())
         .collect();
-    let coverage = if !missing.is_empty() {
-        Coverage::Missing { families: missing }
-    } else if covered || (packages.is_empty() && matcher.covers_distribution()) {
+    let coverage = if covered || (packages.is_empty() && matcher.covers_distribution()) {
+        uncovered.extend(missing.iter().map(|family| format!("there are no advisories yet for {family}")));
         Coverage::Full
+    } else if !missing.is_empty() {
+        Coverage::Missing { families: missing }
     } else {
         let reason = uncovered.pop_first().unwrap_or_else(|| no_advisories("packages", distribution));
         Coverage::Unsupported { reason }
