@@ -196,6 +196,9 @@ pub fn judge<S: AsRef<str>>(
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
     use crate::order::dpkg;
 
@@ -294,5 +297,49 @@ mod tests {
         assert!(matches!(judge("1", &[], &[broken], dpkg::compare), Judgement::Unknown(_)));
         let all = range(vec![introduced("0")]);
         assert_eq!(judge("not a version", &[], &[all], dpkg::compare), Judgement::Affected { fixed: None });
+    }
+
+    /// What is judged, without the error that says why it cannot be told.
+    fn told(judgement: &Judgement) -> Option<Option<&str>> {
+        match judgement {
+            Judgement::Affected { fixed } => Some(Some(fixed.as_deref().unwrap_or("no fix"))),
+            Judgement::NotAffected => Some(None),
+            Judgement::Unknown(_) => None,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn listed_versions_that_a_range_holds_can_be_left_out(
+            listed in vec(version(), 0..8),
+            ranges in vec(vec(event(), 0..5), 0..3),
+        ) {
+            let ranges: Vec<Range> =
+                ranges.into_iter().map(|events| Range::new(events, dpkg::compare).0).collect();
+            let few = beyond_ranges(listed.clone(), &ranges, dpkg::compare);
+            prop_assert!(few.len() <= listed.len());
+            for number in 0..60 {
+                for installed in [number.to_string(), format!("0:{number}-0"), format!("bad version {number}")] {
+                    let all = judge(&installed, &listed, &ranges, dpkg::compare);
+                    let left = judge(&installed, &few, &ranges, dpkg::compare);
+                    prop_assert_eq!(told(&all), told(&left), "{}: {:?} and {:?}", installed, all, left);
+                }
+            }
+        }
+    }
+
+    /// A version, one in ten that cannot be ordered.
+    fn version() -> impl Strategy<Value = String> {
+        (0..60_u32, 0..10_u32).prop_map(|(number, kind)| match kind {
+            0 => format!("bad version {number}"),
+            1 => format!("0:{number}"),
+            _ => number.to_string(),
+        })
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        let of: [fn(String) -> Event; 4] =
+            [Event::Introduced, Event::Fixed, Event::LastAffected, Event::Limit];
+        (version(), 0..4_usize).prop_map(move |(version, kind)| of[kind](version))
     }
 }
