@@ -46,6 +46,7 @@ pub(crate) fn statements(
         }
         is_same
     });
+    all.iter_mut().for_each(Stated::tidy);
     all
 }
 
@@ -88,9 +89,13 @@ impl Stated {
     fn merge(&mut self, other: &mut Self) {
         self.versions.append(&mut other.versions);
         self.ranges.append(&mut other.ranges);
+        self.rating = self.rating.min(other.rating);
+    }
+
+    /// Leaves out what is said twice.
+    fn tidy(&mut self) {
         retain_first(&mut self.versions);
         retain_first(&mut self.ranges);
-        self.rating = self.rating.min(other.rating);
     }
 }
 
