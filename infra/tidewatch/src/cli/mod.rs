@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, with help and examples.
 
 mod image;
+mod versions;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId};
 use crate::instance::{Given, StackName};
 
 pub(crate) use image::{ImageArguments, Inventory, LayerLimits, Scan};
+pub(crate) use versions::{CompareVersions, Versions};
 
 /// Know how vulnerable your container images are, on the dashboards you already have.
 #[derive(Debug, Parser)]
@@ -116,6 +118,9 @@ pub(crate) enum Command {
     Advisories(Advisories),
     /// List the images that are known, with their results.
     Images(Images),
+    /// Versions: compare.
+    #[command(subcommand)]
+    Versions(Versions),
 }
 
 /// Start local mode: rules, scans and the metrics endpoint in one process, with everything kept in the data folder.
