@@ -2,6 +2,7 @@
 
 mod advisories;
 mod image;
+mod versions;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use crate::instance::{Given, StackName};
 
 pub(crate) use advisories::{Advisories, BuildAdvisories, DiffAdvisories, InfoOfAdvisories, QueryAdvisories};
 pub(crate) use image::{ImageArguments, Inventory, LayerLimits, Scan};
+pub(crate) use versions::{CompareVersions, Versions};
 
 /// Know how vulnerable your container images are, on the dashboards you already have.
 #[derive(Debug, Parser)]
@@ -118,6 +120,9 @@ pub(crate) enum Command {
     Advisories(Advisories),
     /// List the images that are known, with their results.
     Images(Images),
+    /// Versions: compare.
+    #[command(subcommand)]
+    Versions(Versions),
 }
 
 /// Start local mode: rules, scans and the metrics endpoint in one process, with everything kept in the data folder.
