@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tidewatch_advisories::evaluate::Judgement;
 use tidewatch_advisories::index::{Relevance, Statement};
 use tidewatch_advisories::severity::Basis;
-use tidewatch_advisories::{Advisory, Build, BuildOptions, Family, Index, build, canonical};
+use tidewatch_advisories::{Advisory, Build, BuildOptions, Family, Index, build, canonical, kev};
 use tidewatch_core::Severity;
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/osv");
@@ -251,12 +251,16 @@ fn entries<'a>(family: &Family, records: &'a [Value]) -> Entries<'a> {
     entries
 }
 
-/// For each family the number of `versions` of which its records say whether they are affected, and, for all, those of
-/// which the index says something else.
-fn compare_with_index(
-    versions: fn(&[&Value]) -> Vec<String>,
-    affected: bool,
-) -> Option<(Vec<(&'static str, usize)>, Vec<String>)> {
+/// What the index says of versions, beside the records.
+struct Comparison {
+    /// For each family the number of versions.
+    counts: Vec<(&'static str, usize)>,
+    /// Those of which the index says something else.
+    wrong: Vec<String>,
+}
+
+/// Compares what the index says with what the records say, of the `versions` that those call `affected` or not.
+fn compare_with_index(versions: fn(&[&Value]) -> Vec<String>, affected: bool) -> Option<Comparison> {
     let (mut counts, mut wrong) = (Vec::new(), Vec::new());
     for built in &built()?.1.families {
         let family = Family::of_id(built.family).unwrap();
@@ -285,12 +289,12 @@ fn compare_with_index(
         }
         counts.push((built.family, count));
     }
-    Some((counts, wrong))
+    Some(Comparison { counts, wrong })
 }
 
 #[test]
 fn every_version_that_a_record_calls_affected_is_affected() {
-    let Some((counts, wrong)) = compare_with_index(affected_versions, true) else { return };
+    let Some(Comparison { counts, wrong }) = compare_with_index(affected_versions, true) else { return };
     // Where versions cannot be ordered, nothing is said; and of Bitnami's versions a number at the end is that of a build,
     // so that 1.24.0-0 is not older than 1.24.0, which has it fixed.
     let expected = [
@@ -331,7 +335,7 @@ fn every_version_that_a_record_calls_affected_is_affected() {
 
 #[test]
 fn no_version_that_a_record_calls_fixed_is_affected() {
-    let Some((counts, wrong)) = compare_with_index(fixed_versions, false) else { return };
+    let Some(Comparison { counts, wrong }) = compare_with_index(fixed_versions, false) else { return };
     assert_eq!(wrong, Vec::<String>::new());
     assert_eq!(
         counts,
@@ -424,4 +428,18 @@ fn what_does_not_count_is_told_from_what_does() {
         return;
     };
     assert_eq!((crates, alma, debian), ([718, 466, 18], [4443, 1194, 0], [9385, 0, 0]));
+}
+
+#[test]
+fn the_whole_catalogue_of_exploited_vulnerabilities_is_read() {
+    let path = Path::new(DATA).join("../kev/known_exploited_vulnerabilities.json");
+    if !path.exists() {
+        tidewatch_testkit::skip::skipped(format_args!("{} is not there", path.display()));
+        return;
+    }
+    let catalogue = kev::catalogue(File::open(path).unwrap()).unwrap();
+    assert_eq!(catalogue.vulnerabilities, 1404);
+    assert_eq!(catalogue.released_at.to_string(), "2025-08-25T17:04:19.9796Z");
+    let since = catalogue.scores.known_exploited(&["CVE-2021-44228".to_owned()]);
+    assert_eq!(since, Some("2021-12-10".parse().unwrap()));
 }

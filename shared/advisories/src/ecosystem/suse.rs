@@ -50,7 +50,7 @@ fn of_product(product: &str) -> String {
     let is_linux = ["Linux ", "Real Time ", "Package Hub "].iter().any(|name| product.starts_with(name));
     // `15 SP5-LTSS` is two words and a kind of support.
     let words: Vec<_> = product.split([' ', '-']).filter(|word| !word.is_empty()).collect();
-    let Some(position) = words.iter().rposition(|word| is_number(&word)).filter(|_| is_linux) else {
+    let Some(position) = words.iter().rposition(is_number).filter(|_| is_linux) else {
         return product.to_owned();
     };
     let number = words[position];

@@ -261,3 +261,25 @@ fn a_rolling_distribution_has_advisories_without_a_release() {
     let fixed = built_from(package(PackageType::Apk, "libssl3", "3.3.0-r2"), "openssl", "3.3.0-r2");
     assert_eq!(found(&built, &wolfi, &fixed), Vec::<String>::new());
 }
+
+#[test]
+fn the_standard_library_of_go_is_compared_by_the_number_of_its_release() {
+    let record = |id: &str, name: &str, fix: &str| {
+        advisory(id)
+            .affected(json!({
+                "package": {"ecosystem": "Go", "name": name},
+                "ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}, {"fixed": fix}]}],
+            }))
+            .build()
+    };
+    let built = Built::of(&[(
+        "Go",
+        &[record("GO-1", "stdlib", "1.21.4"), record("GO-2", "golang.org/x/net", "0.17.0")],
+    )]);
+    let of = |name: &str, version: &str| {
+        let package = package(PackageType::Golang, name, version);
+        found(&built, &distribution("debian", "12"), &package).len()
+    };
+    assert_eq!([of("stdlib", "go1.21.3"), of("stdlib", "go1.21.4"), of("stdlib", "go1.21rc2")], [1, 0, 1]);
+    assert_eq!([of("golang.org/x/net", "v0.16.0"), of("golang.org/x/net", "v0.17.0")], [1, 0]);
+}
