@@ -122,8 +122,10 @@ fn ranges(family: &Family, record: &Record, affected: &Affected, problems: &mut 
 }
 
 fn relevance(family: &Family, record: &Record, affected: &Affected, ids: &[Vec<String>]) -> Relevance {
+    // What is rated is about a vulnerability, whether it names one or not.
     let is_notice = family.notices.iter().any(|beginning| record.id.starts_with(beginning))
-        && !ids.iter().flatten().any(|id| is_cve(id));
+        && !ids.iter().flatten().any(|id| is_cve(id))
+        && (family.rating)(record, affected).is_none();
     if is_notice || affected.is_informational() {
         Relevance::Notice
     } else if affected.concerns_linux() {

@@ -3,12 +3,13 @@
 use tidewatch_core::package::PackageType;
 
 use super::{Family, LANGUAGE};
+use crate::order::bitnami;
 
 pub(super) static FAMILY: Family = Family {
     id: "bitnami",
     ecosystem: "Bitnami",
     package_type: Some(PackageType::Bitnami),
     scope: |_| Some(FAMILY.ecosystem.to_owned()),
-    compare: super::orders::bitnami,
+    compare: bitnami::compare,
     ..LANGUAGE
 };

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use tidewatch_core::Severity;
 use tidewatch_core::package::{Distribution, Package, PackageType};
 
-use crate::order::Compare;
+use crate::order::{Compare, semver};
 use crate::record::{Affected, Record};
 
 mod almalinux;
@@ -125,8 +125,8 @@ pub struct Family {
     pub rating: fn(&Record, &Affected) -> Option<Severity>,
     /// Whether the CVEs that its records call related are those that they fix.
     pub fixes_related: bool,
-    /// How the ids of advisories begin that tell of changes that are no fixes of vulnerabilities. Those that name a CVE
-    /// count all the same.
+    /// How the ids of advisories begin that tell of changes that are no fixes of vulnerabilities. Those that name a CVE,
+    /// or are rated, count all the same.
     pub notices: &'static [&'static str],
 }
 
@@ -165,7 +165,7 @@ const LANGUAGE: Family = Family {
     names: Names::Binary,
     name: |name| Cow::Borrowed(name),
     version: |version| version,
-    compare: orders::semver,
+    compare: semver::compare,
     rating: |_, _| None,
     fixes_related: false,
     notices: &[],
@@ -272,31 +272,6 @@ fn without_epoch(version: &str) -> &str {
         Some((epoch, rest)) if !epoch.is_empty() && epoch.bytes().all(|byte| byte.is_ascii_digit()) => rest,
         _ => version,
     }
-}
-
-/// Orders that are not there yet.
-mod orders {
-    use std::cmp::Ordering;
-
-    use crate::order::OrderError;
-
-    pub(super) fn any(a: &str, b: &str) -> Result<Ordering, OrderError> {
-        crate::order::dpkg::compare(a, b)
-    }
-
-    pub(super) use any as bitnami;
-    pub(super) use any as cran;
-    pub(super) use any as go;
-    pub(super) use any as hackage;
-    pub(super) use any as hex;
-    pub(super) use any as maven;
-    pub(super) use any as nuget;
-    pub(super) use any as packagist;
-    pub(super) use any as pub_;
-    pub(super) use any as pypi;
-    pub(super) use any as rpm;
-    pub(super) use any as rubygems;
-    pub(super) use any as semver;
 }
 
 #[cfg(test)]

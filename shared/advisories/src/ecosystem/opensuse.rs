@@ -4,6 +4,7 @@
 use tidewatch_core::package::{Distribution, PackageType};
 
 use super::{DISTRIBUTION, Family, without_epoch};
+use crate::order::rpm;
 
 pub(super) static FAMILY: Family = Family {
     id: "opensuse",
@@ -13,7 +14,7 @@ pub(super) static FAMILY: Family = Family {
     release: |product| Some(product.strip_suffix(" NonFree").unwrap_or(product).to_owned()),
     scope,
     version: without_epoch,
-    compare: super::orders::rpm,
+    compare: rpm::compare,
     fixes_related: true,
     notices: &["SUSE-FU-", "SUSE-OU-", "SUSE-RU-", "openSUSE-FU-", "openSUSE-OU-", "openSUSE-RU-"],
     ..DISTRIBUTION

@@ -9,6 +9,7 @@
 use tidewatch_core::package::{Distribution, PackageType};
 
 use super::{DISTRIBUTION, Family, Names, major};
+use crate::order::rpm;
 use crate::severity::{of_database, of_summary};
 
 pub(super) static FAMILY: Family = Family {
@@ -18,7 +19,7 @@ pub(super) static FAMILY: Family = Family {
     release: |cpe| Some(of_cpe(cpe)),
     scope,
     names: Names::Binary,
-    compare: super::orders::rpm,
+    compare: rpm::compare,
     rating: |record, affected| of_summary(record).or_else(|| of_database(record, affected)),
     notices: &["RHBA-", "RHEA-"],
     ..DISTRIBUTION

@@ -8,6 +8,7 @@
 use tidewatch_core::package::{Distribution, PackageType};
 
 use super::{DISTRIBUTION, Family, without_epoch};
+use crate::order::rpm;
 
 pub(super) static FAMILY: Family = Family {
     id: "suse",
@@ -22,7 +23,7 @@ pub(super) static FAMILY: Family = Family {
         std::iter::once(scope.to_owned()).chain(base.map(|base| format!("{base}12"))).collect()
     },
     version: without_epoch,
-    compare: super::orders::rpm,
+    compare: rpm::compare,
     fixes_related: true,
     notices: &["SUSE-FU-", "SUSE-OU-", "SUSE-RU-"],
     ..DISTRIBUTION
