@@ -90,14 +90,20 @@ fn known_of(record: &Value) -> Known {
     let ids = |field: &str| list(&record[field]).iter().map(text).collect::<BTreeSet<_>>();
     let changed = [&record["modified"], &record["published"]].map(text).into_iter().max().unwrap_or_default();
     let affected = list(&record["affected"]);
-    let events = affected.iter().flat_map(|affected| list(&affected["ranges"])).flat_map(|range| list(&range["events"]));
+    let events = affected
+        .iter()
+        .flat_map(|affected| list(&affected["ranges"]))
+        .flat_map(|range| list(&range["events"]));
     Known {
         aliases: &ids("aliases") | &ids("upstream"),
         changed_on: changed.get(..10).filter(|day| *day > "0001-01-01").map(str::to_owned),
         is_withdrawn: record["withdrawn"].is_string(),
         is_foreign: FOREIGN.iter().any(|beginning| text(&record["id"]).starts_with(beginning))
             && record["database_specific"]["source"].is_string(),
-        packages: affected.iter().map(|a| (text(&a["package"]["ecosystem"]), text(&a["package"]["name"]))).collect(),
+        packages: affected
+            .iter()
+            .map(|a| (text(&a["package"]["ecosystem"]), text(&a["package"]["name"])))
+            .collect(),
         fixes: events.map(|event| text(&event["fixed"])).filter(|fix| !fix.is_empty()).collect(),
     }
 }
@@ -135,10 +141,11 @@ fn why_not_theirs(id: &str, recorded: &Recorded, snapshot: &BTreeMap<String, Kno
     // The answer was recorded when the newest record that it names was there, and by the day of the last recording.
     let named: Vec<_> = recorded.ids.iter().filter_map(|id| snapshot.get(id)).collect();
     let is_later = match &record.changed_on {
-        Some(day) => named.iter().filter_map(|named| named.changed_on.as_ref()).max().map_or(
-            day.as_str() > RECORDED,
-            |newest| day >= newest,
-        ),
+        Some(day) => named
+            .iter()
+            .filter_map(|named| named.changed_on.as_ref())
+            .max()
+            .map_or(day.as_str() > RECORDED, |newest| day >= newest),
         // Without a day: what fixes it was released after all that fixes what the answer names.
         None => {
             let of_answer = newest(named.iter().flat_map(|named| &named.fixes));
@@ -171,14 +178,22 @@ fn every_difference_to_the_osv_service_has_a_reason() {
         same += ours.ids.intersection(&recorded.ids).count();
         // An id counts as found where another of its names is.
         let named = |ids: &BTreeSet<String>, id: &String| {
-            let names = |known: &String| snapshot.get(known).is_some_and(|record| record.aliases.contains(id));
+            let names =
+                |known: &String| snapshot.get(known).is_some_and(|record| record.aliases.contains(id));
             ids.contains(id) || ids.iter().any(names)
         };
-        let missing = recorded.ids.iter().filter(|id| !named(&ours.ids, id)).map(|id| (id, why_not_ours(id, &recorded, &snapshot)));
-        let is_named = |id: &&String| {
-            recorded.ids.contains(*id) || !snapshot[*id].aliases.is_disjoint(&recorded.ids)
-        };
-        let more = ours.ids.iter().filter(|id| !is_named(id)).map(|id| (id, why_not_theirs(id, &recorded, &snapshot)));
+        let missing = recorded
+            .ids
+            .iter()
+            .filter(|id| !named(&ours.ids, id))
+            .map(|id| (id, why_not_ours(id, &recorded, &snapshot)));
+        let is_named =
+            |id: &&String| recorded.ids.contains(*id) || !snapshot[*id].aliases.is_disjoint(&recorded.ids);
+        let more = ours
+            .ids
+            .iter()
+            .filter(|id| !is_named(id))
+            .map(|id| (id, why_not_theirs(id, &recorded, &snapshot)));
         for (id, reason) in missing.chain(more) {
             match reason {
                 Some(reason) => *reasons.entry(reason).or_insert(0) += 1,
