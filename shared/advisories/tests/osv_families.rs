@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -24,7 +24,23 @@ const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/os
 
 /// What cannot be used of the data: versions and a vector with slips of the pen, ranges that end and do not begin, and
 /// records that name a package and no version of it.
-const PROBLEMS: [&str; 27] = [
+const PROBLEMS: [&str; 43] = [
+    "alpine ALPINE-CVE-2016-7415: failed to order",
+    "alpine ALPINE-CVE-2018-10981: failed to order",
+    "alpine ALPINE-CVE-2018-10981: failed to order",
+    "alpine ALPINE-CVE-2018-10981: failed to order",
+    "alpine ALPINE-CVE-2018-10982: failed to order",
+    "alpine ALPINE-CVE-2018-10982: failed to order",
+    "alpine ALPINE-CVE-2018-10982: failed to order",
+    "alpine ALPINE-CVE-2018-19486: failed to order",
+    "alpine ALPINE-CVE-2018-8897: failed to order",
+    "alpine ALPINE-CVE-2018-8897: failed to order",
+    "alpine ALPINE-CVE-2018-8897: failed to order",
+    "alpine ALPINE-CVE-2019-16056: failed to order",
+    "alpine ALPINE-CVE-2019-16935: failed to order",
+    "alpine ALPINE-CVE-2019-6975: failed to order",
+    "alpine ALPINE-CVE-2019-6975: failed to order",
+    "alpine ALPINE-CVE-2019-6975: failed to order",
     "bitnami BIT-mastodon-2026-47777: failed to order",
     "npm NSWG-ECO-504: failed to read",
     "npm RETIREJS-js-DWR-846: failed to order",
@@ -54,6 +70,9 @@ const PROBLEMS: [&str; 27] = [
     "rubygems GHSA-6226-h7ff-ch6c: no version",
 ];
 
+/// Of so many listed versions one is looked at. There are 600,000 of them, each held against several others.
+const SAMPLE: usize = if cfg!(debug_assertions) { 16 } else { 1 };
+
 /// The indexes built from the data, once for all tests; `None`, and a word about it, where there are no data.
 fn built() -> Option<&'static (TempDir, Build)> {
     static BUILT: OnceLock<Option<(TempDir, Build)>> = OnceLock::new();
@@ -78,13 +97,23 @@ fn index(family: &str) -> Option<Index> {
     Some(Index::open(&family.path).unwrap())
 }
 
-/// The records of an ecosystem's archive.
-fn records(ecosystem: &str) -> Vec<Value> {
-    let mut archive =
-        zip::ZipArchive::new(File::open(Path::new(DATA).join(ecosystem).join("all.zip")).unwrap()).unwrap();
-    (0..archive.len())
-        .map(|number| serde_json::from_reader(archive.by_index(number).unwrap()).unwrap())
-        .collect()
+/// The records of an ecosystem's archive, of each what is looked at here; read once for all tests.
+fn records(ecosystem: &'static str) -> Arc<Vec<Value>> {
+    static RECORDS: Mutex<BTreeMap<&str, Arc<Vec<Value>>>> = Mutex::new(BTreeMap::new());
+    Arc::clone(RECORDS.lock().unwrap().entry(ecosystem).or_insert_with(|| Arc::new(read(ecosystem))))
+}
+
+fn read(ecosystem: &str) -> Vec<Value> {
+    let path = Path::new(DATA).join(ecosystem).join("all.zip");
+    let mut archive = zip::ZipArchive::new(File::open(path).unwrap()).unwrap();
+    let kept = ["id", "summary", "withdrawn", "affected"];
+    let count = archive.len();
+    let record = |number| {
+        let mut record: Value = serde_json::from_reader(archive.by_index(number).unwrap()).unwrap();
+        record.as_object_mut().unwrap().retain(|field, _| kept.contains(&field.as_str()));
+        record
+    };
+    (0..count).map(record).collect()
 }
 
 fn text(value: &Value) -> &str {
@@ -95,18 +124,14 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-/// Every advisory that the index has for a package, once for each statement about one.
+/// Every advisory of the index.
 fn advisories(index: &Index) -> Vec<Advisory> {
     let of = |(ecosystem, name): (String, String)| {
         let statements = index.statements(&ecosystem, &name).unwrap().unwrap();
-        statements
-            .read()
-            .unwrap()
-            .iter()
-            .map(|said| index.advisory(said.advisory).unwrap())
-            .collect::<Vec<_>>()
+        statements.read().unwrap().iter().map(|statement| statement.advisory).collect::<Vec<_>>()
     };
-    index.packages().unwrap().into_iter().flat_map(of).collect()
+    let numbers: BTreeSet<_> = index.packages().unwrap().into_iter().flat_map(of).collect();
+    numbers.into_iter().map(|number| index.advisory(number).unwrap()).collect()
 }
 
 #[test]
@@ -158,9 +183,9 @@ fn what_is_withdrawn_is_in_no_index() {
     let Some((_, build)) = built() else { return };
     for built in &build.families {
         let ecosystem = Family::of_id(built.family).unwrap().ecosystem;
-        let (withdrawn, valid): (Vec<_>, Vec<_>) =
-            records(ecosystem).into_iter().partition(|record| !record["withdrawn"].is_null());
-        assert_eq!((withdrawn.len(), withdrawn.len() + valid.len()), (built.withdrawn, built.records));
+        let records = records(ecosystem);
+        let withdrawn: Vec<_> = records.iter().filter(|record| !record["withdrawn"].is_null()).collect();
+        assert_eq!((withdrawn.len(), records.len()), (built.withdrawn, built.records));
         let indexed: BTreeSet<_> =
             advisories(&Index::open(&built.path).unwrap()).into_iter().map(|advisory| advisory.id).collect();
         assert!(withdrawn.iter().all(|record| !indexed.contains(text(&record["id"]))), "{ecosystem}");
@@ -184,8 +209,8 @@ fn affected_versions(entries: &[&Value]) -> Vec<String> {
         };
         events().filter_map(of_event).collect::<Vec<_>>()
     };
-    let listed =
-        entries.iter().flat_map(|entry| list(&entry["versions"])).map(|version| text(version).to_owned());
+    let listed = entries.iter().flat_map(|entry| list(&entry["versions"]).step_by(SAMPLE));
+    let listed = listed.map(|version| text(version).to_owned());
     ranges(entries).iter().flat_map(of_range).chain(listed).collect()
 }
 
@@ -297,9 +322,9 @@ fn every_version_that_a_record_calls_affected_is_affected() {
             ("maven", 4),
             ("npm", 711),
             ("packagist", 5479),
-            ("pypi", 585_016),
+            ("pypi", if SAMPLE == 1 { 585_016 } else { 45_059 }),
             ("rubygems", 994),
-            ("ubuntu", 235),
+            ("ubuntu", if SAMPLE == 1 { 235 } else { 25 }),
         ]
     );
 }
