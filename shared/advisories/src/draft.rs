@@ -50,12 +50,9 @@ impl Draft {
         }
         let mut indexed = false;
         for affected in &record.affected {
-            let Some(package) =
-                affected.package.as_ref().filter(|package| self.family.holds(&package.ecosystem))
-            else {
-                continue;
-            };
-            let key = (package.ecosystem.clone(), package.name.clone());
+            let Some(package) = &affected.package else { continue };
+            let Some(ecosystem) = self.family.canonical(&package.ecosystem) else { continue };
+            let key = (ecosystem, (self.family.name)(&package.name).into_owned());
             if let Some(advisory) = self.advisory(record, affected) {
                 indexed = true;
                 merge(self.packages.entry(key).or_default(), advisory);

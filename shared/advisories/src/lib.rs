@@ -16,10 +16,12 @@ pub mod reading;
 pub mod record;
 pub mod severity;
 mod source;
+pub mod subject;
 
 pub use build::{Build, BuildError, BuildOptions, BuiltFamily, Progress, build};
-pub use ecosystem::{FAMILIES, Family, families_for};
+pub use ecosystem::{FAMILIES, Family, Names, canonical, families_for};
 pub use index::{Advisory, FORMAT, Index, IndexError, IndexInfo, IndexSet, changed_packages};
 pub use matching::{Coverage, Matches, match_packages};
 pub use reading::{ArchiveError, ReadOptions, Reading};
 pub use severity::{ScoreTable, ScoreTableError};
+pub use subject::{Subject, Subjects, subjects, subjects_of};

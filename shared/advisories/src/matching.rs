@@ -17,6 +17,7 @@ use crate::matching::union::Union;
 use crate::order::Compare;
 use crate::record::is_cve;
 use crate::severity::Rating;
+use crate::subject::{Subject, Subjects, subjects};
 
 mod memo;
 #[cfg(test)]
@@ -99,9 +100,9 @@ fn match_within(
     let mut uncovered = BTreeSet::new();
     for (number, package) in packages.iter().enumerate() {
         match matcher.place(package) {
-            Place::Covered(family, index, ecosystem) => {
+            Place::Covered(subjects, index) => {
                 covered = true;
-                let vulnerabilities = matcher.vulnerabilities(family, index, &ecosystem, package)?;
+                let vulnerabilities = matcher.vulnerabilities(subjects, index)?;
                 let purl = package.purl(distribution);
                 result_bytes +=
                     vulnerabilities.len() * (purl.len() + package.name.len() + package.version.len());
@@ -156,7 +157,7 @@ fn no_advisories(of: &str, distribution: Option<&Distribution>) -> String {
 
 /// Where the advisories about a package are.
 enum Place<'a> {
-    Covered(&'static Family, &'a Index, String),
+    Covered(Subjects, &'a Index),
     /// In an index that is not in the set.
     Missing,
     /// Nowhere, and why.
@@ -201,12 +202,10 @@ impl<'a> Matcher<'a> {
                 Place::Uncovered(format!("there are no advisories for {packages}"))
             }
         };
-        let Some((family, ecosystem)) = Family::of_packages(package.package_type, self.distribution) else {
-            return uncovered();
-        };
-        match self.indexes.of(family) {
+        let Some(subjects) = subjects(self.distribution, package) else { return uncovered() };
+        match self.indexes.of(subjects.family) {
             None => Place::Missing,
-            Some(index) if index.covers(&ecosystem) => Place::Covered(family, index, ecosystem),
+            Some(index) if index.covers(&subjects.ecosystem) => Place::Covered(subjects, index),
             Some(_) => uncovered(),
         }
     }
@@ -219,39 +218,53 @@ impl<'a> Matcher<'a> {
         })
     }
 
-    fn vulnerabilities(
-        &mut self,
-        family: &Family,
-        index: &Index,
-        ecosystem: &str,
-        package: &Package,
-    ) -> Result<Rc<[Found]>, IndexError> {
-        let (name, version) = (family.subject)(package);
-        let subject = (ecosystem.to_owned(), name.to_owned(), version.to_owned());
-        if let Some(known) = self.memo.get(&subject) {
+    fn vulnerabilities(&mut self, subjects: Subjects, index: &Index) -> Result<Rc<[Found]>, IndexError> {
+        let Subjects { family, keys, .. } = subjects;
+        if let Some(known) = self.memo.get(&keys) {
             return Ok(known);
         }
         let mut affecting = Vec::new();
-        // An ecosystem without its release is about all releases.
-        for ecosystem in [ecosystem, family.ecosystem] {
-            for advisory in index.query(ecosystem, name)? {
-                self.evaluations += 1;
-                match judge(version, &advisory.versions, &advisory.ranges, family.compare) {
-                    Judgement::Affected { fixed } => affecting.push((advisory, fixed)),
-                    Judgement::NotAffected => {}
-                    Judgement::Unknown(error) if error.version() == version => {
-                        self.problems.insert(Problem::new(format!("{name} {version}"), error));
+        // An advisory that stands under an ecosystem before this one has been judged there.
+        let mut judged = BTreeSet::new();
+        for keys in keys.chunk_by(|a, b| a.ecosystem == b.ecosystem) {
+            let mut here = Vec::new();
+            for Subject { ecosystem, name, version } in keys {
+                for advisory in index.query(ecosystem, name)? {
+                    self.evaluations += 1;
+                    if judged.contains(&advisory.id) {
+                        continue;
                     }
-                    Judgement::Unknown(error) => {
-                        let subject = format!("{name} {version}, {}", advisory.id);
-                        self.problems.insert(Problem::new(subject, error));
-                    }
+                    here.push(advisory.id.clone());
+                    affecting.extend(self.judge(family, name, version, advisory));
                 }
             }
+            judged.extend(here);
         }
         let found: Rc<[Found]> = merge(&affecting, family.compare).into();
-        self.memo.insert(subject, Rc::clone(&found));
+        self.memo.insert(keys, Rc::clone(&found));
         Ok(found)
+    }
+
+    /// The advisory with the version that fixes it, where it affects this version.
+    fn judge(
+        &mut self,
+        family: &Family,
+        name: &str,
+        version: &str,
+        advisory: Advisory,
+    ) -> Option<(Advisory, Option<String>)> {
+        match judge(version, &advisory.versions, &advisory.ranges, family.compare) {
+            Judgement::Affected { fixed } => return Some((advisory, fixed)),
+            Judgement::NotAffected => {}
+            Judgement::Unknown(error) if error.version() == version => {
+                self.problems.insert(Problem::new(format!("{name} {version}"), error));
+            }
+            Judgement::Unknown(error) => {
+                let subject = format!("{name} {version}, {}", advisory.id);
+                self.problems.insert(Problem::new(subject, error));
+            }
+        }
+        None
     }
 }
 

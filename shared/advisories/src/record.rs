@@ -13,6 +13,9 @@ use tidewatch_core::Timestamp;
 pub struct Record {
     /// Id of the advisory: `DSA-5343-1`.
     pub id: String,
+    /// One line about it.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub summary: String,
     /// Other ids of the same vulnerability.
     #[serde(default, deserialize_with = "null_as_default")]
     pub aliases: Vec<String>,

@@ -115,6 +115,18 @@ pub fn of_word(word: &str) -> Option<Severity> {
     }
 }
 
+/// The severity that the first word of a record's summary is: `Important: kernel security update`.
+pub(crate) fn of_summary(record: &Record) -> Option<Severity> {
+    of_word(record.summary.split_once(':')?.0)
+}
+
+/// The severity in a word, where a distribution's record has it: beside the package, else beside the record.
+pub(crate) fn of_database(record: &Record, affected: &Affected) -> Option<Severity> {
+    [&affected.ecosystem_specific, &affected.database_specific, &record.database_specific]
+        .into_iter()
+        .find_map(|specific| of_word(specific.get("severity")?.as_str()?))
+}
+
 /// What `affected` of `record` says about itself: a distribution's rating (by `distribution`, the ecosystem's rule),
 /// its best CVSS, or its database's word. Vectors that cannot be read go to `errors`.
 pub fn own_rating(
@@ -132,10 +144,7 @@ pub fn own_rating(
     if let Some((version, severity)) = best(official_scores(scores).chain(specific), errors) {
         return Rating { basis: Basis::Cvss(version), severity };
     }
-    [&affected.ecosystem_specific, &affected.database_specific, &record.database_specific]
-        .into_iter()
-        .find_map(|specific| of_word(specific.get("severity")?.as_str()?))
-        .map_or(Rating::NOTHING, |severity| Rating { basis: Basis::Word, severity })
+    of_database(record, affected).map_or(Rating::NOTHING, |severity| Rating { basis: Basis::Word, severity })
 }
 
 /// A severity by one CVSS vector or score, or why there is none.

@@ -2,27 +2,28 @@
 
 use tidewatch_core::package::{Distribution, PackageType};
 
-use super::Family;
+use super::{DISTRIBUTION, Family};
 use crate::order::apk;
 
 pub(super) static FAMILY: Family = Family {
     id: "alpine",
     ecosystem: "Alpine",
-    package_type: PackageType::Apk,
+    package_type: Some(PackageType::Apk),
+    release: |release| Some(of_number(release)),
     scope,
-    subject: super::source_package,
     compare: apk::compare,
-    // The security database rates nothing.
-    rating: |_, _| None,
+    ..DISTRIBUTION
 };
 
 /// `3.19.1` is `Alpine:v3.19`; a snapshot of the rolling release is `Alpine:edge`.
 fn scope(distribution: Option<&Distribution>) -> Option<String> {
     let release = super::release(distribution, "alpine")?;
-    if release == "edge" {
-        return Some("Alpine:edge".to_owned());
-    }
     let is_release =
         release.split('.').count() == 2 && release.split('.').all(|part| part.parse::<u32>().is_ok());
-    is_release.then(|| format!("Alpine:v{release}"))
+    (is_release || release == "edge").then(|| FAMILY.of_release(&of_number(&release)))
+}
+
+/// `v3.19` of `3.19`.
+fn of_number(release: &str) -> String {
+    if release.starts_with(|c: char| c.is_ascii_digit()) { format!("v{release}") } else { release.to_owned() }
 }

@@ -3,7 +3,7 @@
 use tidewatch_core::Severity;
 use tidewatch_core::package::{Distribution, PackageType};
 
-use super::Family;
+use super::{DISTRIBUTION, Family};
 use crate::order::dpkg;
 use crate::record::{Affected, Record};
 use crate::severity::of_word;
@@ -11,11 +11,11 @@ use crate::severity::of_word;
 pub(super) static FAMILY: Family = Family {
     id: "debian",
     ecosystem: "Debian",
-    package_type: PackageType::Deb,
+    package_type: Some(PackageType::Deb),
     scope,
-    subject: super::source_package,
     compare: dpkg::compare,
     rating,
+    ..DISTRIBUTION
 };
 
 /// `12.5` is `Debian:12`; releases before 7 kept their second number: `Debian:6.0`. Testing and unstable have no
@@ -23,7 +23,7 @@ pub(super) static FAMILY: Family = Family {
 fn scope(distribution: Option<&Distribution>) -> Option<String> {
     let release = super::release(distribution, "debian")?;
     let is_release = release.split('.').all(|part| part.parse::<u32>().is_ok());
-    is_release.then(|| format!("Debian:{release}"))
+    is_release.then(|| FAMILY.of_release(&release))
 }
 
 /// The urgency that the security tracker gives, such as `unimportant`; `**` marks one that no human has set.

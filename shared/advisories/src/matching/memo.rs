@@ -4,13 +4,12 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::matching::Found;
-
-/// Ecosystem, name and version by which advisories know a package.
-pub(super) type Subject = (String, String, String);
+use crate::subject::Subject;
 
 /// The vulnerabilities of subjects that were evaluated, as long as there are few of them.
 pub(super) struct Memo {
-    known: HashMap<Subject, Rc<[Found]>>,
+    /// By the keys under which advisories know a package.
+    known: HashMap<Vec<Subject>, Rc<[Found]>>,
     /// Number of subjects and of their vulnerabilities.
     size: usize,
     max_size: usize,
@@ -22,13 +21,13 @@ impl Memo {
         Self { known: HashMap::new(), size: 0, max_size }
     }
 
-    /// What was found for `subject`, if that is still known.
-    pub(super) fn get(&self, subject: &Subject) -> Option<Rc<[Found]>> {
-        self.known.get(subject).cloned()
+    /// What was found under these keys, if that is still known.
+    pub(super) fn get(&self, keys: &[Subject]) -> Option<Rc<[Found]>> {
+        self.known.get(keys).cloned()
     }
 
-    /// Remembers what was found for `subject`, and forgets all others first when there is no room.
-    pub(super) fn insert(&mut self, subject: Subject, found: Rc<[Found]>) {
+    /// Remembers what was found under `keys`, and forgets all others first when there is no room.
+    pub(super) fn insert(&mut self, keys: Vec<Subject>, found: Rc<[Found]>) {
         let size = found.len() + 1;
         if self.size + size > self.max_size {
             self.known.clear();
@@ -36,7 +35,7 @@ impl Memo {
         }
         if size <= self.max_size {
             self.size += size;
-            self.known.insert(subject, found);
+            self.known.insert(keys, found);
         }
     }
 }
@@ -45,8 +44,9 @@ impl Memo {
 mod tests {
     use super::*;
 
-    fn subject(name: &str) -> Subject {
-        ("Debian:12".to_owned(), name.to_owned(), "1".to_owned())
+    fn subject(name: &str) -> Vec<Subject> {
+        let [ecosystem, name, version] = ["Debian:12", name, "1"].map(str::to_owned);
+        vec![Subject { ecosystem, name, version }]
     }
 
     fn found(count: usize) -> Rc<[Found]> {

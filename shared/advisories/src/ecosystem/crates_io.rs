@@ -1,0 +1,14 @@
+//! crates.io, the packages of Rust: RUSTSEC records and GitHub's. <https://rustsec.org>
+
+use tidewatch_core::package::PackageType;
+
+use super::{Family, LANGUAGE};
+
+pub(super) static FAMILY: Family = Family {
+    id: "crates-io",
+    ecosystem: "crates.io",
+    package_type: Some(PackageType::Cargo),
+    scope: |_| Some(FAMILY.ecosystem.to_owned()),
+    compare: super::orders::semver,
+    ..LANGUAGE
+};

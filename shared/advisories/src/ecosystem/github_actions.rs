@@ -1,0 +1,11 @@
+//! GitHub Actions: GitHub's records, by `owner/repository`, which GitHub takes in any case.
+
+use super::{Family, LANGUAGE};
+
+pub(super) static FAMILY: Family = Family {
+    id: "github-actions",
+    ecosystem: "GitHub Actions",
+    name: |name| name.to_lowercase().into(),
+    compare: super::orders::semver,
+    ..LANGUAGE
+};

@@ -1,0 +1,22 @@
+//! Mageia: MGASA and MGAA records, by source package; the release is a number.
+//! <https://advisories.mageia.org>
+
+use tidewatch_core::package::{Distribution, PackageType};
+
+use super::{DISTRIBUTION, Family, without_epoch};
+
+pub(super) static FAMILY: Family = Family {
+    id: "mageia",
+    ecosystem: "Mageia",
+    package_type: Some(PackageType::Rpm),
+    scope,
+    version: without_epoch,
+    compare: super::orders::rpm,
+    fixes_related: true,
+    ..DISTRIBUTION
+};
+
+/// `9` is `Mageia:9`.
+fn scope(distribution: Option<&Distribution>) -> Option<String> {
+    Some(FAMILY.of_release(&super::release(distribution, "mageia")?))
+}

@@ -1,0 +1,14 @@
+//! Maven, the packages of Java: GitHub's records, by `group:artifact`.
+
+use tidewatch_core::package::PackageType;
+
+use super::{Family, LANGUAGE};
+
+pub(super) static FAMILY: Family = Family {
+    id: "maven",
+    ecosystem: "Maven",
+    package_type: Some(PackageType::Maven),
+    scope: |_| Some(FAMILY.ecosystem.to_owned()),
+    compare: super::orders::maven,
+    ..LANGUAGE
+};

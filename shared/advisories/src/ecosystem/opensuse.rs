@@ -1,0 +1,31 @@
+//! openSUSE: openSUSE-SU and SUSE-SU records, by source package, without epochs; the release is `Leap 15.5` or
+//! `Tumbleweed`. <https://ftp.suse.com/pub/projects/security/osv/>
+
+use tidewatch_core::package::{Distribution, PackageType};
+
+use super::{DISTRIBUTION, Family, without_epoch};
+
+pub(super) static FAMILY: Family = Family {
+    id: "opensuse",
+    ecosystem: "openSUSE",
+    package_type: Some(PackageType::Rpm),
+    scope,
+    version: without_epoch,
+    compare: super::orders::rpm,
+    rating: crate::severity::of_database,
+    fixes_related: true,
+    ..DISTRIBUTION
+};
+
+/// `openSUSE:Leap 15.5`, `openSUSE:Leap Micro 5.5` and `openSUSE:Tumbleweed`, of which MicroOS is a part.
+fn scope(distribution: Option<&Distribution>) -> Option<String> {
+    let distribution = distribution?;
+    let numbered = |name: &str| Some(format!("{name} {}", distribution.advisory_release()?));
+    let release = match distribution.id.as_str() {
+        "opensuse" | "opensuse-leap" => numbered("Leap")?,
+        "opensuse-leap-micro" => numbered("Leap Micro")?,
+        "opensuse-microos" | "opensuse-tumbleweed" => "Tumbleweed".to_owned(),
+        _ => return None,
+    };
+    Some(FAMILY.of_release(&release))
+}

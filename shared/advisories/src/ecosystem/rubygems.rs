@@ -1,0 +1,14 @@
+//! RubyGems: GitHub's records.
+
+use tidewatch_core::package::PackageType;
+
+use super::{Family, LANGUAGE};
+
+pub(super) static FAMILY: Family = Family {
+    id: "rubygems",
+    ecosystem: "RubyGems",
+    package_type: Some(PackageType::Gem),
+    scope: |_| Some(FAMILY.ecosystem.to_owned()),
+    compare: super::orders::rubygems,
+    ..LANGUAGE
+};

@@ -1,0 +1,72 @@
+//! Where the advisories about a package stand: the family, and the keys of its index. Matching looks there, and so does
+//! whoever wants to know which packages a change of the index is about.
+
+use tidewatch_core::package::{Distribution, Package};
+
+use crate::ecosystem::{Family, Names, canonical};
+
+/// Where the advisories about a package stand.
+#[derive(Clone, Debug)]
+pub struct Subjects {
+    /// The family of the package.
+    pub family: &'static Family,
+    /// The canonical ecosystem of the package's release, `Debian:12`: where the index has nothing for it, nothing can be
+    /// said about the package.
+    pub ecosystem: String,
+    /// Every key of the index to look at, without repetition. Of an advisory that stands under several, the first says
+    /// whether the package is affected; the keys of one ecosystem count together.
+    pub keys: Vec<Subject>,
+}
+
+/// A package as an index knows it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Subject {
+    /// Ecosystem in canonical form.
+    pub ecosystem: String,
+    /// Name in normal form.
+    pub name: String,
+    /// The installed version that goes with this name, in normal form.
+    pub version: String,
+}
+
+/// Where the advisories about an installed package of an image of this `distribution` stand; `None` where there are none
+/// for its kind.
+pub fn subjects(distribution: Option<&Distribution>, package: &Package) -> Option<Subjects> {
+    let (family, ecosystem) = Family::of_packages(package.package_type, distribution)?;
+    let own = (package.name.as_str(), package.version.as_str());
+    let source = (package.source_name(), package.source_version());
+    let pairs: &[(&str, &str)] = match family.names {
+        Names::Binary => &[own],
+        Names::Source => &[source],
+        Names::Both => &[own, source],
+    };
+    let ecosystems = (family.ecosystems)(&ecosystem, package);
+    Some(Subjects { family, keys: keys(family, ecosystems, pairs), ecosystem })
+}
+
+/// Where the advisories about version `version` of the package `name` stand, of any of OSV's ecosystems; `None` for one of
+/// no family. `name` is the one that advisories use.
+pub fn subjects_of(ecosystem: &str, name: &str, version: &str) -> Option<Subjects> {
+    let (family, canonical) = canonical(ecosystem)?;
+    let ecosystems = (family.asked)(ecosystem, &canonical);
+    Some(Subjects { family, keys: keys(family, ecosystems, &[(name, version)]), ecosystem: canonical })
+}
+
+fn keys(family: &Family, mut ecosystems: Vec<String>, pairs: &[(&str, &str)]) -> Vec<Subject> {
+    // What is said of no release is about all of them.
+    ecosystems.push(family.ecosystem.to_owned());
+    let mut keys: Vec<Subject> = Vec::with_capacity(ecosystems.len() * pairs.len());
+    for ecosystem in ecosystems {
+        for (name, version) in pairs {
+            let key = Subject {
+                ecosystem: ecosystem.clone(),
+                name: (family.name)(name).into_owned(),
+                version: (family.version)(version).to_owned(),
+            };
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+    }
+    keys
+}
