@@ -9,11 +9,11 @@ use tidewatch_core::problem::Problem;
 
 use crate::build::{BuildError, BuiltFamily};
 use crate::ecosystem::Family;
-use crate::evaluate::{self, Range};
 use crate::index::write::{Packages, WriteError, write};
-use crate::index::{Advisory, IndexInfo, Vulnerability};
-use crate::record::{Affected, RangeKind, Record};
-use crate::severity::{Basis, Rating, ScoreTable, own_rating};
+use crate::index::{IndexInfo, Vulnerability};
+use crate::record::Record;
+use crate::severity::{Basis, Rating, ScoreTable};
+use crate::statement::{advisory, unite};
 
 /// An index in the making.
 #[derive(Debug)]
@@ -52,44 +52,25 @@ impl Draft {
         for affected in &record.affected {
             let Some(package) = &affected.package else { continue };
             let Some(ecosystem) = self.family.canonical(&package.ecosystem) else { continue };
+            if package.name.is_empty() {
+                self.problems.push(Problem::new(&record.id, "it is about a package without a name"));
+                continue;
+            }
             let key = (ecosystem, (self.family.name)(&package.name).into_owned());
-            if let Some(advisory) = self.advisory(record, affected) {
+            if let Some(advisory) = advisory(self.family, record, affected, &mut self.problems) {
                 indexed = true;
-                merge(self.packages.entry(key).or_default(), advisory);
+                self.packages.entry(key).or_default().push(advisory);
             }
         }
         self.advisories += usize::from(indexed);
     }
 
-    /// What `record` says in `affected`; `None` and a problem when that is nothing that can be evaluated.
-    fn advisory(&mut self, record: &Record, affected: &Affected) -> Option<Advisory> {
-        let mut ranges = Vec::new();
-        for range in affected.ranges.iter().filter(|range| range.kind != RangeKind::Git) {
-            let (range, ordered) = Range::new(evaluate::events(&range.events), self.family.compare);
-            ranges.push(range);
-            self.problems.extend(ordered.err().map(|error| Problem::new(&record.id, error)));
-        }
-        if ranges.is_empty() && affected.versions.is_empty() {
-            self.problems.push(Problem::new(&record.id, "it says of no version whether it is affected"));
-            return None;
-        }
-        // Vectors that cannot be read are reported when the record is taken into the score table.
-        let rating = own_rating(record, affected, self.family.rating, &mut Vec::new());
-        let vulnerabilities = record.vulnerabilities().into_iter().map(|ids| Vulnerability { ids, rating });
-        Some(Advisory {
-            id: record.id.clone(),
-            vulnerabilities: vulnerabilities.collect(),
-            published_at: record.published_at(),
-            versions: affected.versions.clone(),
-            ranges,
-        })
-    }
-
     pub(crate) fn finish(mut self, scores: &ScoreTable, output: &Path) -> Result<BuiltFamily, BuildError> {
         for advisories in self.packages.values_mut() {
-            advisories.sort_by(|a, b| a.id.cmp(&b.id));
+            unite(advisories);
             for vulnerability in advisories.iter_mut().flat_map(|advisory| &mut advisory.vulnerabilities) {
                 vulnerability.rating = complete(vulnerability, scores);
+                vulnerability.known_exploited = scores.known_exploited(&vulnerability.ids);
             }
         }
         let mut releases = BTreeMap::new();
@@ -121,19 +102,6 @@ impl Draft {
             newest_modified: self.newest_modified,
             problems: self.problems,
         })
-    }
-}
-
-/// Adds `advisory` to those of its package. A record can name a package several times; that is one advisory.
-fn merge(advisories: &mut Vec<Advisory>, advisory: Advisory) {
-    let Some(known) = advisories.last_mut().filter(|known| known.id == advisory.id) else {
-        advisories.push(advisory);
-        return;
-    };
-    known.versions.extend(advisory.versions);
-    known.ranges.extend(advisory.ranges);
-    for (known, vulnerability) in known.vulnerabilities.iter_mut().zip(advisory.vulnerabilities) {
-        known.rating = known.rating.min(vulnerability.rating);
     }
 }
 

@@ -15,7 +15,7 @@ const FIRST: &str = "0";
 const INFINITY: &str = "*";
 
 /// One event of a range, with the version at which it happens.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Event {
     /// The first affected version; `0` is before every version.
     Introduced(String),
@@ -56,22 +56,23 @@ impl Event {
     }
 }
 
-/// The events of a published range. One that sets several fields is as many events.
-pub fn events(events: &[record::Event]) -> Vec<Event> {
+/// The events of a published range, with versions in the normal form that `version` gives. One that sets several fields is
+/// as many events.
+pub fn events(events: &[record::Event], version: fn(&str) -> &str) -> Vec<Event> {
+    let normal = |text: &Option<String>| text.as_deref().map(|text| version(text).to_owned());
     let of = |event: &record::Event| {
-        let record::Event { introduced, fixed, last_affected, limit } = event.clone();
         [
-            introduced.map(Event::Introduced),
-            last_affected.map(Event::LastAffected),
-            fixed.map(Event::Fixed),
-            limit.map(Event::Limit),
+            normal(&event.introduced).map(Event::Introduced),
+            normal(&event.last_affected).map(Event::LastAffected),
+            normal(&event.fixed).map(Event::Fixed),
+            normal(&event.limit).map(Event::Limit),
         ]
     };
     events.iter().flat_map(of).flatten().collect()
 }
 
 /// A range of affected versions: its events in the order of their versions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Range {
     events: Vec<Event>,
 }
@@ -133,6 +134,14 @@ impl Range {
     }
 }
 
+/// Of the listed `versions`, those of which `ranges` do not say already that they are affected: with these alone, [`judge`]
+/// says the same about every version. One that cannot be ordered stays, because it is told by its text.
+pub fn beyond_ranges(versions: Vec<String>, ranges: &[Range], compare: Compare) -> Vec<String> {
+    let is_in =
+        |version: &String| ranges.iter().any(|range| matches!(range.judge(version, compare), Ok((true, _))));
+    versions.into_iter().filter(|version| !is_in(version)).collect()
+}
+
 /// What an advisory says about one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Judgement {
@@ -148,7 +157,7 @@ pub enum Judgement {
 }
 
 /// Judges `version` by the listed `versions` and by `ranges`: it is affected when one of them says so. A listed version
-/// is the same when it is written or ordered the same.
+/// is the same when it is written or ordered the same. A listed version that cannot be ordered is the same as no other.
 pub fn judge(version: &str, versions: &[String], ranges: &[Range], compare: Compare) -> Judgement {
     let mut unknown = None;
     let mut affected = versions.iter().any(|listed| listed == version);
@@ -156,7 +165,8 @@ pub fn judge(version: &str, versions: &[String], ranges: &[Range], compare: Comp
     for listed in versions {
         match compare(version, listed) {
             Ok(order) => affected |= order.is_eq(),
-            Err(error) => unknown = unknown.or(Some(error)),
+            Err(error) if error.version() == version => unknown = unknown.or(Some(error)),
+            Err(_) => {}
         }
     }
     for range in ranges {

@@ -5,6 +5,7 @@
 //! compiled when the scores of the others are known. Everything is synchronous. A new
 //! ecosystem is one file in `ecosystem/` and its line in [`FAMILIES`], and an order in `order/` where none fits.
 
+pub mod archive;
 pub mod build;
 mod draft;
 pub mod ecosystem;
@@ -16,7 +17,9 @@ pub mod reading;
 pub mod record;
 pub mod severity;
 mod source;
+mod statement;
 pub mod subject;
+pub mod updateinfo;
 
 pub use build::{Build, BuildError, BuildOptions, BuiltFamily, Progress, build};
 pub use ecosystem::{FAMILIES, Family, Names, canonical, families_for};

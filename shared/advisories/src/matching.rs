@@ -7,11 +7,11 @@ use std::rc::Rc;
 use tidewatch_core::finding::Finding;
 use tidewatch_core::package::{Distribution, Package};
 use tidewatch_core::problem::Problem;
-use tidewatch_core::{Severity, Timestamp};
+use tidewatch_core::{Date, Severity, Timestamp};
 
 use crate::ecosystem::{Family, families_for};
 use crate::evaluate::{Judgement, judge};
-use crate::index::{Advisory, Index, IndexError, IndexSet};
+use crate::index::{Advisory, Index, IndexError, IndexSet, Relevance, Vulnerability};
 use crate::matching::memo::Memo;
 use crate::matching::union::Union;
 use crate::order::Compare;
@@ -76,7 +76,8 @@ pub enum Coverage {
 ///
 /// Of several advisories about one vulnerability, all that affect the package are named; the fixed version is the
 /// lowest of those that are greater than the installed one, the rating the one with the best basis, the time of
-/// publication the earliest. An advisory that cannot be evaluated is a problem, not a finding. After 200,000 findings,
+/// publication the earliest, and so is that of a fix, among those that name one. Notices and what is not about Linux do
+/// not count. An advisory that cannot be evaluated is a problem, not a finding. After 200,000 findings,
 /// 64 MiB of them, or 10,000,000 advisories that were evaluated, the rest of the packages is not matched, which is a
 /// problem. Fails only when an index cannot be read.
 pub fn match_packages(
@@ -231,7 +232,7 @@ impl<'a> Matcher<'a> {
             for Subject { ecosystem, name, version } in keys {
                 for advisory in index.query(ecosystem, name)? {
                     self.evaluations += 1;
-                    if judged.contains(&advisory.id) {
+                    if advisory.relevance != Relevance::Counts || judged.contains(&advisory.id) {
                         continue;
                     }
                     here.push(advisory.id.clone());
@@ -275,7 +276,9 @@ struct Found {
     advisories: BTreeSet<String>,
     rating: Rating,
     fixed_version: Option<String>,
+    fix_published_at: Option<Timestamp>,
     published_at: Option<Timestamp>,
+    known_exploited: Option<Date>,
 }
 
 impl Found {
@@ -285,21 +288,29 @@ impl Found {
             advisories: BTreeSet::new(),
             rating: Rating::NOTHING,
             fixed_version: None,
+            fix_published_at: None,
             published_at: None,
+            known_exploited: None,
         }
     }
 
     fn add(
         &mut self,
-        ids: &[String],
-        rating: Rating,
+        vulnerability: &Vulnerability,
         advisory: &Advisory,
         fixed: Option<&str>,
         compare: Compare,
     ) {
-        self.ids.extend(ids.iter().cloned());
+        let earliest = |a, b| [a, b].into_iter().flatten().min();
+        self.ids.extend(vulnerability.ids.iter().cloned());
         self.advisories.insert(advisory.id.clone());
-        self.rating = self.rating.min(rating);
+        self.rating = self.rating.min(vulnerability.rating);
+        self.known_exploited =
+            [self.known_exploited, vulnerability.known_exploited].into_iter().flatten().min();
+        self.published_at = earliest(self.published_at, advisory.published_at);
+        if fixed.is_some() {
+            self.fix_published_at = earliest(self.fix_published_at, advisory.published_at);
+        }
         // Both have been ordered against the installed version, so they can be ordered against each other.
         let is_lower = |fixed: &str| {
             self.fixed_version
@@ -309,7 +320,6 @@ impl Found {
         if let Some(fixed) = fixed.filter(|fixed| is_lower(fixed)) {
             self.fixed_version = Some(fixed.to_owned());
         }
-        self.published_at = [self.published_at, advisory.published_at].into_iter().flatten().min();
     }
 
     /// The id to show: the first CVE, else the first advisory.
@@ -330,7 +340,9 @@ impl Found {
             purl: purl.to_owned(),
             severity: self.severity(),
             fixed_version: self.fixed_version.clone(),
+            fix_published_at: self.fix_published_at,
             published_at: self.published_at,
+            known_exploited: self.known_exploited,
         }
     }
 
@@ -360,7 +372,7 @@ fn merge(affecting: &[(Advisory, Option<String>)], compare: Compare) -> Vec<Foun
     let mut merged: Vec<Option<Found>> = vec![None; each.len()];
     for (number, (advisory, vulnerability, fixed)) in each.iter().enumerate() {
         let found = merged[union.root(number)].get_or_insert_with(Found::new);
-        found.add(&vulnerability.ids, vulnerability.rating, advisory, *fixed, compare);
+        found.add(vulnerability, advisory, *fixed, compare);
     }
     merged.into_iter().flatten().collect()
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use cvss::Cvss;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tidewatch_core::Severity;
+use tidewatch_core::{Date, Severity};
 
 use crate::record::{Affected, Record, Score};
 
@@ -26,6 +26,8 @@ pub enum CvssVersion {
 /// Where a severity comes from, the preferred source first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Basis {
+    /// What it is: a package that was made to do harm is as bad as can be, whatever is said of it.
+    Nature,
     /// The distribution's own rating.
     Distribution,
     /// A CVSS vector of the advisory.
@@ -135,6 +137,9 @@ pub fn own_rating(
     distribution: impl Fn(&Record, &Affected) -> Option<Severity>,
     errors: &mut Vec<CvssError>,
 ) -> Rating {
+    if record.is_malicious() {
+        return Rating { basis: Basis::Nature, severity: Severity::Critical };
+    }
     if let Some(severity) = distribution(record, affected) {
         return Rating { basis: Basis::Distribution, severity };
     }
@@ -183,10 +188,12 @@ fn specific_scores(specific: &Value) -> impl Iterator<Item = Scored> {
 #[error("failed to read or write a table of scores")]
 pub struct ScoreTableError(#[from] postcard::Error);
 
-/// The best CVSS of every vulnerability id, over all records of one ecosystem or of several.
+/// What is known of vulnerabilities by their ids, over all records of one ecosystem or of several, and from other sources:
+/// the best CVSS, and since when they are exploited.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScoreTable {
     scores: HashMap<String, (CvssVersion, Severity)>,
+    exploited: HashMap<String, Date>,
 }
 
 impl ScoreTable {
@@ -201,30 +208,54 @@ impl ScoreTable {
             official_scores(&affected.severity).chain(specific_scores(&affected.database_specific))
         }));
         let Some(best) = best(scores, errors) else { return };
-        let vulnerabilities = record.vulnerabilities();
+        let vulnerabilities = record.vulnerabilities(false);
         let [ids] = vulnerabilities.as_slice() else { return };
         for id in ids {
-            let known = self.scores.entry(id.clone()).or_insert(best);
-            *known = best.min(*known);
+            self.add_score(id, best);
         }
     }
 
-    /// Takes in all scores of `other`. The order of additions and merges makes no difference.
+    /// Takes in a score of the vulnerability `id`.
+    pub(crate) fn add_score(&mut self, id: &str, score: (CvssVersion, Severity)) {
+        if let Some(known) = self.scores.get_mut(id) {
+            *known = score.min(*known);
+        } else {
+            self.scores.insert(id.to_owned(), score);
+        }
+    }
+
+    /// Takes in that the vulnerability `id` is known to be exploited since `day`. The earliest day counts.
+    pub(crate) fn add_exploited(&mut self, id: &str, day: Date) {
+        let known = self.exploited.entry(id.to_owned()).or_insert(day);
+        *known = day.min(*known);
+    }
+
+    /// Takes in all that `other` knows. The order of additions and merges makes no difference.
     pub fn merge(&mut self, other: Self) {
-        for (id, best) in other.scores {
-            let known = self.scores.entry(id).or_insert(best);
-            *known = best.min(*known);
+        for (id, score) in other.scores {
+            self.add_score(&id, score);
+        }
+        for (id, day) in other.exploited {
+            self.add_exploited(&id, day);
         }
     }
 
     /// The table as bytes, in postcard's format, sorted: the same scores give the same bytes.
     pub fn to_bytes(&self) -> Result<Vec<u8>, ScoreTableError> {
-        Ok(postcard::to_allocvec(&self.scores.iter().collect::<BTreeMap<_, _>>())?)
+        let scores: BTreeMap<_, _> = self.scores.iter().collect();
+        let exploited: BTreeMap<_, _> = self.exploited.iter().collect();
+        Ok(postcard::to_allocvec(&(scores, exploited))?)
     }
 
     /// The table that [`Self::to_bytes`] has made these bytes of.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ScoreTableError> {
-        Ok(Self { scores: postcard::from_bytes(bytes)? })
+        let (scores, exploited) = postcard::from_bytes(bytes)?;
+        Ok(Self { scores, exploited })
+    }
+
+    /// Since when a vulnerability with these ids is known to be exploited.
+    pub fn known_exploited(&self, ids: &[String]) -> Option<Date> {
+        ids.iter().filter_map(|id| self.exploited.get(id)).min().copied()
     }
 
     /// The best rating that another record gives one of `ids`.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
+use crate::{Date, Timestamp};
 use crate::package::PackageType;
 use crate::severity::Severity;
 
@@ -29,6 +29,14 @@ pub struct Finding {
     /// The lowest version that has it fixed, in the numbering of the advisory (the source package's on Debian and
     /// Alpine); `None` when no fix is known.
     pub fixed_version: Option<String>,
+    /// When the first of the advisories that name a version that has it fixed was published, where one says so: since
+    /// then there is a fix.
+    #[serde(default)]
+    pub fix_published_at: Option<Timestamp>,
     /// When the first of the advisories was published, where one says so.
     pub published_at: Option<Timestamp>,
+    /// Since when it is known to be exploited, by CISA's catalogue:
+    /// <https://www.cisa.gov/known-exploited-vulnerabilities-catalog>
+    #[serde(default)]
+    pub known_exploited: Option<Date>,
 }

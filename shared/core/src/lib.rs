@@ -30,3 +30,6 @@ pub use severity::Severity;
 
 /// A point in time, in UTC. An alias, so that the time library is named once.
 pub use jiff::Timestamp;
+
+/// A day, in no time zone. An alias as well.
+pub use jiff::civil::Date;

@@ -18,6 +18,7 @@ pub(super) static FAMILY: Family = Family {
     compare: super::orders::rpm,
     rating: |record, _| of_summary(record),
     fixes_related: true,
+    notices: &["ALBA-", "ALEA-"],
     ..DISTRIBUTION
 };
 

@@ -13,6 +13,7 @@ pub(super) static FAMILY: Family = Family {
     version: without_epoch,
     compare: super::orders::rpm,
     fixes_related: true,
+    notices: &["MGAA-"],
     ..DISTRIBUTION
 };
 

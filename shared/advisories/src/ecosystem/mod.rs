@@ -125,6 +125,9 @@ pub struct Family {
     pub rating: fn(&Record, &Affected) -> Option<Severity>,
     /// Whether the CVEs that its records call related are those that they fix.
     pub fixes_related: bool,
+    /// How the ids of advisories begin that tell of changes that are no fixes of vulnerabilities. Those that name a CVE
+    /// count all the same.
+    pub notices: &'static [&'static str],
 }
 
 /// Which of a package's names advisories use, each with the version that goes with it.
@@ -165,6 +168,7 @@ const LANGUAGE: Family = Family {
     compare: orders::semver,
     rating: |_, _| None,
     fixes_related: false,
+    notices: &[],
 };
 
 /// What most distributions have in common.

@@ -20,6 +20,7 @@ pub(super) static FAMILY: Family = Family {
     names: Names::Binary,
     compare: super::orders::rpm,
     rating: of_database,
+    notices: &["RHBA-", "RHEA-"],
     ..DISTRIBUTION
 };
 

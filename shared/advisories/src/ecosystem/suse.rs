@@ -25,6 +25,7 @@ pub(super) static FAMILY: Family = Family {
     compare: super::orders::rpm,
     rating: crate::severity::of_database,
     fixes_related: true,
+    notices: &["SUSE-FU-", "SUSE-OU-", "SUSE-RU-"],
     ..DISTRIBUTION
 };
 

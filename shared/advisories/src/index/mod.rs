@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use redb::{AccessGuard, ReadOnlyDatabase, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::{Deserialize, Serialize};
-use tidewatch_core::{Retry, Retryable, Timestamp};
+use tidewatch_core::{Date, Retry, Retryable, Timestamp};
 
 use crate::ecosystem::Family;
 use crate::evaluate::Range;
@@ -33,6 +33,8 @@ const CACHE_SIZE: usize = 32 << 20;
 pub struct Advisory {
     /// Id of the advisory.
     pub id: String,
+    /// Whether it counts for images.
+    pub relevance: Relevance,
     /// The vulnerabilities that it is about, at least one.
     pub vulnerabilities: Vec<Vulnerability>,
     /// When it was published, to the second.
@@ -51,6 +53,17 @@ impl Advisory {
     }
 }
 
+/// Whether an advisory counts for the images that are scanned. One that does not still answers questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Relevance {
+    /// It is about a vulnerability of packages on Linux.
+    Counts,
+    /// It is about vulnerabilities on other systems alone.
+    OtherSystem,
+    /// It tells of something that is no vulnerability: a package that is no longer maintained, a mistake without one.
+    Notice,
+}
+
 /// A vulnerability that an advisory is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vulnerability {
@@ -58,6 +71,8 @@ pub struct Vulnerability {
     pub ids: Vec<String>,
     /// How bad it is.
     pub rating: Rating,
+    /// Since when it is known to be exploited.
+    pub known_exploited: Option<Date>,
 }
 
 /// What an index holds.
