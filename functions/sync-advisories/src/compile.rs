@@ -35,9 +35,8 @@ impl SyncAdvisories {
             let ids = archive.ids.unwrap_or(archive.hash);
             return self.fetch_anew(ecosystem, &ids).await.map(|()| false);
         };
-        let is_same = |compiled: &&mut CompiledSource| {
-            compiled.archive == archive.hash && compiled.used == Some(used)
-        };
+        let is_same =
+            |compiled: &&mut CompiledSource| compiled.archive == archive.hash && compiled.used == Some(used);
         if let Some(compiled) = stored.source.compiled.as_mut().filter(is_same) {
             compiled.scores = scores;
             self.records.put_advisory_source(ecosystem, stored).await?;

@@ -78,7 +78,9 @@ impl Place {
                 let prefix = parts.join("/").trim_start_matches('/').to_owned();
                 Self::Bucket { bucket: bucket.clone(), prefix }
             }
-            Self::Folder(folder) => Self::Folder(names.iter().fold(folder.clone(), |path, name| path.join(name))),
+            Self::Folder(folder) => {
+                Self::Folder(names.iter().fold(folder.clone(), |path, name| path.join(name)))
+            }
         }
     }
 

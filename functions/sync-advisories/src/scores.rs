@@ -65,5 +65,5 @@ pub(crate) fn to_bytes(ids: &BTreeSet<String>) -> Result<Vec<u8>, ScoreTableErro
 /// The hash of what `table` says of these vulnerabilities.
 pub(crate) fn used(table: &ScoreTable, ids: &[u8]) -> Result<Digest, ScoreTableError> {
     let ids: BTreeSet<String> = postcard::from_bytes(ids)?;
-    Ok(Digest::of(&table.of(&ids).to_bytes()?))
+    Ok(Digest::of(&table.about(&ids).to_bytes()?))
 }

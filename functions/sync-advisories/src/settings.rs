@@ -169,9 +169,10 @@ impl Settings {
     }
 }
 
-/// The ecosystems whose packages are found in images.
+/// The ecosystems whose packages are found in images, and the one that has scores for them.
 fn default_ecosystems() -> BTreeSet<String> {
-    FAMILIES.iter().map(|family| family.ecosystem.to_owned()).collect()
+    let families = FAMILIES.iter().filter(|family| family.package_type.is_some());
+    families.map(|family| family.ecosystem).chain([osv::SCORES]).map(str::to_owned).collect()
 }
 
 /// The names of ecosystems, without those that are empty and the spaces around them; the default ones when none is left.

@@ -45,8 +45,7 @@ impl SyncAdvisories {
             return self.put_in_force(name).await;
         }
         // New scores of others take effect even while this source cannot be fetched.
-        let refreshed =
-            self.refresh(kind, &place, message, stored.clone(), deadline).await;
+        let refreshed = self.refresh(kind, &place, message, stored.clone(), deadline).await;
         let (stored, reading, failure) = match refreshed {
             Ok((stored, reading)) => (stored, reading, None),
             Err(error) if error.is_of_source() => (stored, None, Some(error)),
@@ -76,16 +75,17 @@ impl SyncAdvisories {
         let validators = if is_current { validators(&stored.source) } else { Validators::default() };
         let remaining = deadline.remaining(self.clock.now(), COMPILING);
         let period = self.settings.progress_period;
-        let fetched = kind.fetch(Ask {
+        let mut progress = Progress::new(&self.records, &*self.clock, name, period);
+        let ask = Ask {
             name,
             place,
             known: &validators,
             fetcher: &self.fetcher,
             inflated_limit: self.settings.inflated_limit,
             until: Until::after(self.settings.download_timeout.min(remaining)),
-            progress: &mut Progress::new(&self.records, &*self.clock, name, period),
-        });
-        let fetched = fetched.await?;
+            progress: &mut progress,
+        };
+        let fetched = kind.fetch(ask).await?;
         let now = self.clock.now();
         stored.source.url = Some(url);
         stored.source.checked_at = Some(now);

@@ -2,6 +2,7 @@
 //! family, the index in the making. With the scores of all ecosystems the index is compiled: ecosystems can be read one
 //! by one, at different times, and give what [`crate::build()`] gives of all of them in one folder.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Seek};
 use std::path::Path;
 
@@ -66,6 +67,8 @@ impl ReadOptions {
 pub struct Reading {
     pub(crate) scores: ScoreTable,
     pub(crate) draft: Option<Draft>,
+    /// The vulnerabilities that the draft is about.
+    ids: BTreeSet<String>,
     /// Of an ecosystem without a family.
     pub(crate) problems: Vec<Problem>,
     records: usize,
@@ -75,7 +78,7 @@ impl Reading {
     /// Nothing of `ecosystem` yet.
     pub(crate) fn new(ecosystem: &str) -> Self {
         let draft = Family::of_ecosystem(ecosystem).map(Draft::new);
-        Self { scores: ScoreTable::default(), draft, problems: Vec::new(), records: 0 }
+        Self { scores: ScoreTable::default(), draft, ids: BTreeSet::new(), problems: Vec::new(), records: 0 }
     }
 
     /// Reads a zip archive of `ecosystem`, OSV's name of it without a release. A record that cannot be read is a
@@ -102,6 +105,9 @@ impl Reading {
                 problems.extend(errors.into_iter().map(|error| Problem::new(&record.id, error)));
                 if let Some(draft) = &mut self.draft {
                     draft.add(&record, now);
+                    let is_valid = record.withdrawn.is_none();
+                    let ids = is_valid.then(|| record.vulnerabilities(draft.family.fixes_related));
+                    self.ids.extend(ids.into_iter().flatten().flatten());
                 }
                 self.records += 1;
             }
@@ -112,6 +118,11 @@ impl Reading {
     /// The scores that its records give.
     pub const fn scores(&self) -> &ScoreTable {
         &self.scores
+    }
+
+    /// The ids of all vulnerabilities whose scores its index uses; none where the ecosystem is that of no family.
+    pub const fn ids(&self) -> &BTreeSet<String> {
+        &self.ids
     }
 
     /// Number of records that could be read, withdrawn ones included.

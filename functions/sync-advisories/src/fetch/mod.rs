@@ -139,9 +139,7 @@ impl Fetcher {
     pub(crate) async fn list(&self, place: &Place, until: Until) -> Result<Vec<Entry>, FetchError> {
         match place {
             Place::Web(_) => Ok(Vec::new()),
-            Place::Bucket { bucket, prefix } => {
-                in_time(place, until, self.list_bucket(bucket, prefix)).await
-            }
+            Place::Bucket { bucket, prefix } => in_time(place, until, self.list_bucket(bucket, prefix)).await,
             Place::Folder(path) => folder::list(path).await,
         }
     }

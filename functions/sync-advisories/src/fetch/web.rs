@@ -61,8 +61,7 @@ impl Fetcher {
         until: Until,
     ) -> Result<Vec<u8>, FetchError> {
         let unchanged = || FetchError::Status { url: url.clone(), status: StatusCode::NOT_MODIFIED };
-        let mut response =
-            self.open(url, &Validators::default(), until).await?.ok_or_else(unchanged)?;
+        let mut response = self.open(url, &Validators::default(), until).await?.ok_or_else(unchanged)?;
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|source| transport(url, source))? {
             bytes.extend_from_slice(&chunk);

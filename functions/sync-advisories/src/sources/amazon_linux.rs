@@ -163,7 +163,8 @@ async fn of_files(mut ask: Ask<'_, '_>) -> Result<Fetched, FetchError> {
     let mut entries = ask.fetcher.list(ask.place, ask.until).await?;
     let parts = |entry: &Entry| -> Option<(String, String)> {
         let (release, name) = entry.name.split_once('/')?;
-        let is_feed = name.strip_prefix("updateinfo.xml").is_some_and(|rest| matches!(rest, "" | ".gz" | ".zst"));
+        let is_feed =
+            name.strip_prefix("updateinfo.xml").is_some_and(|rest| matches!(rest, "" | ".gz" | ".zst"));
         is_feed.then(|| (release.to_owned(), name.to_owned()))
     };
     entries.retain(|entry| parts(entry).is_some());
@@ -241,9 +242,17 @@ mod tests {
         let own = "https://cdn.amazonlinux.com";
         let copy = "https://mirror.example.com/al";
         for (prefix, line, mirror_of_it) in [
-            (own, "https://cdn.amazonlinux.com/2/core/2.0/x86_64/abc", Some("https://cdn.amazonlinux.com/2/core/2.0/x86_64/abc")),
+            (
+                own,
+                "https://cdn.amazonlinux.com/2/core/2.0/x86_64/abc",
+                Some("https://cdn.amazonlinux.com/2/core/2.0/x86_64/abc"),
+            ),
             (own, "http://cdn.amazonlinux.com/2/core/abc/", Some("https://cdn.amazonlinux.com/2/core/abc/")),
-            (copy, "https://cdn.amazonlinux.com/2/core/abc/", Some("https://mirror.example.com/al/2/core/abc")),
+            (
+                copy,
+                "https://cdn.amazonlinux.com/2/core/abc/",
+                Some("https://mirror.example.com/al/2/core/abc"),
+            ),
             (copy, "https://mirror.example.com/2/abc", Some("https://mirror.example.com/2/abc")),
             (own, "https://cdn.amazonlinux.com:8443/2", None),
             (own, "https://elsewhere.example.com/2/core", None),

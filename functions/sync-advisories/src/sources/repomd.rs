@@ -2,7 +2,7 @@
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
-use sha2::{Digest as _, Sha256, Sha512};
+use sha2::{Sha256, Sha512};
 
 /// The kind of data that names advisories.
 const UPDATEINFO: &str = "updateinfo";
@@ -52,7 +52,8 @@ impl Updateinfo {
         let data = data(xml)?.into_iter().find(|data| data.kind == UPDATEINFO);
         let Data { location, algorithm, checksum, .. } = data.ok_or(RepomdError::NoUpdateinfo)?;
         let path: Vec<String> = location.split('/').map(str::to_owned).collect();
-        let is_name = |name: &String| !matches!(name.as_str(), "" | "." | "..") && !name.contains(['\\', ':']);
+        let is_name =
+            |name: &String| !matches!(name.as_str(), "" | "." | "..") && !name.contains(['\\', ':']);
         if !path.iter().all(is_name) {
             return Err(RepomdError::Location(location));
         }
@@ -152,6 +153,8 @@ fn attribute(element: &BytesStart<'_>, name: &[u8]) -> Result<String, RepomdErro
 
 #[cfg(test)]
 mod tests {
+    use sha2::Digest as _;
+
     use super::*;
 
     fn repomd(data: &str) -> Result<Updateinfo, RepomdError> {
@@ -178,10 +181,10 @@ mod tests {
         let content = b"<updates/>";
         let checksum = data_encoding::HEXLOWER.encode(&Sha256::digest(content));
         let found = updateinfo(&checksum, "sha256", "repodata/updateinfo.xml.gz").unwrap();
-        assert_eq!((found.path.join("/").as_str(), found.file_name()), (
-            "repodata/updateinfo.xml.gz",
-            "updateinfo.xml.gz"
-        ));
+        assert_eq!(
+            (found.path.join("/").as_str(), found.file_name()),
+            ("repodata/updateinfo.xml.gz", "updateinfo.xml.gz")
+        );
         assert!(found.is(&mut &content[..]).unwrap());
         assert!(!found.is(&mut &b"<updates> </updates>"[..]).unwrap());
         let checksum = data_encoding::HEXLOWER.encode(&Sha512::digest(content));

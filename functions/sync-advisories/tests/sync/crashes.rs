@@ -44,7 +44,7 @@ async fn repaired_by(repair: impl AsyncFn(&World)) {
 #[tokio::test]
 async fn the_message_that_comes_again_repairs_a_crash() {
     repaired_by(async |world| {
-        let again = AdvisoriesMessage { ecosystem: "Debian".to_owned(), failures: 0 };
+        let again = AdvisoriesMessage::of("Debian");
         world.settle(vec![again], |_| 0).await;
     })
     .await;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::world::{CRITICAL, MEDIUM, World, alpine, debian, score};
 
-const ECOSYSTEMS: [&str; 4] = ["Alpine", "Debian", "GIT", "npm"];
+const ECOSYSTEMS: [&str; 4] = ["Alpine", "Debian", "GIT", "Linux"];
 
 /// What happens: an archive changes, a message comes, or what waits is handled in part.
 #[derive(Clone, Debug)]
@@ -64,10 +64,9 @@ async fn follow(events: &[Event], choices: &[usize]) {
                 archives.insert(ecosystem.to_owned(), records(ecosystem, *content));
                 world.server.put(ecosystem, &archives[ecosystem]);
             }
-            Event::Message { ecosystem } => waiting.push(tidewatch_core::work::AdvisoriesMessage {
-                ecosystem: ECOSYSTEMS[*ecosystem].to_owned(),
-                failures: 0,
-            }),
+            Event::Message { ecosystem } => {
+                waiting.push(tidewatch_core::work::AdvisoriesMessage::of(ECOSYSTEMS[*ecosystem]))
+            }
             Event::Handle if !waiting.is_empty() => {
                 let message = waiting.swap_remove(choose(waiting.len()));
                 world.handle_message(message).await.unwrap();
@@ -114,10 +113,7 @@ async fn messages_at_the_same_time_end_as_a_build_of_all_archives() {
         let handled = futures::future::join_all(twice.map(|ecosystem| world.handle(ecosystem))).await;
         let failed =
             ECOSYSTEMS.into_iter().chain(ECOSYSTEMS).zip(handled).filter(|(_, outcome)| outcome.is_err());
-        let again = failed.map(|(ecosystem, _)| tidewatch_core::work::AdvisoriesMessage {
-            ecosystem: ecosystem.to_owned(),
-            failures: 0,
-        });
+        let again = failed.map(|(ecosystem, _)| tidewatch_core::work::AdvisoriesMessage::of(ecosystem));
         world.settle(again.collect(), |_| 0).await;
         assert_eq!(world.in_force().await, world.expected(&archives));
     }

@@ -15,7 +15,7 @@ use tidewatch_core::work::AdvisoriesMessage;
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler as _};
 use tidewatch_store::records::AdvisorySource;
 use tidewatch_store::{MemoryTable, ObjectStorage, Records};
-use tidewatch_sync_advisories::{Settings, SyncAdvisories};
+use tidewatch_sync_advisories::{Place, Settings, SyncAdvisories};
 use tidewatch_testkit::advisory::{AdvisoryBuilder, archive};
 use tidewatch_testkit::archives::ArchiveServer;
 use tidewatch_testkit::failing::{FailingObjects, FailingTable, Outages};
@@ -51,7 +51,7 @@ impl World {
         let server = ArchiveServer::start().await.unwrap();
         let folder = TempDir::new().unwrap();
         let mut settings = Settings {
-            url: Some(server.url().parse().unwrap()),
+            osv: Some(Place::parse(&server.url()).unwrap()),
             ecosystems: ecosystems.iter().map(|&name| name.to_owned()).collect(),
             ..Settings::new(folder.path())
         };
@@ -70,6 +70,7 @@ impl World {
             Arc::clone(&queue) as _,
             Arc::clone(&clock) as _,
             settings.clone(),
+            None,
         )
         .unwrap();
         Self { server, records, objects, queue, clock, outages, sync, folder, settings }
@@ -79,7 +80,8 @@ impl World {
     pub(crate) fn again_with(&mut self, change: impl FnOnce(&mut Settings)) {
         change(&mut self.settings);
         let (queue, clock) = (Arc::clone(&self.queue), Arc::clone(&self.clock));
-        self.sync = SyncAdvisories::new(self.records.clone(), queue, clock, self.settings.clone()).unwrap();
+        self.sync =
+            SyncAdvisories::new(self.records.clone(), queue, clock, self.settings.clone(), None).unwrap();
     }
 
     /// Has the server serve these archives.
@@ -91,7 +93,7 @@ impl World {
 
     /// Handles one message.
     pub(crate) async fn handle(&self, ecosystem: &str) -> Result<(), HandlerError> {
-        self.handle_message(AdvisoriesMessage { ecosystem: ecosystem.to_owned(), failures: 0 }).await
+        self.handle_message(AdvisoriesMessage::of(ecosystem)).await
     }
 
     pub(crate) async fn handle_message(&self, message: AdvisoriesMessage) -> Result<(), HandlerError> {
