@@ -84,6 +84,19 @@ impl Place {
         }
     }
 
+    /// The place whose name is this one's without `suffix`; `None` where it does not end so, and on a server, which is not
+    /// to be asked for what it does not publish.
+    pub(crate) fn without_suffix(&self, suffix: &str) -> Option<Self> {
+        match self {
+            Self::Web(_) => None,
+            Self::Bucket { bucket, prefix } => {
+                let prefix = prefix.strip_suffix(suffix)?.to_owned();
+                Some(Self::Bucket { bucket: bucket.clone(), prefix })
+            }
+            Self::Folder(path) => path.to_str()?.strip_suffix(suffix).map(|path| Self::Folder(path.into())),
+        }
+    }
+
     /// Whether it can be told what it holds: no server says that.
     pub const fn is_listable(&self) -> bool {
         matches!(self, Self::Bucket { .. } | Self::Folder(_))

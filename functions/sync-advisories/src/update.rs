@@ -77,7 +77,6 @@ impl SyncAdvisories {
         let period = self.settings.progress_period;
         let mut progress = Progress::new(&self.records, &*self.clock, name, period);
         let ask = Ask {
-            name,
             place,
             known: &validators,
             fetcher: &self.fetcher,
@@ -142,6 +141,7 @@ impl SyncAdvisories {
             records,
             problems: reading.problems().len() as u64,
             scores: Digest::of(&scores),
+            released_at: reading.released_at(),
             ids: None,
             format: FORMAT,
         };

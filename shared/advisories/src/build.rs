@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tidewatch_core::problem::Problem;
 use tidewatch_core::{Digest, Retry, Retryable, Timestamp};
 
-use crate::reading::{ArchiveError, Reading};
+use crate::reading::ArchiveError;
 use crate::severity::ScoreTable;
 use crate::source::ecosystems;
 
@@ -102,8 +102,9 @@ impl Retryable for BuildError {
     }
 }
 
-/// Builds an index for each family whose folder is in `source`: `<Ecosystem>/all.zip` or `<Ecosystem>/*.json`. All
-/// other ecosystems there are read as well, for the CVSS scores that they give to CVEs.
+/// Builds an index for each family whose folder is in `source`: `<Ecosystem>/all.zip` or `<Ecosystem>/*.json`; for Amazon
+/// Linux also `Amazon Linux/<release>/updateinfo.xml[.gz]`. All other ecosystems there are read as well, for the CVSS
+/// scores that they give to CVEs, and so are `NVD/*.json[.gz]` and `KEV/known_exploited_vulnerabilities.json`.
 ///
 /// A record that cannot be read is a problem; an archive that cannot be read is an error.
 pub fn build(
@@ -115,11 +116,8 @@ pub fn build(
     let mut problems = Vec::new();
     let mut drafts = Vec::new();
     for ecosystem in ecosystems(source)? {
-        let mut reading = Reading::new(&ecosystem.name);
-        ecosystem.for_each(&mut |record| {
-            let (before, total) = record.position;
-            reading.add(record, options.now);
-            progress(Progress { ecosystem: &ecosystem.name, done: before + 1, total });
+        let reading = ecosystem.read(options.now, &mut |done, total| {
+            progress(Progress { ecosystem: &ecosystem.name, done, total });
         })?;
         scores.merge(reading.scores);
         problems.extend(reading.problems);

@@ -1,6 +1,6 @@
 //! The repositories of Amazon Linux, whose `updateinfo.xml` has its advisories: OSV has none. The mirror list of each
-//! repository leads to its index, and that to the file. In a folder or bucket, the files themselves:
-//! `<place>/<release>/updateinfo.xml`, as they are or compressed.
+//! repository leads to its index, and that to the file. In a folder or bucket, an archive or records as OSV would have
+//! them, or else the files themselves: `<place>/<release>/updateinfo.xml`, as they are or packed with gzip.
 //!
 //! Repositories: <https://docs.aws.amazon.com/linux/al2023/ug/deterministic-upgrades.html>
 
@@ -14,7 +14,7 @@ use tidewatch_advisories::{archive, updateinfo};
 use url::Url;
 
 use super::repomd::Updateinfo;
-use super::{Ask, Kind, mark_of};
+use super::{Ask, Kind, mark_of, osv};
 use crate::archive::hash_of;
 use crate::fetch::{Download, Entry, FetchError, Fetched, Validators};
 use crate::place::Place;
@@ -56,10 +56,13 @@ impl Kind for AmazonLinux {
         settings.amazon_linux.clone()
     }
 
-    async fn fetch(&self, ask: Ask<'_, '_>) -> Result<Fetched, FetchError> {
-        match ask.place {
-            Place::Web(prefix) => of_repositories(prefix, ask).await,
-            Place::Bucket { .. } | Place::Folder(_) => of_files(ask).await,
+    async fn fetch(&self, mut ask: Ask<'_, '_>) -> Result<Fetched, FetchError> {
+        if let Place::Web(prefix) = ask.place {
+            return of_repositories(prefix, ask).await;
+        }
+        match osv::of_folder(&mut ask).await {
+            Err(FetchError::Absent { .. }) => of_files(ask).await,
+            fetched => fetched,
         }
     }
 }
@@ -163,8 +166,7 @@ async fn of_files(mut ask: Ask<'_, '_>) -> Result<Fetched, FetchError> {
     let mut entries = ask.fetcher.list(ask.place, ask.until).await?;
     let parts = |entry: &Entry| -> Option<(String, String)> {
         let (release, name) = entry.name.split_once('/')?;
-        let is_feed =
-            name.strip_prefix("updateinfo.xml").is_some_and(|rest| matches!(rest, "" | ".gz" | ".zst"));
+        let is_feed = name.strip_prefix("updateinfo.xml").is_some_and(|rest| matches!(rest, "" | ".gz"));
         is_feed.then(|| (release.to_owned(), name.to_owned()))
     };
     entries.retain(|entry| parts(entry).is_some());

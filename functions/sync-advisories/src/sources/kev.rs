@@ -2,6 +2,10 @@
 //!
 //! Catalogue: <https://www.cisa.gov/known-exploited-vulnerabilities-catalog>
 
+use std::fs::File;
+
+use tidewatch_advisories::{ArchiveError, ReadOptions, Reading};
+
 use super::Kind;
 use crate::place::Place;
 use crate::settings::Settings;
@@ -29,5 +33,9 @@ impl Kind for Kev {
 
     fn place(&self, _: &str, settings: &Settings) -> Option<Place> {
         settings.kev.clone()
+    }
+
+    fn read(&self, _: &str, file: File, _: &ReadOptions) -> Result<Reading, ArchiveError> {
+        Reading::of_catalogue(file)
     }
 }

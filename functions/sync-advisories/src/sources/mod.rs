@@ -31,8 +31,6 @@ pub(crate) fn of(name: &str) -> &'static dyn Kind {
 
 /// What is asked of a source.
 pub(crate) struct Ask<'a, 'b> {
-    /// Its name.
-    pub(crate) name: &'a str,
     /// Where it is.
     pub(crate) place: &'a Place,
     /// What the last answer gave to ask with.
@@ -42,6 +40,13 @@ pub(crate) struct Ask<'a, 'b> {
     pub(crate) inflated_limit: u64,
     pub(crate) until: Until,
     pub(crate) progress: &'a mut Progress<'b>,
+}
+
+impl Ask<'_, '_> {
+    /// The file at `place`, unless it is the one that is known.
+    pub(crate) async fn get(&mut self, place: &Place) -> Result<Fetched, FetchError> {
+        self.fetcher.get(place, self.known, self.until, self.progress).await
+    }
 }
 
 /// A kind of source.
@@ -57,8 +62,8 @@ pub(crate) trait Kind: Send + Sync {
     fn place(&self, name: &str, settings: &Settings) -> Option<Place>;
 
     /// Fetches it, unless it has not changed.
-    async fn fetch(&self, ask: Ask<'_, '_>) -> Result<Fetched, FetchError> {
-        ask.fetcher.get(ask.place, ask.known, ask.until, ask.progress).await
+    async fn fetch(&self, mut ask: Ask<'_, '_>) -> Result<Fetched, FetchError> {
+        ask.get(ask.place).await
     }
 
     /// Reads what was fetched: unless the kind says otherwise, an archive of OSV's records.

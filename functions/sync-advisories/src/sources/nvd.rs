@@ -3,9 +3,14 @@
 //!
 //! Feeds: <https://nvd.nist.gov/vuln/data-feeds>
 
+use std::fs::File;
+
+use async_trait::async_trait;
+use tidewatch_advisories::{ArchiveError, ReadOptions, Reading};
 use tidewatch_core::Timestamp;
 
-use super::Kind;
+use super::{Ask, Kind};
+use crate::fetch::{FetchError, Fetched};
 use crate::place::Place;
 use crate::settings::Settings;
 
@@ -13,6 +18,7 @@ use crate::settings::Settings;
 pub(crate) const VARIABLE: &str = "TIDEWATCH_NVD_URL";
 
 const PREFIX: &str = "NVD-";
+const PACKED: &str = ".gz";
 /// The first feed holds the CVEs of all years up to this one.
 const FIRST_YEAR: i16 = 2002;
 
@@ -31,6 +37,7 @@ impl Nvd {
     }
 }
 
+#[async_trait]
 impl Kind for Nvd {
     fn holds(&self, name: &str) -> bool {
         Self::year(name).is_some()
@@ -41,7 +48,19 @@ impl Kind for Nvd {
     }
 
     fn place(&self, name: &str, settings: &Settings) -> Option<Place> {
-        let file = format!("nvdcve-2.0-{}.json.gz", Self::year(name)?);
+        let file = format!("nvdcve-2.0-{}.json{PACKED}", Self::year(name)?);
         Some(settings.nvd.as_ref()?.join(&[&file]))
+    }
+
+    async fn fetch(&self, mut ask: Ask<'_, '_>) -> Result<Fetched, FetchError> {
+        match (ask.get(ask.place).await, ask.place.without_suffix(PACKED)) {
+            // Whoever has a copy may have unpacked it.
+            (Err(FetchError::Absent { .. }), Some(plain)) => ask.get(&plain).await,
+            (fetched, _) => fetched,
+        }
+    }
+
+    fn read(&self, _: &str, file: File, _: &ReadOptions) -> Result<Reading, ArchiveError> {
+        Reading::of_feed(file)
     }
 }

@@ -41,20 +41,21 @@ impl Kind for Osv {
         Some(if folder.is_listable() { folder } else { folder.join(&[ARCHIVE]) })
     }
 
-    async fn fetch(&self, ask: Ask<'_, '_>) -> Result<Fetched, FetchError> {
-        if !ask.place.is_listable() {
-            return ask.fetcher.get(ask.place, ask.known, ask.until, ask.progress).await;
-        }
-        let archive = ask.place.join(&[ARCHIVE]);
-        match ask.fetcher.get(&archive, ask.known, ask.until, &mut *ask.progress).await {
-            Err(FetchError::Absent { .. }) => records(ask).await,
-            fetched => fetched,
-        }
+    async fn fetch(&self, mut ask: Ask<'_, '_>) -> Result<Fetched, FetchError> {
+        if ask.place.is_listable() { of_folder(&mut ask).await } else { ask.get(ask.place).await }
+    }
+}
+
+/// The archive in a folder or bucket, or one of the records that lie there.
+pub(super) async fn of_folder(ask: &mut Ask<'_, '_>) -> Result<Fetched, FetchError> {
+    match ask.get(&ask.place.join(&[ARCHIVE])).await {
+        Err(FetchError::Absent { .. }) => records(ask).await,
+        fetched => fetched,
     }
 }
 
 /// An archive of the records that lie in a folder or bucket.
-async fn records(ask: Ask<'_, '_>) -> Result<Fetched, FetchError> {
+async fn records(ask: &mut Ask<'_, '_>) -> Result<Fetched, FetchError> {
     let mut entries = ask.fetcher.list(ask.place, ask.until).await?;
     entries.retain(|entry| entry.name.ends_with(".json") && !entry.name.contains('/'));
     if entries.is_empty() {
@@ -66,7 +67,7 @@ async fn records(ask: Ask<'_, '_>) -> Result<Fetched, FetchError> {
     }
     let mut archive = ArchiveWriter::new(ask.fetcher.folder(), ask.inflated_limit)?;
     for some in entries.chunks(AT_ONCE) {
-        let fetched = futures::future::try_join_all(some.iter().map(|entry| record(&ask, entry))).await?;
+        let fetched = futures::future::try_join_all(some.iter().map(|entry| record(ask, entry))).await?;
         ask.progress.add(fetched.iter().map(|(_, json)| json.len() as u64).sum()).await;
         let adding = tokio::task::spawn_blocking(move || {
             let added = fetched.iter().try_for_each(|(name, json)| archive.add(name, json));

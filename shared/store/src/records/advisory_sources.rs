@@ -61,6 +61,9 @@ pub struct SourceArchive {
     pub problems: u64,
     /// SHA-256 of the stored scores that its records give.
     pub scores: Digest,
+    /// When its publisher has released it, where that is said in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released_at: Option<Timestamp>,
     /// SHA-256 of the stored list of the vulnerabilities that its records are about; none where nothing is compiled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ids: Option<Digest>,
