@@ -133,6 +133,37 @@ async fn garbage_and_archives_without_records_never_come_into_force() {
 }
 
 #[tokio::test]
+async fn an_archive_that_has_suddenly_lost_most_of_its_records_is_not_believed_unless_somebody_says_so() {
+    let world = World::of(&["Debian"]).await;
+    let records: Vec<_> = (0..120).map(|n| debian(&format!("DSA-{n}-1"), "CVE-2024-1", "pkg")).collect();
+    world.server.put("Debian", &records);
+    world.tick().await;
+    world.server.put("Debian", &records[..59]);
+    assert!(!fails_with(&world, "59 of its records can be read, less than half of those before (120)").await);
+    // Records that cannot be read are as good as missing.
+    let mut archive = ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for n in 0..120 {
+        archive.start_file(format!("{n}.json"), SimpleFileOptions::default()).unwrap();
+        let json = if n < 59 { records[n].to_string() } else { "{".to_owned() };
+        archive.write_all(json.as_bytes()).unwrap();
+    }
+    world.server.put_bytes("Debian", archive.finish().unwrap().into_inner());
+    assert!(!fails_with(&world, "--accept-fewer").await);
+
+    world.server.put("Debian", &records[..59]);
+    let message = AdvisoriesMessage { accept_fewer: true, ..AdvisoriesMessage::of("Debian") };
+    world.handle_message(message).await.unwrap();
+    assert_eq!(
+        (world.error("Debian").await.as_str(), world.source("Debian").await.archive.unwrap().records),
+        ("", 59)
+    );
+    // Half is not suspicious, and neither is anything of a few records.
+    world.server.put("Debian", &records[..1]);
+    world.handle("Debian").await.unwrap();
+    assert_eq!(world.error("Debian").await, "");
+}
+
+#[tokio::test]
 async fn an_archive_over_the_limit_is_not_taken() {
     let mut world = with_an_index().await;
     world.again_with(|settings| settings.archive_limit = 100);
