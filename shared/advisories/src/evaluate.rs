@@ -14,35 +14,35 @@ const FIRST: &str = "0";
 /// After every version, as a bound of `limit`.
 const INFINITY: &str = "*";
 
-/// One event of a range, with the version at which it happens.
+/// One event of a range, with the version at which it happens: a text that is owned, or borrowed from an index.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Event {
+pub enum Event<S = String> {
     /// The first affected version; `0` is before every version.
-    Introduced(String),
+    Introduced(S),
     /// The last affected version.
-    LastAffected(String),
+    LastAffected(S),
     /// The first version that is no longer affected.
-    Fixed(String),
+    Fixed(S),
     /// No version from here on is affected; `*` is after every version.
-    Limit(String),
+    Limit(S),
 }
 
-impl Event {
+impl<S: AsRef<str>> Event<S> {
     fn version(&self) -> &str {
         let (Self::Introduced(version)
         | Self::LastAffected(version)
         | Self::Fixed(version)
         | Self::Limit(version)) = self;
-        version
+        version.as_ref()
     }
 
     /// Whether it is before every version whatever the order of versions says about "0".
     fn is_first(&self) -> bool {
-        matches!(self, Self::Introduced(version) | Self::Fixed(version) if version == FIRST)
+        matches!(self, Self::Introduced(version) | Self::Fixed(version) if version.as_ref() == FIRST)
     }
 
     fn is_infinite(&self) -> bool {
-        matches!(self, Self::Limit(version) if version == INFINITY)
+        matches!(self, Self::Limit(version) if version.as_ref() == INFINITY)
     }
 
     /// Of events at one version: an affected span begins before it ends.
@@ -73,14 +73,14 @@ pub fn events(events: &[record::Event], version: fn(&str) -> &str) -> Vec<Event>
 
 /// A range of affected versions: its events in the order of their versions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Range {
-    events: Vec<Event>,
+pub struct Range<S = String> {
+    events: Vec<Event<S>>,
 }
 
-impl Range {
+impl<S: AsRef<str>> Range<S> {
     /// A range of `events` in any order. When a version among them cannot be ordered, the range is given together with
     /// the error: what it says about any version is then an error as well.
-    pub fn new(mut events: Vec<Event>, compare: Compare) -> (Self, Result<(), OrderError>) {
+    pub fn new(mut events: Vec<Event<S>>, compare: Compare) -> (Self, Result<(), OrderError>) {
         let ordered = events
             .iter()
             .filter(|event| !event.is_first() && !event.is_infinite())
@@ -100,7 +100,7 @@ impl Range {
     /// The versions that end the range because they fix it, in order.
     pub(crate) fn fixed_versions(&self) -> impl Iterator<Item = &str> {
         self.events.iter().filter_map(|event| match event {
-            Event::Fixed(version) => Some(version.as_str()),
+            Event::Fixed(version) => Some(version.as_ref()),
             _ => None,
         })
     }
@@ -122,7 +122,7 @@ impl Range {
                 Event::Introduced(_) if order.is_ge() => affected = true,
                 Event::Fixed(_) if order.is_ge() => affected = false,
                 Event::LastAffected(_) if order.is_gt() => affected = false,
-                Event::Fixed(bound) if affected => fixed = fixed.or(Some(bound.as_str())),
+                Event::Fixed(bound) if affected => fixed = fixed.or(Some(bound.as_ref())),
                 Event::Limit(_) => {
                     limited = true;
                     within_a_limit |= order.is_lt();
@@ -158,12 +158,17 @@ pub enum Judgement {
 
 /// Judges `version` by the listed `versions` and by `ranges`: it is affected when one of them says so. A listed version
 /// is the same when it is written or ordered the same. A listed version that cannot be ordered is the same as no other.
-pub fn judge(version: &str, versions: &[String], ranges: &[Range], compare: Compare) -> Judgement {
+pub fn judge<S: AsRef<str>>(
+    version: &str,
+    versions: &[S],
+    ranges: &[Range<S>],
+    compare: Compare,
+) -> Judgement {
     let mut unknown = None;
-    let mut affected = versions.iter().any(|listed| listed == version);
+    let mut affected = versions.iter().any(|listed| listed.as_ref() == version);
     let mut lowest: Option<&str> = None;
     for listed in versions {
-        match compare(version, listed) {
+        match compare(version, listed.as_ref()) {
             Ok(order) => affected |= order.is_eq(),
             Err(error) if error.version() == version => unknown = unknown.or(Some(error)),
             Err(_) => {}
@@ -191,6 +196,9 @@ pub fn judge(version: &str, versions: &[String], ranges: &[Range], compare: Comp
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
     use crate::order::dpkg;
 
@@ -289,5 +297,49 @@ mod tests {
         assert!(matches!(judge("1", &[], &[broken], dpkg::compare), Judgement::Unknown(_)));
         let all = range(vec![introduced("0")]);
         assert_eq!(judge("not a version", &[], &[all], dpkg::compare), Judgement::Affected { fixed: None });
+    }
+
+    /// What is judged, without the error that says why it cannot be told.
+    fn told(judgement: &Judgement) -> Option<Option<&str>> {
+        match judgement {
+            Judgement::Affected { fixed } => Some(Some(fixed.as_deref().unwrap_or("no fix"))),
+            Judgement::NotAffected => Some(None),
+            Judgement::Unknown(_) => None,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn listed_versions_that_a_range_holds_can_be_left_out(
+            listed in vec(version(), 0..8),
+            ranges in vec(vec(event(), 0..5), 0..3),
+        ) {
+            let ranges: Vec<Range> =
+                ranges.into_iter().map(|events| Range::new(events, dpkg::compare).0).collect();
+            let few = beyond_ranges(listed.clone(), &ranges, dpkg::compare);
+            prop_assert!(few.len() <= listed.len());
+            for number in 0..60 {
+                for installed in [number.to_string(), format!("0:{number}-0"), format!("bad version {number}")] {
+                    let all = judge(&installed, &listed, &ranges, dpkg::compare);
+                    let left = judge(&installed, &few, &ranges, dpkg::compare);
+                    prop_assert_eq!(told(&all), told(&left), "{}: {:?} and {:?}", installed, all, left);
+                }
+            }
+        }
+    }
+
+    /// A version, one in ten that cannot be ordered.
+    fn version() -> impl Strategy<Value = String> {
+        (0..60_u32, 0..10_u32).prop_map(|(number, kind)| match kind {
+            0 => format!("bad version {number}"),
+            1 => format!("0:{number}"),
+            _ => number.to_string(),
+        })
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        let of: [fn(String) -> Event; 4] =
+            [Event::Introduced, Event::Fixed, Event::LastAffected, Event::Limit];
+        (version(), 0..4_usize).prop_map(move |(version, kind)| of[kind](version))
     }
 }

@@ -12,6 +12,8 @@ pub(super) static FAMILY: Family = Family {
     scope,
     version: without_epoch,
     compare: super::orders::rpm,
+    rating: crate::severity::of_database,
+    fixes_related: true,
     ..DISTRIBUTION
 };
 

@@ -9,7 +9,7 @@
 use tidewatch_core::package::{Distribution, PackageType};
 
 use super::{DISTRIBUTION, Family, Names, major};
-use crate::severity::of_database;
+use crate::severity::{of_database, of_summary};
 
 pub(super) static FAMILY: Family = Family {
     id: "red-hat",
@@ -19,7 +19,7 @@ pub(super) static FAMILY: Family = Family {
     scope,
     names: Names::Binary,
     compare: super::orders::rpm,
-    rating: of_database,
+    rating: |record, affected| of_summary(record).or_else(|| of_database(record, affected)),
     notices: &["RHBA-", "RHEA-"],
     ..DISTRIBUTION
 };

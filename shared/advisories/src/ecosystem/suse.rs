@@ -23,7 +23,6 @@ pub(super) static FAMILY: Family = Family {
     },
     version: without_epoch,
     compare: super::orders::rpm,
-    rating: crate::severity::of_database,
     fixes_related: true,
     notices: &["SUSE-FU-", "SUSE-OU-", "SUSE-RU-"],
     ..DISTRIBUTION

@@ -121,6 +121,7 @@ fn the_spellings_of_a_release_are_one_key_and_other_products_keep_theirs() {
         ("SUSE:Linux Micro 6.0", "suse", "SUSE:Micro 6.0"),
         ("SUSE:Manager Server 4.3", "suse", "SUSE:Manager Server 4.3"),
         ("openSUSE:Leap 15.5", "opensuse", "openSUSE:Leap 15.5"),
+        ("openSUSE:Leap 15.5 NonFree", "opensuse", "openSUSE:Leap 15.5"),
         ("openSUSE:Tumbleweed", "opensuse", "openSUSE:Tumbleweed"),
         ("openEuler:22.03-LTS-SP1", "openeuler", "openEuler:22.03-LTS-SP1"),
         ("Azure Linux:2", "azure-linux", "Azure Linux:2"),
