@@ -37,6 +37,10 @@ pub use error::SyncError;
 pub use fetch::FetchError;
 pub use place::Place;
 pub use settings::{ECOSYSTEMS_VARIABLE, Places, Settings, SettingsError, parse_ecosystems};
+pub use sources::amazon_linux::VARIABLE as AMAZON_LINUX_VARIABLE;
+pub use sources::kev::VARIABLE as KEV_VARIABLE;
+pub use sources::nvd::VARIABLE as NVD_VARIABLE;
+pub use sources::osv::VARIABLE as OSV_VARIABLE;
 
 use fetch::Fetcher;
 use settings::is_ecosystem;
@@ -77,8 +81,14 @@ impl SyncAdvisories {
         self.settings.sources(self.clock.now())
     }
 
-    /// What the schedule does: sends a message for each source. Gives how many were sent.
+    /// Notes which sources are fetched, so that those who ask for all of them know.
+    pub async fn note_sources(&self) -> Result<(), SyncError> {
+        Ok(self.records.put_advisories_set(&self.sources()).await?)
+    }
+
+    /// What the schedule does: notes which sources are fetched, and sends a message for each. Gives how many were sent.
     pub async fn tick(&self) -> Result<usize, SyncError> {
+        self.note_sources().await?;
         self.send_for(self.sources()).await
     }
 

@@ -160,6 +160,12 @@ impl Settings {
         Ok(settings)
     }
 
+    /// Whether something is to be read from a bucket.
+    pub fn reads_buckets(&self) -> bool {
+        let places = [&self.osv, &self.amazon_linux, &self.kev, &self.nvd];
+        places.into_iter().flatten().any(|place| matches!(place, Place::Bucket { .. }))
+    }
+
     /// The names of all sources that are fetched at the time `now`: the ecosystems, and what else has a place.
     pub fn sources(&self, now: Timestamp) -> BTreeSet<String> {
         let beside = self.kev.iter().map(|_| kev::NAME.to_owned());

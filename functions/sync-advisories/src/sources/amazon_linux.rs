@@ -23,7 +23,7 @@ use crate::settings::Settings;
 /// The name of the ecosystem.
 pub(crate) const NAME: &str = "Amazon Linux";
 /// The variable that says where the repositories are.
-pub(crate) const VARIABLE: &str = "TIDEWATCH_AMAZON_LINUX_URL";
+pub const VARIABLE: &str = "TIDEWATCH_AMAZON_LINUX_URL";
 /// The distribution's own repositories.
 pub(crate) const PUBLISHER: &str = "https://cdn.amazonlinux.com";
 

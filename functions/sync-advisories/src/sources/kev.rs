@@ -13,7 +13,7 @@ use crate::settings::Settings;
 /// The name of the source.
 pub(crate) const NAME: &str = "KEV";
 /// The variable that says where the catalogue is.
-pub(crate) const VARIABLE: &str = "TIDEWATCH_KEV_URL";
+pub const VARIABLE: &str = "TIDEWATCH_KEV_URL";
 /// The catalogue of the agency.
 pub(crate) const PUBLISHER: &str =
     "https://www.cisa.gov/sites/default/files/feeds/known_exploited_vulnerabilities.json";

@@ -15,7 +15,7 @@ use crate::place::Place;
 use crate::settings::Settings;
 
 /// The variable that says where the feeds are.
-pub(crate) const VARIABLE: &str = "TIDEWATCH_NVD_URL";
+pub const VARIABLE: &str = "TIDEWATCH_NVD_URL";
 
 const PREFIX: &str = "NVD-";
 const PACKED: &str = ".gz";

@@ -12,7 +12,7 @@ use crate::place::Place;
 use crate::settings::Settings;
 
 /// The variable that says where the archives are.
-pub(crate) const VARIABLE: &str = "TIDEWATCH_ADVISORIES_URL";
+pub const VARIABLE: &str = "TIDEWATCH_ADVISORIES_URL";
 /// The bucket of the OSV service.
 pub(crate) const PUBLISHER: &str = "https://storage.googleapis.com/osv-vulnerabilities";
 /// The folder of CVEs, which belong to no ecosystem; it is read for their scores.

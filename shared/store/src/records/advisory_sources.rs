@@ -1,7 +1,7 @@
 //! The sources of advisories: for each ecosystem what was fetched last, and what was compiled of it. Sources are the
 //! truth about what should be in force; what is in force ([`super::CurrentAdvisories`]) is brought in line with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -151,6 +151,16 @@ impl Records {
             Some(()) => Ok(StoredSource { revision: Some(revision), ..stored }),
             None => Err(RecordError::Changed { what: format!("the advisory source {ecosystem}") }),
         }
+    }
+
+    /// Notes the names of the sources that are fetched, for those who ask for all of them.
+    pub async fn put_advisories_set(&self, names: &BTreeSet<String>) -> Result<(), RecordError> {
+        Ok(self.table.put(encode(keys::advisories_set(), names)?, Condition::Always).await?)
+    }
+
+    /// The names of the sources that are fetched; `None` when nothing has fetched yet.
+    pub async fn advisories_set(&self) -> Result<Option<BTreeSet<String>>, RecordError> {
+        self.record(&keys::advisories_set()).await
     }
 
     /// Notes how far a source is.

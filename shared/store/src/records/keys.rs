@@ -36,6 +36,11 @@ pub(super) fn advisories() -> Key {
     Key::new(ADVISORIES, "CURRENT")
 }
 
+/// The names of the sources that are fetched.
+pub(super) fn advisories_set() -> Key {
+    Key::new(ADVISORIES, "SET")
+}
+
 pub(super) fn advisory_source(ecosystem: &str) -> Key {
     Key::new(ADVISORIES, format!("{ADVISORY_SOURCE}{ecosystem}"))
 }
