@@ -5,6 +5,7 @@
 use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
+use smallvec::{SmallVec, smallvec};
 
 use crate::order::{Compare, OrderError};
 use crate::record;
@@ -34,6 +35,15 @@ impl<S: AsRef<str>> Event<S> {
         | Self::Fixed(version)
         | Self::Limit(version)) = self;
         version.as_ref()
+    }
+
+    fn borrowed(&self) -> Event<&str> {
+        match self {
+            Self::Introduced(version) => Event::Introduced(version.as_ref()),
+            Self::LastAffected(version) => Event::LastAffected(version.as_ref()),
+            Self::Fixed(version) => Event::Fixed(version.as_ref()),
+            Self::Limit(version) => Event::Limit(version.as_ref()),
+        }
     }
 
     /// Whether it is before every version whatever the order of versions says about "0".
@@ -74,7 +84,8 @@ pub fn events(events: &[record::Event], version: fn(&str) -> &str) -> Vec<Event>
 /// A range of affected versions: its events in the order of their versions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Range<S = String> {
-    events: Vec<Event<S>>,
+    // Most ranges have two events: these are read without asking for memory.
+    events: SmallVec<[Event<S>; 2]>,
 }
 
 impl<S: AsRef<str>> Range<S> {
@@ -94,7 +105,20 @@ impl<S: AsRef<str>> Range<S> {
             };
             versions.then(a.rank().cmp(&b.rank()))
         });
-        (Self { events }, ordered)
+        (Self { events: events.into() }, ordered)
+    }
+
+    /// The same range over texts that it lends.
+    pub(crate) fn borrowed(&self) -> Range<&str> {
+        Range { events: self.events.iter().map(Event::borrowed).collect() }
+    }
+
+    /// The version that fixes it, where the range is all versions before that.
+    pub(crate) fn is_before(&self) -> Option<&str> {
+        match self.events.as_slice() {
+            [first @ Event::Introduced(_), Event::Fixed(fixed)] if first.is_first() => Some(fixed.as_ref()),
+            _ => None,
+        }
     }
 
     /// The versions that end the range because they fix it, in order.
@@ -131,6 +155,13 @@ impl<S: AsRef<str>> Range<S> {
             }
         }
         Ok(if affected && (within_a_limit || !limited) { (true, fixed) } else { (false, None) })
+    }
+}
+
+impl<'a> Range<&'a str> {
+    /// All versions before `fixed`.
+    pub(crate) fn before(fixed: &'a str) -> Self {
+        Self { events: smallvec![Event::Introduced(FIRST), Event::Fixed(fixed)] }
     }
 }
 

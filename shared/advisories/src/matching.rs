@@ -10,7 +10,7 @@ use tidewatch_core::problem::Problem;
 use tidewatch_core::{Date, Severity, Timestamp};
 
 use crate::ecosystem::{Family, families_for};
-use crate::evaluate::{Judgement, judge};
+use crate::evaluate::Judgement;
 use crate::index::{Advisory, Index, IndexError, IndexSet, Relevance, Vulnerability};
 use crate::matching::memo::Memo;
 use crate::matching::union::Union;
@@ -229,7 +229,7 @@ impl<'a> Matcher<'a> {
         let (mut affecting, mut unknown) = (Vec::new(), Vec::new());
         subjects.for_each_statement(index, |subject, statement| {
             self.evaluations += 1;
-            match judge(&subject.version, &statement.versions, &statement.ranges, family.compare) {
+            match statement.judge(&subject.version, family.compare) {
                 Judgement::NotAffected => {}
                 Judgement::Affected { fixed } => affecting.push((index.advisory(statement.advisory)?, fixed)),
                 Judgement::Unknown(error) => {

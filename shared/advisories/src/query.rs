@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tidewatch_core::problem::Problem;
 
 use crate::ecosystem::Family;
-use crate::evaluate::{Judgement, judge};
+use crate::evaluate::Judgement;
 use crate::index::{Index, IndexError, Statement};
 use crate::subject::{Subject, Subjects, subjects_of};
 
@@ -71,13 +71,13 @@ impl Question {
         // All keys have the same version.
         let Some(Subject { version, .. }) = self.0.keys.first() else { return Ok(answer) };
         self.for_each_statement(index, |statement| {
-            match judge(version, &statement.versions, &statement.ranges, self.0.family.compare) {
+            match statement.judge(version, self.0.family.compare) {
                 Judgement::Affected { .. } => {
-                    answer.ids.insert(index.advisory(statement.advisory)?.id);
+                    answer.ids.insert(index.advisory_id(statement.advisory)?);
                 }
                 Judgement::NotAffected => {}
                 Judgement::Unknown(error) => {
-                    let id = index.advisory(statement.advisory)?.id;
+                    let id = index.advisory_id(statement.advisory)?;
                     answer.problems.push(Problem::new(id, error));
                 }
             }

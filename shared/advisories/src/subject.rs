@@ -53,7 +53,7 @@ impl Subjects {
                             Some(ids) => ids,
                             none => none.insert(ids_of(index, &judged)?),
                         };
-                        if ids.contains(&index.advisory(statement.advisory)?.id) {
+                        if ids.contains(&index.advisory_id(statement.advisory)?) {
                             continue;
                         }
                     }
@@ -71,7 +71,7 @@ impl Subjects {
 }
 
 fn ids_of(index: &Index, advisories: &[u32]) -> Result<BTreeSet<String>, IndexError> {
-    advisories.iter().map(|advisory| Ok(index.advisory(*advisory)?.id)).collect()
+    advisories.iter().map(|advisory| index.advisory_id(*advisory)).collect()
 }
 
 /// Where the advisories about an installed package of an image of this `distribution` stand; `None` where there are none

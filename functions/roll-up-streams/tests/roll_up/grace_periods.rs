@@ -64,7 +64,9 @@ fn findings(advisories: &[(Severity, i8)]) -> Vec<Finding> {
             purl: "pkg:deb/debian/openssl@1".to_owned(),
             severity: *severity,
             fixed_version: Some("2".to_owned()),
+            fix_published_at: None,
             published_at: Some(days_from_start((*published).into())),
+            known_exploited: None,
         })
         .collect()
 }

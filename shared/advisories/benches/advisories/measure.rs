@@ -123,7 +123,7 @@ fn questions(indexes: &[Index]) -> anyhow::Result<Vec<Asked>> {
             let statements = stored.read()?;
             let versions: Vec<_> = statements
                 .iter()
-                .flat_map(|said| said.fixed_versions().chain(said.versions.iter().copied()))
+                .flat_map(|said| said.fixed_versions().chain(said.versions().iter().copied()))
                 .collect();
             let version = versions.get(position % versions.len().max(1)).copied().unwrap_or("1.0");
             let question =

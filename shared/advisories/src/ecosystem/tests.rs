@@ -276,3 +276,19 @@ fn the_table_lists_every_family_once_and_in_order() {
     table.sort();
     assert_eq!(files, table, "a file without its line in the table, or a line without its file");
 }
+
+#[test]
+fn the_page_of_advisories_lists_every_family_as_it_is() {
+    let page =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/ADVISORIES.md")).unwrap();
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    let listed: Vec<Vec<&str>> =
+        rows.map(|row| row.trim_matches('|').split('|').map(str::trim).take(4).collect()).collect();
+    let of = |family: &&Family| -> Vec<String> {
+        let packages = family.package_type.map_or("", PackageType::as_str);
+        [&format!("`{}`", family.id), family.ecosystem, packages, family.names.as_str()]
+            .map(str::to_owned)
+            .into()
+    };
+    assert_eq!(listed, FAMILIES.iter().map(of).collect::<Vec<_>>(), "docs/ADVISORIES.md");
+}

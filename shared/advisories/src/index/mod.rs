@@ -13,10 +13,12 @@ use std::sync::Arc;
 
 use redb::{AccessGuard, ReadOnlyDatabase, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use tidewatch_core::{Date, Retry, Retryable, Timestamp};
 
 use crate::ecosystem::Family;
-use crate::evaluate::Range;
+use crate::evaluate::{Judgement, Range, judge};
+use crate::order::Compare;
 use crate::severity::Rating;
 
 pub(crate) mod write;
@@ -53,18 +55,43 @@ pub struct Advisory {
 pub struct Statement<'a> {
     /// The number of the advisory, for [`Index::advisory`].
     pub advisory: u32,
-    /// Single affected versions.
     #[serde(borrow)]
-    pub versions: Vec<&'a str>,
-    /// Ranges of affected versions.
-    #[serde(borrow)]
-    pub ranges: Vec<Range<&'a str>>,
+    affected: AffectedVersions<'a>,
+}
+
+/// Which versions are affected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum AffectedVersions<'a> {
+    /// All before this one: most statements say no more.
+    Before(&'a str),
+    /// Those listed and those in ranges.
+    Among(#[serde(borrow)] Vec<&'a str>, #[serde(borrow)] SmallVec<[Range<&'a str>; 1]>),
 }
 
 impl Statement<'_> {
+    /// Judges `version` by it.
+    pub fn judge(&self, version: &str, compare: Compare) -> Judgement {
+        match &self.affected {
+            AffectedVersions::Before(fixed) => judge(version, &[], &[Range::before(*fixed)], compare),
+            AffectedVersions::Among(versions, ranges) => judge(version, versions, ranges, compare),
+        }
+    }
+
+    /// The affected versions that it lists beside its ranges.
+    pub fn versions(&self) -> &[&str] {
+        match &self.affected {
+            AffectedVersions::Before(_) => &[],
+            AffectedVersions::Among(versions, _) => versions,
+        }
+    }
+
     /// The versions that fix it, in the order of the record.
     pub fn fixed_versions(&self) -> impl Iterator<Item = &str> {
-        self.ranges.iter().flat_map(Range::fixed_versions)
+        let (before, among) = match &self.affected {
+            AffectedVersions::Before(fixed) => (Some(*fixed), None),
+            AffectedVersions::Among(_, ranges) => (None, Some(ranges)),
+        };
+        before.into_iter().chain(among.into_iter().flatten().flat_map(Range::fixed_versions))
     }
 }
 
@@ -244,11 +271,22 @@ impl Index {
 
     /// The advisory with this number.
     pub fn advisory(&self, number: u32) -> Result<Advisory, IndexError> {
+        decode(self.stored_advisory(number)?.value(), &self.info.family, "an advisory")
+    }
+
+    /// The id of the advisory with this number.
+    pub fn advisory_id(&self, number: u32) -> Result<String, IndexError> {
+        // The id is what an advisory begins with.
+        let stored = self.stored_advisory(number)?;
+        let (id, _) = postcard::take_from_bytes(stored.value())
+            .map_err(|source| decode_error(&self.info.family, "an advisory", source))?;
+        Ok(id)
+    }
+
+    fn stored_advisory(&self, number: u32) -> Result<AccessGuard<'_, &'static [u8]>, IndexError> {
         let name = || format!("advisory {number}");
         let stored = self.advisories.get(number).map_err(|error| self.read_error(name(), error))?;
-        let family = &self.info.family;
-        let stored = stored.ok_or_else(|| IndexError::Absent { family: family.clone(), key: name() })?;
-        decode(stored.value(), family, &name())
+        stored.ok_or_else(|| IndexError::Absent { family: self.info.family.clone(), key: name() })
     }
 
     /// Every package that has advisories, as (ecosystem, name), sorted.
@@ -285,11 +323,11 @@ fn key(ecosystem: &str, name: &str) -> String {
 }
 
 fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8], family: &str, key: &str) -> Result<T, IndexError> {
-    postcard::from_bytes(bytes).map_err(|source| IndexError::Decode {
-        family: family.to_owned(),
-        key: key.to_owned(),
-        source,
-    })
+    postcard::from_bytes(bytes).map_err(|source| decode_error(family, key, source))
+}
+
+fn decode_error(family: &str, key: &str, source: postcard::Error) -> IndexError {
+    IndexError::Decode { family: family.to_owned(), key: key.to_owned(), source }
 }
 
 /// The packages about which `old` and `new` say something different, as (ecosystem, package name), sorted: those that a

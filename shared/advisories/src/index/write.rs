@@ -11,7 +11,8 @@ use sha2::{Digest as _, Sha256};
 use tidewatch_core::Digest;
 
 use super::{
-    ADVISORIES, Advisory, FORMAT, FORMAT_KEY, HASH_LENGTH, INFO_KEY, IndexInfo, META, PACKAGES, Vulnerability,
+    ADVISORIES, Advisory, AffectedVersions, FORMAT, FORMAT_KEY, HASH_LENGTH, INFO_KEY, IndexInfo, META,
+    PACKAGES, Vulnerability,
 };
 use crate::evaluate::Range;
 
@@ -60,7 +61,14 @@ impl Writer {
         versions: &[String],
         ranges: &[Range],
     ) -> Result<(), postcard::Error> {
-        let encoded = postcard::to_allocvec(&(versions, ranges))?.into();
+        let affected = match (versions, ranges) {
+            ([], [range]) if let Some(fixed) = range.is_before() => AffectedVersions::Before(fixed),
+            _ => AffectedVersions::Among(
+                versions.iter().map(String::as_str).collect(),
+                ranges.iter().map(Range::borrowed).collect(),
+            ),
+        };
+        let encoded = postcard::to_allocvec(&affected)?.into();
         // A record comes with one advisory for each package; most of them are the same.
         if self.advisories.last() != Some(&advisory) {
             self.advisories.push(advisory);
