@@ -119,6 +119,8 @@ pub(crate) struct QueryAdvisories {
     /// The name of the package; on distributions mostly that of the source package.
     pub(crate) package: Option<String>,
     /// Only the advisories that affect this version.
+    // Every command has an option of the name of the field.
+    #[arg(id = "of", value_name = "VERSION")]
     pub(crate) version: Option<String>,
     /// Answer for each line of this file; `-` is the standard input.
     #[arg(long, value_name = "FILE", conflicts_with = "ecosystem")]
