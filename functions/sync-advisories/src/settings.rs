@@ -171,7 +171,7 @@ impl Settings {
         let beside = self.kev.iter().map(|_| kev::NAME.to_owned());
         let years = self.nvd.iter().flat_map(|_| nvd::names(now));
         let names = self.ecosystems.iter().cloned().chain(beside).chain(years);
-        names.filter(|name| sources::of(name).place(name, self).is_some()).collect()
+        names.filter(|name| sources::of(name).place_of(name, self).is_some()).collect()
     }
 }
 

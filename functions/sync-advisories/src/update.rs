@@ -32,7 +32,7 @@ impl SyncAdvisories {
         let name = message.ecosystem.as_str();
         let set = self.sources();
         let kind = sources::of(name);
-        let Some(place) = kind.place(name, &self.settings) else {
+        let Some(place) = kind.place_of(name, &self.settings) else {
             return Err(SyncError::NoPlace { variable: kind.variable() });
         };
         if !set.contains(name) {

@@ -52,7 +52,7 @@ impl Kind for AmazonLinux {
         VARIABLE
     }
 
-    fn place(&self, _: &str, settings: &Settings) -> Option<Place> {
+    fn place_of(&self, _: &str, settings: &Settings) -> Option<Place> {
         settings.amazon_linux.clone()
     }
 

@@ -31,7 +31,7 @@ impl Kind for Kev {
         VARIABLE
     }
 
-    fn place(&self, _: &str, settings: &Settings) -> Option<Place> {
+    fn place_of(&self, _: &str, settings: &Settings) -> Option<Place> {
         settings.kev.clone()
     }
 

@@ -59,7 +59,7 @@ pub(crate) trait Kind: Send + Sync {
     fn variable(&self) -> &'static str;
 
     /// Where the source of this name is; `None` when nobody has said it.
-    fn place(&self, name: &str, settings: &Settings) -> Option<Place>;
+    fn place_of(&self, name: &str, settings: &Settings) -> Option<Place>;
 
     /// Fetches it, unless it has not changed.
     async fn fetch(&self, mut ask: Ask<'_, '_>) -> Result<Fetched, FetchError> {

@@ -47,7 +47,7 @@ impl Kind for Nvd {
         VARIABLE
     }
 
-    fn place(&self, name: &str, settings: &Settings) -> Option<Place> {
+    fn place_of(&self, name: &str, settings: &Settings) -> Option<Place> {
         let file = format!("nvdcve-2.0-{}.json{PACKED}", Self::year(name)?);
         Some(settings.nvd.as_ref()?.join(&[&file]))
     }

@@ -36,7 +36,7 @@ impl Kind for Osv {
         VARIABLE
     }
 
-    fn place(&self, name: &str, settings: &Settings) -> Option<Place> {
+    fn place_of(&self, name: &str, settings: &Settings) -> Option<Place> {
         let folder = settings.osv.as_ref()?.join(&[name]);
         Some(if folder.is_listable() { folder } else { folder.join(&[ARCHIVE]) })
     }
@@ -67,7 +67,7 @@ async fn records(ask: &mut Ask<'_, '_>) -> Result<Fetched, FetchError> {
     }
     let mut archive = ArchiveWriter::new(ask.fetcher.folder(), ask.inflated_limit)?;
     for some in entries.chunks(AT_ONCE) {
-        let fetched = futures::future::try_join_all(some.iter().map(|entry| record(ask, entry))).await?;
+        let fetched = futures::future::try_join_all(some.iter().map(|entry| bytes_of(ask, entry))).await?;
         ask.progress.add(fetched.iter().map(|(_, json)| json.len() as u64).sum()).await;
         let adding = tokio::task::spawn_blocking(move || {
             let added = fetched.iter().try_for_each(|(name, json)| archive.add(name, json));
@@ -81,7 +81,7 @@ async fn records(ask: &mut Ask<'_, '_>) -> Result<Fetched, FetchError> {
 
 /// A record by its name. One that is too large is replaced by what is no record: a problem of the archive, and no
 /// failure of it.
-async fn record(ask: &Ask<'_, '_>, entry: &Entry) -> Result<(String, Vec<u8>), FetchError> {
+async fn bytes_of(ask: &Ask<'_, '_>, entry: &Entry) -> Result<(String, Vec<u8>), FetchError> {
     let place = ask.place.join(&[&entry.name]);
     let json = match ask.fetcher.read(&place, RECORD_LIMIT, ask.until).await {
         Err(FetchError::TooLarge { limit, .. }) => format!("\"larger than {limit} bytes\"").into_bytes(),
