@@ -469,6 +469,7 @@ async fn a_second_local_mode_on_the_same_data_folder_is_refused() {
     let second = Command::new(BINARY)
         .args(["up", "--listen", "127.0.0.1:0", "--data"])
         .arg(installation.data())
+        .envs(tidewatch_tests::NOTHING_FETCHED)
         .kill_on_drop(true)
         .output();
     let output =

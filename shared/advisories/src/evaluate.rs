@@ -2,6 +2,7 @@
 //!
 //! Specification: <https://ossf.github.io/osv-schema/#evaluation>
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
@@ -66,14 +67,18 @@ impl<S: AsRef<str>> Event<S> {
     }
 }
 
-/// The events of a published range, with versions in the normal form that `version` gives. One that sets several fields is
-/// as many events.
-pub fn events(events: &[record::Event], version: fn(&str) -> &str) -> Vec<Event> {
+/// The events of a published range, with versions in the normal form that `version` gives, and the last affected ones as
+/// `last_affected` reads them. One that sets several fields is as many events.
+pub fn events(
+    events: &[record::Event],
+    version: fn(&str) -> &str,
+    last_affected: fn(&str) -> Cow<'_, str>,
+) -> Vec<Event> {
     let normal = |text: &Option<String>| text.as_deref().map(|text| version(text).to_owned());
     let of = |event: &record::Event| {
         [
             normal(&event.introduced).map(Event::Introduced),
-            normal(&event.last_affected).map(Event::LastAffected),
+            normal(&event.last_affected).map(|last| Event::LastAffected(last_affected(&last).into_owned())),
             normal(&event.fixed).map(Event::Fixed),
             normal(&event.limit).map(Event::Limit),
         ]

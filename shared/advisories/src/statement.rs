@@ -114,7 +114,8 @@ fn ranges(family: &Family, record: &Record, affected: &Affected, problems: &mut 
             problems.push(Problem::new(&record.id, "a range has no beginning"));
             continue;
         }
-        let (range, ordered) = Range::new(evaluate::events(&range.events, family.version), family.compare);
+        let events = evaluate::events(&range.events, family.version, family.last_affected);
+        let (range, ordered) = Range::new(events, family.compare);
         ranges.push(range);
         problems.extend(ordered.err().map(|error| Problem::new(&record.id, error)));
     }

@@ -119,6 +119,8 @@ pub struct Family {
     pub name: fn(&str) -> Cow<'_, str>,
     /// The normal form of a version, in the index and in look-ups.
     pub version: fn(&str) -> &str,
+    /// The last of the versions that a record means by a last affected one, in normal form.
+    pub last_affected: fn(&str) -> Cow<'_, str>,
     /// The order of its versions.
     pub compare: Compare,
     /// The distribution's own rating of a vulnerability in a package, where the record holds one.
@@ -165,6 +167,7 @@ const LANGUAGE: Family = Family {
     names: Names::Binary,
     name: |name| Cow::Borrowed(name),
     version: |version| version,
+    last_affected: |version| Cow::Borrowed(version),
     compare: semver::compare,
     rating: |_, _| None,
     fixes_related: false,

@@ -23,8 +23,8 @@ const AFTER: [&str; 5] = ["cvs", "svn", "git", "hg", "p"];
 ///
 /// Of invalid versions those are ordered that are read alike everywhere. Digits after the letter are a component, as in
 /// apk-tools 2, and capital letters are letters. A number that is missing before a dot or a letter comes before the end
-/// of a version, and so does what begins with an unknown suffix, with a second letter or after the revision, whatever it
-/// is. `1.-r1` and `1.r1` are slips of the pen for `1-r1`, and `1-r` is `1-r0`. Every other version is an error.
+/// of a version, and so does what begins with an unknown suffix, with a second letter or after the revision, whatever
+/// it is. `1.-r1` and `1.r1` are slips of the pen for `1-r1`, and `1-r` is `1-r0`. Every other version is an error.
 pub fn compare(a: &str, b: &str) -> Result<Ordering, OrderError> {
     let (mut left, mut right) = (Parts::of(a)?, Parts::of(b)?);
     let error = |text| move |reason| OrderError::new(text, ORDER.name, reason);

@@ -154,6 +154,18 @@ fn the_last_affected_version_of_azure_linux_has_no_tag_and_the_installed_one_has
 }
 
 #[test]
+fn the_last_affected_version_of_a_bitnami_component_is_affected_in_every_revision() {
+    let record = advisory("BIT-pkg-1").aliases(["CVE-1"]).affected(json!({
+        "package": {"ecosystem": "Bitnami", "name": "pkg"},
+        "ranges": [{"type": "SEMVER", "events": [{"introduced": "17.0.0-0"}, {"last_affected": "17.2.0"}]}],
+    }));
+    let built = Built::of(&[("Bitnami", &[record.build()])]);
+    let of = |version: &str| answered(&built, "bitnami", "Bitnami", "pkg", version).len();
+    let versions = ["16.9.9-9", "17.0.0", "17.2.0", "17.2.0-8", "17.2.1", "17.2.1-0"];
+    assert_eq!(versions.map(of), [0, 1, 1, 1, 0, 0]);
+}
+
+#[test]
 fn notices_and_what_is_about_other_systems_are_answers_but_do_not_count() {
     let record = |id: &str, specific: Value| {
         let mut affected = json!({

@@ -42,7 +42,8 @@ struct Wrong {
     oracle: &'static Tool,
 }
 
-/// Maven up to 3.8 wrote these, by an order that is not transitive: both `2.9.0.RC1 < 2.9.0` and `2.9.0 < 2.9.0-1`.
+/// These are by the order of Maven up to 3.8, which is not transitive: there both `2.9.0.RC1 < 2.9.0` and
+/// `2.9.0 < 2.9.0-1`. Maven 4 orders them as here.
 const WRONG: [Wrong; 3] = [
     Wrong { line: "2.9.0-1 < 2.9.0.RC1", oracle: &tools::PACKAGING },
     Wrong { line: "1.1.0-01-glassfish < 1.1.0.Beta1", oracle: &tools::RPM },

@@ -28,14 +28,15 @@ pub(crate) fn of_tables(files: &[&str]) -> BTreeSet<String> {
         .collect()
 }
 
-/// The versions of a record.
+/// What a record says of versions.
 #[derive(Deserialize)]
-struct Record {
+pub(crate) struct Record {
+    pub(crate) id: String,
     affected: Option<Vec<Affected>>,
 }
 
 #[derive(Deserialize)]
-struct Affected {
+pub(crate) struct Affected {
     versions: Option<Vec<String>>,
     ranges: Option<Vec<Range>>,
 }
@@ -47,25 +48,49 @@ struct Range {
     events: Vec<BTreeMap<String, String>>,
 }
 
-impl Affected {
-    fn into_versions(self) -> impl Iterator<Item = String> {
-        let ranges = self.ranges.into_iter().flatten().filter(|range| range.kind != "GIT");
-        let bounds = ranges.flat_map(|range| range.events).flat_map(BTreeMap::into_values);
-        self.versions.into_iter().flatten().chain(bounds)
+impl Record {
+    pub(crate) fn affected(&self) -> impl Iterator<Item = &Affected> {
+        self.affected.iter().flatten()
     }
+}
+
+impl Affected {
+    /// The versions that it lists.
+    pub(crate) fn versions(&self) -> impl Iterator<Item = &str> {
+        self.versions.iter().flatten().map(String::as_str)
+    }
+
+    /// The events of each of its ranges of versions: `introduced` and the like, with the version.
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = Vec<(&str, &str)>> {
+        let ranges = self.ranges.iter().flatten().filter(|range| range.kind != "GIT");
+        ranges.map(|range| {
+            range.events.iter().flatten().map(|(kind, at)| (kind.as_str(), at.as_str())).collect()
+        })
+    }
+}
+
+/// Every record of an ecosystem.
+pub(crate) fn records(ecosystem: &str) -> Vec<Record> {
+    let Some(path) = data(Path::new("osv").join(ecosystem).join("all.zip")) else { return Vec::new() };
+    let mut archive = zip::ZipArchive::new(File::open(path).unwrap()).unwrap();
+    let count = archive.len();
+    let mut text = Vec::new();
+    let mut read = |place| {
+        text.clear();
+        archive.by_index(place).unwrap().read_to_end(&mut text).unwrap();
+        serde_json::from_slice(&text).unwrap()
+    };
+    (0..count).map(&mut read).collect()
 }
 
 /// Every version that the records of an ecosystem name.
 pub(crate) fn of_records(ecosystem: &str) -> BTreeSet<String> {
-    let Some(path) = data(Path::new("osv").join(ecosystem).join("all.zip")) else { return BTreeSet::new() };
-    let mut archive = zip::ZipArchive::new(File::open(path).unwrap()).unwrap();
-    let mut text = Vec::new();
     let mut versions = BTreeSet::new();
-    for place in 0..archive.len() {
-        text.clear();
-        archive.by_index(place).unwrap().read_to_end(&mut text).unwrap();
-        let record: Record = serde_json::from_slice(&text).unwrap();
-        versions.extend(record.affected.into_iter().flatten().flat_map(Affected::into_versions));
+    for record in records(ecosystem) {
+        for affected in record.affected() {
+            versions.extend(affected.versions().map(str::to_owned));
+            versions.extend(affected.ranges().flatten().map(|(_, version)| version.to_owned()));
+        }
     }
     versions
 }
