@@ -335,12 +335,12 @@ mod tests {
         assert_eq!(judge("not a version", &[], &[all], dpkg::compare), Judgement::Affected { fixed: None });
     }
 
-    /// What is judged, without the error that says why it cannot be told.
-    fn told(judgement: &Judgement) -> Option<Option<&str>> {
+    /// What is judged, in words, without the error that says why it cannot be told.
+    fn told(judgement: &Judgement) -> &str {
         match judgement {
-            Judgement::Affected { fixed } => Some(Some(fixed.as_deref().unwrap_or("no fix"))),
-            Judgement::NotAffected => Some(None),
-            Judgement::Unknown(_) => None,
+            Judgement::Affected { fixed } => fixed.as_deref().unwrap_or("no fix"),
+            Judgement::NotAffected => "not affected",
+            Judgement::Unknown(_) => "unknown",
         }
     }
 

@@ -9,18 +9,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::path::Path;
 
 use serde_json::Value;
-use tempfile::TempDir;
-use tidewatch_advisories::evaluate::Judgement;
-use tidewatch_advisories::index::{Relevance, Statement};
+use tidewatch_advisories::index::Relevance;
 use tidewatch_advisories::severity::Basis;
-use tidewatch_advisories::{Advisory, Build, BuildOptions, Family, Index, build, canonical, kev};
+use tidewatch_advisories::{Advisory, Family, Index, kev};
 use tidewatch_core::Severity;
 
-const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/osv");
+use crate::comparison::{Comparison, SAMPLE, affected_versions, compare_with_index, fixed_versions};
+use crate::data::{DATA, advisories, built, index, list, records, text};
+
+mod comparison;
+mod data;
 
 /// What cannot be used of the data: versions and a vector with slips of the pen, ranges that end and do not begin, and
 /// records that name a package and no version of it.
@@ -69,70 +70,6 @@ const PROBLEMS: [&str; 43] = [
     "rubygems GHSA-6226-h7ff-ch6c: a range has no beginning",
     "rubygems GHSA-6226-h7ff-ch6c: no version",
 ];
-
-/// Of so many listed versions one is looked at. There are 600,000 of them, each held against several others.
-const SAMPLE: usize = if cfg!(debug_assertions) { 16 } else { 1 };
-
-/// The indexes built from the data, once for all tests; `None`, and a word about it, where there are no data.
-fn built() -> Option<&'static (TempDir, Build)> {
-    static BUILT: OnceLock<Option<(TempDir, Build)>> = OnceLock::new();
-    BUILT.get_or_init(compile).as_ref()
-}
-
-fn compile() -> Option<(TempDir, Build)> {
-    let source = PathBuf::from(DATA);
-    if !source.exists() {
-        tidewatch_testkit::skip::skipped(format_args!("{DATA} is not there"));
-        return None;
-    }
-    let folder = TempDir::new().unwrap();
-    let options =
-        BuildOptions { output: folder.path().to_owned(), now: "2026-11-22T00:00:00Z".parse().unwrap() };
-    let build = build(&source, &options, &mut |_| {}).unwrap();
-    Some((folder, build))
-}
-
-fn index(family: &str) -> Option<Index> {
-    let family = built()?.1.families.iter().find(|built| built.family == family).unwrap();
-    Some(Index::open(&family.path).unwrap())
-}
-
-/// The records of an ecosystem's archive, of each what is looked at here; read once for all tests.
-fn records(ecosystem: &'static str) -> Arc<Vec<Value>> {
-    static RECORDS: Mutex<BTreeMap<&str, Arc<Vec<Value>>>> = Mutex::new(BTreeMap::new());
-    Arc::clone(RECORDS.lock().unwrap().entry(ecosystem).or_insert_with(|| Arc::new(read(ecosystem))))
-}
-
-fn read(ecosystem: &str) -> Vec<Value> {
-    let path = Path::new(DATA).join(ecosystem).join("all.zip");
-    let mut archive = zip::ZipArchive::new(File::open(path).unwrap()).unwrap();
-    let kept = ["id", "summary", "withdrawn", "affected"];
-    let count = archive.len();
-    let record = |number| {
-        let mut record: Value = serde_json::from_reader(archive.by_index(number).unwrap()).unwrap();
-        record.as_object_mut().unwrap().retain(|field, _| kept.contains(&field.as_str()));
-        record
-    };
-    (0..count).map(record).collect()
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap()
-}
-
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
-}
-
-/// Every advisory of the index.
-fn advisories(index: &Index) -> Vec<Advisory> {
-    let of = |(ecosystem, name): (String, String)| {
-        let statements = index.statements(&ecosystem, &name).unwrap().unwrap();
-        statements.read().unwrap().iter().map(|statement| statement.advisory).collect::<Vec<_>>()
-    };
-    let numbers: BTreeSet<_> = index.packages().unwrap().into_iter().flat_map(of).collect();
-    numbers.into_iter().map(|number| index.advisory(number).unwrap()).collect()
-}
 
 #[test]
 fn every_record_is_read() {
@@ -191,105 +128,6 @@ fn what_is_withdrawn_is_in_no_index() {
         assert!(withdrawn.iter().all(|record| !indexed.contains(text(&record["id"]))), "{ecosystem}");
         assert_eq!(indexed.len(), built.advisories, "{ecosystem}");
     }
-}
-
-/// The versions of which the entries of a record for one package say that they are affected: where a range begins, if it
-/// does not end there as well, which version it ends with, and the listed ones. Of several last versions in one range only
-/// the first ends it.
-fn affected_versions(entries: &[&Value]) -> Vec<String> {
-    let of_range = |range: &&Value| {
-        let events = || list(&range["events"]);
-        let is_fixed = |version: &&str| events().any(|event| event["fixed"] == **version);
-        let has_one_end = events().filter(|event| event["last_affected"].is_string()).count() == 1;
-        let of_event = |event: &Value| {
-            let introduced =
-                event["introduced"].as_str().filter(|version| *version != "0" && !is_fixed(version));
-            let last = event["last_affected"].as_str().filter(|_| has_one_end);
-            introduced.or(last).map(str::to_owned)
-        };
-        events().filter_map(of_event).collect::<Vec<_>>()
-    };
-    let listed = entries.iter().flat_map(|entry| list(&entry["versions"]).step_by(SAMPLE));
-    let listed = listed.map(|version| text(version).to_owned());
-    ranges(entries).iter().flat_map(of_range).chain(listed).collect()
-}
-
-/// The versions that the one range of a record for one package calls fixed.
-fn fixed_versions(entries: &[&Value]) -> Vec<String> {
-    let is_alone = entries.len() == 1 && list(&entries[0]["versions"]).count() == 0;
-    let ranges = ranges(entries);
-    let [range] = ranges.as_slice() else { return Vec::new() };
-    let fixed = list(&range["events"]).filter_map(|event| event["fixed"].as_str().map(str::to_owned));
-    fixed.filter(|_| is_alone).collect()
-}
-
-fn ranges<'a>(entries: &[&'a Value]) -> Vec<&'a Value> {
-    let all = entries.iter().flat_map(|entry| list(&entry["ranges"]));
-    all.filter(|range| range["type"] != "GIT").collect()
-}
-
-/// By package and advisory, the entries of the advisory for the package.
-type Entries<'a> = BTreeMap<(String, String), BTreeMap<&'a str, Vec<&'a Value>>>;
-
-fn entries<'a>(family: &Family, records: &'a [Value]) -> Entries<'a> {
-    let mut entries = Entries::new();
-    for record in records.iter().filter(|record| record["withdrawn"].is_null()) {
-        for entry in list(&record["affected"]) {
-            let package = &entry["package"];
-            let Some((of, ecosystem)) = canonical(text(&package["ecosystem"])) else { continue };
-            if of.id == family.id {
-                let name = (family.name)(text(&package["name"])).into_owned();
-                entries
-                    .entry((ecosystem, name))
-                    .or_default()
-                    .entry(text(&record["id"]))
-                    .or_default()
-                    .push(entry);
-            }
-        }
-    }
-    entries
-}
-
-/// What the index says of versions, beside the records.
-struct Comparison {
-    /// For each family the number of versions.
-    counts: Vec<(&'static str, usize)>,
-    /// Those of which the index says something else.
-    wrong: Vec<String>,
-}
-
-/// Compares what the index says with what the records say, of the `versions` that those call `affected` or not.
-fn compare_with_index(versions: fn(&[&Value]) -> Vec<String>, affected: bool) -> Option<Comparison> {
-    let (mut counts, mut wrong) = (Vec::new(), Vec::new());
-    for built in &built()?.1.families {
-        let family = Family::of_id(built.family).unwrap();
-        let index = Index::open(&built.path).unwrap();
-        let records = records(family.ecosystem);
-        let mut count = 0;
-        for ((ecosystem, name), by_advisory) in entries(family, &records) {
-            let stored = index.statements(&ecosystem, &name).unwrap();
-            let mut statements: BTreeMap<String, Vec<Statement<'_>>> = BTreeMap::new();
-            for statement in stored.iter().flat_map(|stored| stored.read().unwrap()) {
-                statements.entry(index.advisory_id(statement.advisory).unwrap()).or_default().push(statement);
-            }
-            for (id, entries) in by_advisory {
-                let is_affected = |version: &String| {
-                    let judge = |statement: &Statement<'_>| {
-                        let version = (family.version)(version);
-                        matches!(statement.judge(version, family.compare), Judgement::Affected { .. })
-                    };
-                    statements.get(id).is_some_and(|statements| statements.iter().any(judge))
-                };
-                let versions = versions(&entries);
-                count += versions.len();
-                let differs = versions.iter().filter(|version| is_affected(version) != affected);
-                wrong.extend(differs.map(|version| format!("{id} {name} {version}")));
-            }
-        }
-        counts.push((built.family, count));
-    }
-    Some(Comparison { counts, wrong })
 }
 
 #[test]
