@@ -49,7 +49,8 @@ test-deploy: ## Deploy the functions to MiniStack, on this machine, and test the
 	fi; \
 	export TIDEWATCH_TOOLS="$$tools" TIDEWATCH_LAMBDA_FOLDER='$(CARGO_TARGET_DIR)/lambda/tested'; \
 	cargo test --workspace --locked --test aws_contract; \
-	cargo test --workspace --locked --test end_to_end stacks; \
+	cargo test --workspace --locked --test sync bucket; \
+	cargo test --workspace --locked --test end_to_end -- stacks bucket; \
 	cargo test --workspace --locked --test deploy
 
 test-prometheus: ## Let a real Prometheus scrape, by the configuration that Docker Scout publishes.

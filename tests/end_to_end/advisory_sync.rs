@@ -1,9 +1,10 @@
 //! Local mode fetches advisories by itself: from a server of archives to results and metrics, and on to new archives.
 
 use serde_json::{Value, json};
-use tidewatch_testkit::advisory::{AdvisoryBuilder, write_folder};
+use tidewatch_testkit::advisory::{AdvisoryBuilder, archive, write_folder};
 use tidewatch_testkit::archives::{ArchiveServer, Fault};
 use tidewatch_testkit::fixtures;
+use tidewatch_testkit::ministack::MiniStack;
 use tidewatch_testkit::updateinfo::{feed, serve, update};
 
 use crate::installation::{Configuration, Installation, Numbers, ORG, eventually, fixture_registry, settle};
@@ -148,6 +149,22 @@ async fn a_folder_is_read_and_what_comes_of_it_can_be_waited_for() {
     local.terminate().unwrap();
     let finished = installation.run(&["advisories", "sync", "--wait"]);
     assert_eq!(finished.code, Some(2), "{}", finished.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_is_read_with_the_credentials_of_whoever_runs_local_mode() {
+    let Some(ministack) = MiniStack::shared() else { return };
+    ministack.make_bucket("advisories-of-acme");
+    let record = AdvisoryBuilder::new("DSA-1-1").upstream(["CVE-2024-1"]).fixed("Debian:12", "pkg", "2");
+    ministack.put_object("advisories-of-acme", "osv/Debian/all.zip", &archive(&[record.build()]));
+    let installation = Installation::new();
+    let account = ministack.environment();
+    let account = account.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let place =
+        [("TIDEWATCH_ADVISORIES_URL", "s3://advisories-of-acme/osv"), ("TIDEWATCH_ECOSYSTEMS", "Debian")];
+    let _local = installation.up_with(&account.chain(place).collect::<Vec<_>>());
+    let sent = installation.json(&["advisories", "sync", "--wait"]);
+    assert_eq!(sent["sources"][0]["records"], 1, "{sent}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

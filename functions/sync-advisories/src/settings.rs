@@ -45,7 +45,7 @@ pub struct Settings {
     pub progress_period: Duration,
     /// The pause before a failed ecosystem is tried again; doubles with each failure.
     pub retry_pause: Duration,
-    /// The pause before the other ecosystems look at changed scores, so that they look once at what changes together.
+    /// The pause before the other ecosystems look at changed scores, so that they look once at what comes together.
     pub scores_pause: Duration,
 }
 
@@ -96,20 +96,22 @@ pub struct Places {
 impl Places {
     /// What the environment says.
     pub fn from_environment(environment: &dyn Fn(&str) -> Option<String>) -> Self {
-        let set = |variable: &str| environment(variable).filter(|value| !value.is_empty());
         Self {
-            osv: set(osv::VARIABLE),
-            amazon_linux: set(amazon_linux::VARIABLE),
-            kev: set(kev::VARIABLE),
-            nvd: set(nvd::VARIABLE),
+            osv: environment(osv::VARIABLE),
+            amazon_linux: environment(amazon_linux::VARIABLE),
+            kev: environment(kev::VARIABLE),
+            nvd: environment(nvd::VARIABLE),
         }
     }
 
-    /// Puts the places into `settings`. What is not said: OSV's own bucket; for Amazon Linux and the catalogue, those who
+    /// Puts the places into `settings`. What is not said, or empty: OSV's own bucket; for Amazon Linux and the catalogue, those who
     /// publish them, or, where the archives of OSV are in a folder or bucket, what lies beside them; no NVD. Nothing at
     /// all for `none` in place of the archives.
     pub fn settle(&self, settings: &mut Settings) -> Result<(), SettingsError> {
-        let place = |said: &Option<String>| said.as_deref().map(Place::parse_or_none).transpose();
+        let place = |said: &Option<String>| {
+            let said = said.as_deref().filter(|said| !said.is_empty());
+            said.map(Place::parse_or_none).transpose()
+        };
         settings.osv = place(&self.osv)?.unwrap_or_else(|| Place::parse(osv::PUBLISHER).ok());
         let beside = |names: &[&str], publisher: &str| {
             let osv = settings.osv.as_ref()?;
@@ -143,7 +145,7 @@ impl Settings {
             download_timeout: Duration::from_secs(600),
             progress_period: Duration::from_secs(5),
             retry_pause: Duration::from_secs(60),
-            scores_pause: Duration::from_secs(60),
+            scores_pause: Duration::from_secs(600),
         }
     }
 

@@ -39,9 +39,14 @@ impl SyncAdvisories {
             let set = set.into_iter().collect::<Vec<_>>().join(", ");
             return Err(SyncError::NotSet { ecosystem: name.to_owned(), set });
         }
-        let stored = self.records.advisory_sources().await?.remove(name).unwrap_or_default();
+        let mut known = self.records.advisory_sources().await?;
+        // At first every source brings scores. Each of them sends again, the last one too: so they are taken in at once.
+        let all_were_asked = set.iter().all(|name| known.contains_key(name));
+        let stored = known.remove(name).unwrap_or_default();
         if message.scores_only {
-            self.compile(name, stored, None).await?;
+            if all_were_asked {
+                self.compile(name, stored, None).await?;
+            }
             return self.put_in_force(name).await;
         }
         // New scores of others take effect even while this source cannot be fetched.

@@ -48,11 +48,28 @@ async fn who_is_sent_for_because_of_scores_asks_no_server() {
     let asked = world.server.requests().len();
     world.handle("GIT").await.unwrap();
     let sent = world.queue.sent(QueueName::Advisories);
-    assert_eq!(sent.iter().map(|message| message.delay.as_secs()).collect::<Vec<_>>(), [60]);
+    assert_eq!(sent.iter().map(|message| message.delay.as_secs()).collect::<Vec<_>>(), [600]);
     let messages: Vec<AdvisoriesMessage> = world.take();
     assert_eq!(messages, [AdvisoriesMessage { scores_only: true, ..AdvisoriesMessage::of("Debian") }]);
     world.settle(messages, |_| 0).await;
     assert_eq!(world.server.requests().len(), asked + 1, "that of GIT alone");
+}
+
+#[tokio::test]
+async fn scores_are_taken_in_when_every_source_was_asked_for_once() {
+    let world = World::of(&["Debian", "GIT", "Linux"]).await;
+    world.server.put("Debian", &[debian("DSA-1-1", "CVE-2024-1", "pkg")]);
+    world.server.put("GIT", &[score("CVE-2024-1", MEDIUM)]);
+    world.handle("Debian").await.unwrap();
+    world.handle("GIT").await.unwrap();
+    let first = world.source("Debian").await.compiled.unwrap().index.hash;
+    world.settle(Vec::new(), |_| 0).await;
+    assert_eq!(world.source("Debian").await.compiled.unwrap().index.hash, first);
+    // One that cannot be had was asked for as well.
+    world.handle("Linux").await.unwrap();
+    assert!(world.error("Linux").await.contains("404"));
+    world.settle(Vec::new(), |_| 0).await;
+    assert_ne!(world.source("Debian").await.compiled.unwrap().index.hash, first);
 }
 
 #[tokio::test]

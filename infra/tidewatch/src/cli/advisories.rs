@@ -106,9 +106,12 @@ impl AdvisoryPlaces {
     }
 }
 
-/// Refuses what is no place.
+/// Refuses what is no place. A variable that is empty is as good as not set.
 fn place(text: &str) -> Result<String, SettingsError> {
-    Place::parse_or_none(text).map(|_| text.to_owned())
+    if !text.is_empty() {
+        Place::parse_or_none(text)?;
+    }
+    Ok(text.to_owned())
 }
 
 #[derive(Debug, Args)]
