@@ -1,6 +1,8 @@
 //! Compiles a folder of OSV archives into one index for each family.
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use tidewatch_core::problem::Problem;
 use tidewatch_core::{Digest, Retry, Retryable, Timestamp};
@@ -103,29 +105,57 @@ impl Retryable for BuildError {
 }
 
 /// Builds an index for each family whose folder is in `source`: `<Ecosystem>/all.zip` or `<Ecosystem>/*.json`. All
-/// other ecosystems there are read as well, for the CVSS scores that they give to CVEs.
+/// other ecosystems there are read as well, for the CVSS scores that they give to CVEs. Ecosystems are read and compiled
+/// on as many threads as there are processors.
 ///
 /// A record that cannot be read is a problem; an archive that cannot be read is an error.
 pub fn build(
     source: &Path,
     options: &BuildOptions,
-    progress: &mut dyn FnMut(Progress<'_>),
+    progress: &mut (dyn FnMut(Progress<'_>) + Send),
 ) -> Result<Build, BuildError> {
-    let mut scores = ScoreTable::default();
-    let mut problems = Vec::new();
-    let mut drafts = Vec::new();
-    for ecosystem in ecosystems(source)? {
+    let progress = Mutex::new(progress);
+    let readings = on_all_processors(ecosystems(source)?, |ecosystem| {
         let mut reading = Reading::new(&ecosystem.name);
         ecosystem.for_each(&mut |record| {
             let (before, total) = record.position;
             reading.add(record, options.now);
+            let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
             progress(Progress { ecosystem: &ecosystem.name, done: before + 1, total });
         })?;
+        Ok(reading)
+    });
+    let mut scores = ScoreTable::default();
+    let mut problems = Vec::new();
+    let mut drafts = Vec::new();
+    for reading in readings {
+        let reading: Reading = reading?;
         scores.merge(reading.scores);
         problems.extend(reading.problems);
         drafts.extend(reading.draft);
     }
     drafts.sort_by_key(|draft| draft.family.id);
-    let families = drafts.into_iter().map(|draft| draft.finish(&scores, &options.output));
-    Ok(Build { families: families.collect::<Result<_, _>>()?, problems })
+    let families = on_all_processors(drafts, |draft| draft.finish(&scores, &options.output));
+    Ok(Build { families: families.into_iter().collect::<Result<_, _>>()?, problems })
+}
+
+/// What `work` gives for each of `inputs`, in their order.
+fn on_all_processors<I: Send, O: Send>(inputs: Vec<I>, work: impl Fn(I) -> O + Sync) -> Vec<O> {
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(inputs.len());
+    let next = Mutex::new(inputs.into_iter().enumerate());
+    let worker = || {
+        let mut done = Vec::new();
+        loop {
+            let taken = next.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((position, input)) = taken else { return done };
+            done.push((position, work(input)));
+        }
+    };
+    let mut done: Vec<_> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+        let results = workers.into_iter().map(std::thread::ScopedJoinHandle::join);
+        results.flat_map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
+    done.sort_by_key(|(position, _)| *position);
+    done.into_iter().map(|(_, output)| output).collect()
 }

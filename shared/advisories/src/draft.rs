@@ -1,7 +1,6 @@
 //! An index in the making: what the records of one ecosystem say, while the severities that only other records know are
-//! still open.
+//! still open. What is said about a package is kept as it will be stored, so that a large ecosystem fits into memory.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use tidewatch_core::Timestamp;
@@ -9,17 +8,17 @@ use tidewatch_core::problem::Problem;
 
 use crate::build::{BuildError, BuiltFamily};
 use crate::ecosystem::Family;
-use crate::index::write::{Packages, WriteError, write};
-use crate::index::{IndexInfo, Vulnerability};
+use crate::index::write::{WriteError, Writer};
+use crate::index::{Advisory, IndexInfo, Vulnerability};
 use crate::record::Record;
 use crate::severity::{Basis, Rating, ScoreTable};
-use crate::statement::{advisory, unite};
+use crate::statement::{Stated, statements};
 
 /// An index in the making.
 #[derive(Debug)]
 pub(crate) struct Draft {
     pub(crate) family: &'static Family,
-    packages: Packages,
+    writer: Writer,
     pub(crate) records: usize,
     advisories: usize,
     withdrawn: usize,
@@ -31,7 +30,7 @@ impl Draft {
     pub(crate) fn new(family: &'static Family) -> Self {
         Self {
             family,
-            packages: Packages::new(),
+            writer: Writer::default(),
             records: 0,
             advisories: 0,
             withdrawn: 0,
@@ -48,49 +47,41 @@ impl Draft {
             self.withdrawn += 1;
             return;
         }
-        let mut indexed = false;
-        for affected in &record.affected {
-            let Some(package) = &affected.package else { continue };
-            let Some(ecosystem) = self.family.canonical(&package.ecosystem) else { continue };
-            if package.name.is_empty() {
-                self.problems.push(Problem::new(&record.id, "it is about a package without a name"));
-                continue;
-            }
-            let key = (ecosystem, (self.family.name)(&package.name).into_owned());
-            if let Some(advisory) = advisory(self.family, record, affected, &mut self.problems) {
-                indexed = true;
-                self.packages.entry(key).or_default().push(advisory);
-            }
+        let ids = record.vulnerabilities(self.family.fixes_related);
+        let stated = statements(self.family, record, &ids, &mut self.problems);
+        self.advisories += usize::from(!stated.is_empty());
+        for Stated { ecosystem, name, relevance, rating, versions, ranges } in stated {
+            let of = |ids: &Vec<String>| Vulnerability { ids: ids.clone(), rating, known_exploited: None };
+            let advisory = Advisory {
+                id: record.id.clone(),
+                relevance,
+                vulnerabilities: ids.iter().map(of).collect(),
+                published_at: record.published_at(),
+            };
+            let added = self.writer.add(&ecosystem, &name, advisory, &versions, &ranges);
+            self.problems.extend(added.err().map(|error| Problem::new(&record.id, error)));
         }
-        self.advisories += usize::from(indexed);
     }
 
-    pub(crate) fn finish(mut self, scores: &ScoreTable, output: &Path) -> Result<BuiltFamily, BuildError> {
-        for advisories in self.packages.values_mut() {
-            unite(advisories);
-            for vulnerability in advisories.iter_mut().flat_map(|advisory| &mut advisory.vulnerabilities) {
-                vulnerability.rating = complete(vulnerability, scores);
-                vulnerability.known_exploited = scores.known_exploited(&vulnerability.ids);
-            }
-        }
-        let mut releases = BTreeMap::new();
-        for (ecosystem, _) in self.packages.keys() {
-            *releases.entry(ecosystem.clone()).or_default() += 1;
-        }
+    pub(crate) fn finish(self, scores: &ScoreTable, output: &Path) -> Result<BuiltFamily, BuildError> {
         let info = IndexInfo {
             family: self.family.id.to_owned(),
             records: self.records,
             advisories: self.advisories,
             withdrawn: self.withdrawn,
             newest_modified: self.newest_modified,
-            releases,
+            releases: self.writer.releases(),
         };
         let error = |error: WriteError| BuildError::Write {
             family: self.family.id,
             folder: output.to_owned(),
             source: Box::new(error),
         };
-        let written = write(output, &info, &self.packages).map_err(error)?;
+        let rate = |vulnerability: &mut Vulnerability| {
+            vulnerability.rating = complete(vulnerability, scores);
+            vulnerability.known_exploited = scores.known_exploited(&vulnerability.ids);
+        };
+        let written = self.writer.write(output, &info, rate).map_err(error)?;
         Ok(BuiltFamily {
             family: self.family.id,
             hash: written.hash,

@@ -5,6 +5,7 @@
 use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
+use smallvec::{SmallVec, smallvec};
 
 use crate::order::{Compare, OrderError};
 use crate::record;
@@ -14,35 +15,44 @@ const FIRST: &str = "0";
 /// After every version, as a bound of `limit`.
 const INFINITY: &str = "*";
 
-/// One event of a range, with the version at which it happens.
+/// One event of a range, with the version at which it happens: a text that is owned, or borrowed from an index.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Event {
+pub enum Event<S = String> {
     /// The first affected version; `0` is before every version.
-    Introduced(String),
+    Introduced(S),
     /// The last affected version.
-    LastAffected(String),
+    LastAffected(S),
     /// The first version that is no longer affected.
-    Fixed(String),
+    Fixed(S),
     /// No version from here on is affected; `*` is after every version.
-    Limit(String),
+    Limit(S),
 }
 
-impl Event {
+impl<S: AsRef<str>> Event<S> {
     fn version(&self) -> &str {
         let (Self::Introduced(version)
         | Self::LastAffected(version)
         | Self::Fixed(version)
         | Self::Limit(version)) = self;
-        version
+        version.as_ref()
+    }
+
+    fn borrowed(&self) -> Event<&str> {
+        match self {
+            Self::Introduced(version) => Event::Introduced(version.as_ref()),
+            Self::LastAffected(version) => Event::LastAffected(version.as_ref()),
+            Self::Fixed(version) => Event::Fixed(version.as_ref()),
+            Self::Limit(version) => Event::Limit(version.as_ref()),
+        }
     }
 
     /// Whether it is before every version whatever the order of versions says about "0".
     fn is_first(&self) -> bool {
-        matches!(self, Self::Introduced(version) | Self::Fixed(version) if version == FIRST)
+        matches!(self, Self::Introduced(version) | Self::Fixed(version) if version.as_ref() == FIRST)
     }
 
     fn is_infinite(&self) -> bool {
-        matches!(self, Self::Limit(version) if version == INFINITY)
+        matches!(self, Self::Limit(version) if version.as_ref() == INFINITY)
     }
 
     /// Of events at one version: an affected span begins before it ends.
@@ -73,14 +83,15 @@ pub fn events(events: &[record::Event], version: fn(&str) -> &str) -> Vec<Event>
 
 /// A range of affected versions: its events in the order of their versions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Range {
-    events: Vec<Event>,
+pub struct Range<S = String> {
+    // Most ranges have two events: these are read without asking for memory.
+    events: SmallVec<[Event<S>; 2]>,
 }
 
-impl Range {
+impl<S: AsRef<str>> Range<S> {
     /// A range of `events` in any order. When a version among them cannot be ordered, the range is given together with
     /// the error: what it says about any version is then an error as well.
-    pub fn new(mut events: Vec<Event>, compare: Compare) -> (Self, Result<(), OrderError>) {
+    pub fn new(mut events: Vec<Event<S>>, compare: Compare) -> (Self, Result<(), OrderError>) {
         let ordered = events
             .iter()
             .filter(|event| !event.is_first() && !event.is_infinite())
@@ -94,13 +105,26 @@ impl Range {
             };
             versions.then(a.rank().cmp(&b.rank()))
         });
-        (Self { events }, ordered)
+        (Self { events: events.into() }, ordered)
+    }
+
+    /// The same range over texts that it lends.
+    pub(crate) fn borrowed(&self) -> Range<&str> {
+        Range { events: self.events.iter().map(Event::borrowed).collect() }
+    }
+
+    /// The version that fixes it, where the range is all versions before that.
+    pub(crate) fn is_before(&self) -> Option<&str> {
+        match self.events.as_slice() {
+            [first @ Event::Introduced(_), Event::Fixed(fixed)] if first.is_first() => Some(fixed.as_ref()),
+            _ => None,
+        }
     }
 
     /// The versions that end the range because they fix it, in order.
     pub(crate) fn fixed_versions(&self) -> impl Iterator<Item = &str> {
         self.events.iter().filter_map(|event| match event {
-            Event::Fixed(version) => Some(version.as_str()),
+            Event::Fixed(version) => Some(version.as_ref()),
             _ => None,
         })
     }
@@ -122,7 +146,7 @@ impl Range {
                 Event::Introduced(_) if order.is_ge() => affected = true,
                 Event::Fixed(_) if order.is_ge() => affected = false,
                 Event::LastAffected(_) if order.is_gt() => affected = false,
-                Event::Fixed(bound) if affected => fixed = fixed.or(Some(bound.as_str())),
+                Event::Fixed(bound) if affected => fixed = fixed.or(Some(bound.as_ref())),
                 Event::Limit(_) => {
                     limited = true;
                     within_a_limit |= order.is_lt();
@@ -131,6 +155,13 @@ impl Range {
             }
         }
         Ok(if affected && (within_a_limit || !limited) { (true, fixed) } else { (false, None) })
+    }
+}
+
+impl<'a> Range<&'a str> {
+    /// All versions before `fixed`.
+    pub(crate) fn before(fixed: &'a str) -> Self {
+        Self { events: smallvec![Event::Introduced(FIRST), Event::Fixed(fixed)] }
     }
 }
 
@@ -158,12 +189,17 @@ pub enum Judgement {
 
 /// Judges `version` by the listed `versions` and by `ranges`: it is affected when one of them says so. A listed version
 /// is the same when it is written or ordered the same. A listed version that cannot be ordered is the same as no other.
-pub fn judge(version: &str, versions: &[String], ranges: &[Range], compare: Compare) -> Judgement {
+pub fn judge<S: AsRef<str>>(
+    version: &str,
+    versions: &[S],
+    ranges: &[Range<S>],
+    compare: Compare,
+) -> Judgement {
     let mut unknown = None;
-    let mut affected = versions.iter().any(|listed| listed == version);
+    let mut affected = versions.iter().any(|listed| listed.as_ref() == version);
     let mut lowest: Option<&str> = None;
     for listed in versions {
-        match compare(version, listed) {
+        match compare(version, listed.as_ref()) {
             Ok(order) => affected |= order.is_eq(),
             Err(error) if error.version() == version => unknown = unknown.or(Some(error)),
             Err(_) => {}

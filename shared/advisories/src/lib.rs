@@ -15,6 +15,7 @@ pub mod kev;
 pub mod matching;
 pub mod nvd;
 pub mod order;
+pub mod query;
 pub mod reading;
 pub mod record;
 pub mod severity;
@@ -25,8 +26,11 @@ pub mod updateinfo;
 
 pub use build::{Build, BuildError, BuildOptions, BuiltFamily, Progress, build};
 pub use ecosystem::{FAMILIES, Family, Names, canonical, families_for};
-pub use index::{Advisory, FORMAT, Index, IndexError, IndexInfo, IndexSet, changed_packages};
+pub use index::{
+    Advisory, FORMAT, Index, IndexError, IndexInfo, IndexSet, Statement, Statements, changed_packages,
+};
 pub use matching::{Coverage, Matches, match_packages};
+pub use query::{Answer, Question};
 pub use reading::{ArchiveError, ReadOptions, Reading};
 pub use severity::{ScoreTable, ScoreTableError};
 pub use subject::{Subject, Subjects, subjects, subjects_of};

@@ -10,7 +10,7 @@ use tidewatch_core::problem::Problem;
 use tidewatch_core::{Date, Severity, Timestamp};
 
 use crate::ecosystem::{Family, families_for};
-use crate::evaluate::{Judgement, judge};
+use crate::evaluate::Judgement;
 use crate::index::{Advisory, Index, IndexError, IndexSet, Relevance, Vulnerability};
 use crate::matching::memo::Memo;
 use crate::matching::union::Union;
@@ -58,9 +58,10 @@ pub struct Matches {
 /// Whether there were advisories to look at. Only with [`Coverage::Full`] does no finding mean no vulnerability.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Coverage {
-    /// There were; packages without any are among the problems.
+    /// There were, at least for some of the packages; packages without any are among the problems, and so are families
+    /// whose index is not in the set.
     Full,
-    /// Indexes of these families are needed and not in the set.
+    /// There were none: the indexes of these families are needed and not in the set.
     Missing {
         /// Ids of the families, sorted.
         families: Vec<&'static str>,
@@ -126,10 +127,11 @@ fn match_within(
         .into_iter()
         .filter(|family| indexes.get(family).is_none())
         .collect();
-    let coverage = if !missing.is_empty() {
-        Coverage::Missing { families: missing }
-    } else if covered || (packages.is_empty() && matcher.covers_distribution()) {
+    let coverage = if covered || (packages.is_empty() && matcher.covers_distribution()) {
+        uncovered.extend(missing.iter().map(|family| format!("there are no advisories yet for {family}")));
         Coverage::Full
+    } else if !missing.is_empty() {
+        Coverage::Missing { families: missing }
     } else {
         let reason = uncovered.pop_first().unwrap_or_else(|| no_advisories("packages", distribution));
         Coverage::Unsupported { reason }
@@ -220,52 +222,35 @@ impl<'a> Matcher<'a> {
     }
 
     fn vulnerabilities(&mut self, subjects: Subjects, index: &Index) -> Result<Rc<[Found]>, IndexError> {
-        let Subjects { family, keys, .. } = subjects;
-        if let Some(known) = self.memo.get(&keys) {
+        let family = subjects.family;
+        if let Some(known) = self.memo.get(&subjects.keys) {
             return Ok(known);
         }
-        let mut affecting = Vec::new();
-        // An advisory that stands under an ecosystem before this one has been judged there.
-        let mut judged = BTreeSet::new();
-        for keys in keys.chunk_by(|a, b| a.ecosystem == b.ecosystem) {
-            let mut here = Vec::new();
-            for Subject { ecosystem, name, version } in keys {
-                for advisory in index.query(ecosystem, name)? {
-                    self.evaluations += 1;
-                    if advisory.relevance != Relevance::Counts || judged.contains(&advisory.id) {
-                        continue;
-                    }
-                    here.push(advisory.id.clone());
-                    affecting.extend(self.judge(family, name, version, advisory));
+        let (mut affecting, mut unknown) = (Vec::new(), Vec::new());
+        subjects.for_each_statement(index, |subject, statement| {
+            self.evaluations += 1;
+            match statement.judge(&subject.version, family.compare) {
+                Judgement::NotAffected => {}
+                Judgement::Affected { fixed } => affecting.push((index.advisory(statement.advisory)?, fixed)),
+                Judgement::Unknown(error) => {
+                    unknown.push((subject, index.advisory(statement.advisory)?, error));
                 }
             }
-            judged.extend(here);
+            Ok(())
+        })?;
+        affecting.retain(|(advisory, _)| advisory.relevance == Relevance::Counts);
+        unknown.retain(|(_, advisory, _)| advisory.relevance == Relevance::Counts);
+        for (Subject { name, version, .. }, advisory, error) in unknown {
+            let subject = if error.version() == version {
+                format!("{name} {version}")
+            } else {
+                format!("{name} {version}, {}", advisory.id)
+            };
+            self.problems.insert(Problem::new(subject, error));
         }
         let found: Rc<[Found]> = merge(&affecting, family.compare).into();
-        self.memo.insert(keys, Rc::clone(&found));
+        self.memo.insert(subjects.keys, Rc::clone(&found));
         Ok(found)
-    }
-
-    /// The advisory with the version that fixes it, where it affects this version.
-    fn judge(
-        &mut self,
-        family: &Family,
-        name: &str,
-        version: &str,
-        advisory: Advisory,
-    ) -> Option<(Advisory, Option<String>)> {
-        match judge(version, &advisory.versions, &advisory.ranges, family.compare) {
-            Judgement::Affected { fixed } => return Some((advisory, fixed)),
-            Judgement::NotAffected => {}
-            Judgement::Unknown(error) if error.version() == version => {
-                self.problems.insert(Problem::new(format!("{name} {version}"), error));
-            }
-            Judgement::Unknown(error) => {
-                let subject = format!("{name} {version}, {}", advisory.id);
-                self.problems.insert(Problem::new(subject, error));
-            }
-        }
-        None
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a record states about one package, in the form of the index, and how statements of one advisory become one.
+//! What a record states about packages, in the form of the index.
 
 use std::collections::HashSet;
 
@@ -6,38 +6,97 @@ use tidewatch_core::problem::Problem;
 
 use crate::ecosystem::Family;
 use crate::evaluate::{self, Range, beyond_ranges};
-use crate::index::{Advisory, Relevance, Vulnerability};
+use crate::index::Relevance;
 use crate::record::{self, Affected, RangeKind, Record, is_cve};
-use crate::severity::own_rating;
+use crate::severity::{Rating, own_rating};
 
-/// What `record` says in `affected`, of a package of `family`; `None` when that is nothing that can be evaluated. What
-/// cannot be used goes to `problems`.
-pub(crate) fn advisory(
+/// What a record states about a package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stated {
+    /// Ecosystem of the package in canonical form.
+    pub(crate) ecosystem: String,
+    /// Its name in normal form.
+    pub(crate) name: String,
+    /// Whether it counts for images.
+    pub(crate) relevance: Relevance,
+    /// How bad it is, by what the record says.
+    pub(crate) rating: Rating,
+    /// Single affected versions.
+    pub(crate) versions: Vec<String>,
+    /// Ranges of affected versions.
+    pub(crate) ranges: Vec<Range>,
+}
+
+/// What `record`, about the vulnerabilities `ids`, states about packages of `family`. It can name a package several times,
+/// which becomes one statement. What cannot be used goes to `problems`.
+pub(crate) fn statements(
+    family: &Family,
+    record: &Record,
+    ids: &[Vec<String>],
+    problems: &mut Vec<Problem>,
+) -> Vec<Stated> {
+    let stated =
+        record.affected.iter().filter_map(|affected| stated(family, record, affected, ids, problems));
+    let mut all: Vec<Stated> = stated.collect();
+    all.sort_by(|a, b| a.place().cmp(&b.place()));
+    all.dedup_by(|next, known| {
+        let is_same = next.place() == known.place();
+        if is_same {
+            known.merge(next);
+        }
+        is_same
+    });
+    all.iter_mut().for_each(Stated::tidy);
+    all
+}
+
+fn stated(
     family: &Family,
     record: &Record,
     affected: &Affected,
+    ids: &[Vec<String>],
     problems: &mut Vec<Problem>,
-) -> Option<Advisory> {
+) -> Option<Stated> {
+    let package = affected.package.as_ref()?;
+    let ecosystem = family.canonical(&package.ecosystem)?;
+    if package.name.is_empty() {
+        problems.push(Problem::new(&record.id, "it is about a package without a name"));
+        return None;
+    }
     let ranges = ranges(family, record, affected, problems);
     if ranges.is_empty() && affected.versions.is_empty() {
         problems.push(Problem::new(&record.id, "it says of no version whether it is affected"));
         return None;
     }
     let versions = affected.versions.iter().map(|version| (family.version)(version).to_owned()).collect();
-    // Vectors that cannot be read are reported when the record is taken into the score table.
-    let rating = own_rating(record, affected, family.rating, &mut Vec::new());
-    let ids = record.vulnerabilities(family.fixes_related);
-    Some(Advisory {
-        id: record.id.clone(),
-        relevance: relevance(family, record, affected, &ids),
-        vulnerabilities: ids
-            .into_iter()
-            .map(|ids| Vulnerability { ids, rating, known_exploited: None })
-            .collect(),
-        published_at: record.published_at(),
+    Some(Stated {
+        ecosystem,
+        name: (family.name)(&package.name).into_owned(),
+        relevance: relevance(family, record, affected, ids),
+        // Vectors that cannot be read are reported when the record is taken into the score table.
+        rating: own_rating(record, affected, family.rating, &mut Vec::new()),
         versions: beyond_ranges(versions, &ranges, family.compare),
         ranges,
     })
+}
+
+impl Stated {
+    /// Statements at one place are one.
+    fn place(&self) -> (&str, &str, Relevance) {
+        (&self.ecosystem, &self.name, self.relevance)
+    }
+
+    fn merge(&mut self, other: &mut Self) {
+        self.versions.append(&mut other.versions);
+        self.ranges.append(&mut other.ranges);
+        self.rating = self.rating.min(other.rating);
+    }
+
+    /// Leaves out what is said twice.
+    fn tidy(&mut self) {
+        retain_first(&mut self.versions);
+        retain_first(&mut self.ranges);
+    }
 }
 
 /// The ranges whose versions an installed one can be compared with.
@@ -74,45 +133,9 @@ fn relevance(family: &Family, record: &Record, affected: &Affected, ids: &[Vec<S
     }
 }
 
-/// Sorts the advisories about a package and makes those with the same id one: a record can name a package several times,
-/// and stand in several files. Each statement counts.
-pub(crate) fn unite(advisories: &mut Vec<Advisory>) {
-    advisories.sort_by(|a, b| a.id.cmp(&b.id));
-    advisories.dedup_by(|next, known| {
-        let is_same = next.id == known.id;
-        if is_same {
-            merge(known, next);
-        }
-        is_same
-    });
-    for advisory in advisories {
-        tidy(advisory);
-    }
-}
-
-fn merge(known: &mut Advisory, other: &mut Advisory) {
-    known.versions.append(&mut other.versions);
-    known.ranges.append(&mut other.ranges);
-    known.vulnerabilities.append(&mut other.vulnerabilities);
-    known.relevance = known.relevance.min(other.relevance);
-    known.published_at = [known.published_at, other.published_at].into_iter().flatten().min();
-}
-
-/// Leaves out what is said twice. Of two ratings of the same vulnerability the one to believe stays.
-fn tidy(advisory: &mut Advisory) {
-    retain_first(&mut advisory.versions);
-    retain_first(&mut advisory.ranges);
-    let vulnerabilities = &mut advisory.vulnerabilities;
-    vulnerabilities.sort_by(|a, b| (&a.ids, a.rating).cmp(&(&b.ids, b.rating)));
-    vulnerabilities.dedup_by(|next, known| next.ids == known.ids);
-}
-
 fn retain_first<T: Clone + Eq + std::hash::Hash>(items: &mut Vec<T>) {
     if items.len() > 1 {
         let mut seen = HashSet::with_capacity(items.len());
         items.retain(|item| seen.insert(item.clone()));
     }
 }
-
-#[cfg(test)]
-mod tests;

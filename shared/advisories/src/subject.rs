@@ -1,9 +1,12 @@
 //! Where the advisories about a package stand: the family, and the keys of its index. Matching looks there, and so does
 //! whoever wants to know which packages a change of the index is about.
 
+use std::collections::BTreeSet;
+
 use tidewatch_core::package::{Distribution, Package};
 
 use crate::ecosystem::{Family, Names, canonical};
+use crate::index::{Index, IndexError, Statement};
 
 /// Where the advisories about a package stand.
 #[derive(Clone, Debug)]
@@ -29,6 +32,48 @@ pub struct Subject {
     pub version: String,
 }
 
+impl Subjects {
+    /// Gives every statement of `index`, that of the family, that counts for the package to `each`, with the key that it
+    /// stands under.
+    pub fn for_each_statement<'k, E: From<IndexError>>(
+        &'k self,
+        index: &Index,
+        mut each: impl FnMut(&'k Subject, &Statement<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut judged = Vec::new();
+        // Their ids; known only where they are needed, which is seldom.
+        let mut judged_ids: Option<BTreeSet<String>> = None;
+        for keys in self.keys.chunk_by(|a, b| a.ecosystem == b.ecosystem) {
+            let mut here = Vec::new();
+            for key in keys {
+                let Some(stored) = index.statements(&key.ecosystem, &key.name)? else { continue };
+                for statement in stored.read()? {
+                    if !judged.is_empty() {
+                        let ids = match &mut judged_ids {
+                            Some(ids) => ids,
+                            none => none.insert(ids_of(index, &judged)?),
+                        };
+                        if ids.contains(&index.advisory_id(statement.advisory)?) {
+                            continue;
+                        }
+                    }
+                    here.push(statement.advisory);
+                    each(key, &statement)?;
+                }
+            }
+            if !here.is_empty() {
+                judged.extend(here);
+                judged_ids = None;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn ids_of(index: &Index, advisories: &[u32]) -> Result<BTreeSet<String>, IndexError> {
+    advisories.iter().map(|advisory| index.advisory_id(*advisory)).collect()
+}
+
 /// Where the advisories about an installed package of an image of this `distribution` stand; `None` where there are none
 /// for its kind.
 pub fn subjects(distribution: Option<&Distribution>, package: &Package) -> Option<Subjects> {
@@ -52,7 +97,7 @@ pub fn subjects_of(ecosystem: &str, name: &str, version: &str) -> Option<Subject
     Some(Subjects { family, keys: keys(family, ecosystems, &[(name, version)]), ecosystem: canonical })
 }
 
-fn keys(family: &Family, mut ecosystems: Vec<String>, pairs: &[(&str, &str)]) -> Vec<Subject> {
+pub(crate) fn keys(family: &Family, mut ecosystems: Vec<String>, pairs: &[(&str, &str)]) -> Vec<Subject> {
     // What is said of no release is about all of them.
     ecosystems.push(family.ecosystem.to_owned());
     let mut keys: Vec<Subject> = Vec::with_capacity(ecosystems.len() * pairs.len());

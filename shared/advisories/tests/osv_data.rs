@@ -16,15 +16,14 @@ use std::time::Instant;
 use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
-use tidewatch_advisories::evaluate::{Judgement, judge};
+use tidewatch_advisories::evaluate::Judgement;
 use tidewatch_advisories::order::{Compare, apk, dpkg};
 use tidewatch_advisories::{
-    Build, BuildOptions, Coverage, FAMILIES, Index, IndexSet, ReadOptions, Reading, ScoreTable, build,
-    changed_packages, match_packages,
+    Advisory, Build, BuildOptions, Coverage, Index, IndexSet, ReadOptions, Reading, ScoreTable, build,
+    match_packages,
 };
 use tidewatch_core::Severity;
 use tidewatch_core::package::{Distribution, Package, PackageType};
-use tidewatch_testkit::advisory::write_archive;
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
 
@@ -54,13 +53,10 @@ fn indexes(build: &Build) -> IndexSet {
     build.families.iter().map(|family| Index::open(&family.path).unwrap()).collect()
 }
 
-/// Every package that the index has advisories about: all that it knows and one without advisories does not.
-fn packages(index: &Index) -> Vec<(String, String)> {
-    let folder = TempDir::new().unwrap();
-    let family = FAMILIES.iter().find(|family| family.id == index.info().family).unwrap();
-    write_archive(folder.path(), family.ecosystem, &[]);
-    let (_folder, empty) = compile(folder.path());
-    changed_packages(&Index::open(&empty.families[0].path).unwrap(), index).unwrap()
+/// The advisories about a package of the index.
+fn advisories(index: &Index, ecosystem: &str, name: &str) -> Vec<Advisory> {
+    let statements = index.statements(ecosystem, name).unwrap().unwrap();
+    statements.read().unwrap().iter().map(|said| index.advisory(said.advisory).unwrap()).collect()
 }
 
 /// The distribution whose packages OSV files under `ecosystem`.
@@ -112,8 +108,8 @@ fn cves_of_distributions_get_the_scores_of_other_ecosystems() {
     for (family, at_least) in [("debian", 670), ("alpine", 38)] {
         let index = indexes.get(family).unwrap();
         let (mut all, mut rated) = (BTreeSet::new(), BTreeSet::new());
-        for (ecosystem, name) in packages(index) {
-            let advisories = index.query(&ecosystem, &name).unwrap();
+        for (ecosystem, name) in index.packages().unwrap() {
+            let advisories = advisories(index, &ecosystem, &name);
             for vulnerability in advisories.into_iter().flat_map(|advisory| advisory.vulnerabilities) {
                 if vulnerability.rating.severity != Severity::Unspecified {
                     rated.insert(vulnerability.ids.clone());
@@ -138,9 +134,9 @@ struct Answer {
 /// Ids of all advisories in the indexes.
 fn indexed(indexes: &IndexSet) -> BTreeSet<String> {
     let of = |index: &Index| -> Vec<String> {
-        let packages = packages(index).into_iter();
+        let packages = index.packages().unwrap().into_iter();
         packages
-            .flat_map(|(ecosystem, name)| index.query(&ecosystem, &name).unwrap())
+            .flat_map(|(ecosystem, name)| advisories(index, &ecosystem, &name))
             .map(|advisory| advisory.id)
             .collect()
     };
@@ -216,15 +212,14 @@ fn every_advisory_affects_what_is_older_than_its_fix_and_not_the_fix() {
     for ((ecosystem, name), fixes) in packages {
         let (distribution, package_type) = distribution(&ecosystem).unwrap();
         let compare = order_of(package_type);
-        let advisories = indexes.get(&distribution.id).unwrap().query(&ecosystem, &name).unwrap();
+        let index = indexes.get(&distribution.id).unwrap();
+        let advisories = advisories(index, &ecosystem, &name);
+        let stored = index.statements(&ecosystem, &name).unwrap().unwrap();
+        let statements = stored.read().unwrap();
         for (fix, id) in fixes {
-            let advisory = advisories.iter().find(|advisory| advisory.id == id).unwrap();
-            let affects = |version: &str| {
-                matches!(
-                    judge(version, &advisory.versions, &advisory.ranges, compare),
-                    Judgement::Affected { .. }
-                )
-            };
+            let position = advisories.iter().position(|advisory| advisory.id == id).unwrap();
+            let said = &statements[position];
+            let affects = |version: &str| matches!(said.judge(version, compare), Judgement::Affected { .. });
             if compare(&fix, &fix).is_err() {
                 unorderable += 1;
                 continue;
@@ -234,7 +229,10 @@ fn every_advisory_affects_what_is_older_than_its_fix_and_not_the_fix() {
             // Alpine writes a fix of 0 where a package was never affected.
             assert_eq!(affects(&older), fix != "0", "{id} and {name} {older} of {ecosystem}");
             // Where a record names a package more than once, one fix is not enough.
-            assert!(!affects(&fix) || advisory.ranges.len() > 1, "{id} and {name} {fix} of {ecosystem}");
+            assert!(
+                !affects(&fix) || said.fixed_versions().count() > 1,
+                "{id} and {name} {fix} of {ecosystem}"
+            );
             checked += 1;
         }
     }
@@ -253,7 +251,7 @@ fn a_large_image_is_matched_in_a_moment() {
     let indexes = indexes(build);
     let opened = started.elapsed();
     let names: BTreeSet<_> =
-        packages(indexes.get("debian").unwrap()).into_iter().map(|(_, name)| name).collect();
+        indexes.get("debian").unwrap().packages().unwrap().into_iter().map(|(_, name)| name).collect();
     let packages: Vec<_> = names.iter().map(|name| package(PackageType::Deb, name, "0.1-1")).collect();
     let distribution =
         Distribution { id: "debian".to_owned(), version_id: Some("8".to_owned()), ..Distribution::default() };

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Date, Timestamp};
 use crate::package::PackageType;
 use crate::severity::Severity;
+use crate::{Date, Timestamp};
 
 /// One vulnerability in one package of an image. Aliases are merged: there is one finding for each vulnerability and
 /// package, whatever the number of advisories that name it.

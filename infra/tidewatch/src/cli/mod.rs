@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, with help and examples.
 
+mod advisories;
 mod image;
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId};
 
 use crate::instance::{Given, StackName};
 
+pub(crate) use advisories::{Advisories, BuildAdvisories, DiffAdvisories, InfoOfAdvisories, QueryAdvisories};
 pub(crate) use image::{ImageArguments, Inventory, LayerLimits, Scan};
 
 /// Know how vulnerable your container images are, on the dashboards you already have.
@@ -365,53 +367,6 @@ pub(crate) struct RevokeHook {
     pub(crate) id: HookId,
     #[command(flatten)]
     pub(crate) org: Org,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Advisories {
-    /// Compile advisories and put them in force.
-    #[command(after_help = "\
-Examples:
-  tidewatch advisories build --from ./osv
-
-DIR holds a folder for each ecosystem, as OSV publishes them: DIR/Debian/all.zip, or DIR/Debian/*.json.")]
-    Build(BuildAdvisories),
-    /// Have advisories fetched now, by the instance that runs.
-    #[command(after_help = "\
-Examples:
-  tidewatch advisories sync
-  tidewatch advisories sync --ecosystem Debian
-
-What has not changed is not downloaded. A deployed stack fetches hourly without being told to, and so does tidewatch up \
-with --advisories-url.")]
-    Sync(Ecosystems),
-    /// Look up the advisories about a package.
-    #[command(after_help = "\
-Examples:
-  tidewatch advisories query Debian:12 openssl
-  tidewatch advisories query Alpine:v3.19 busybox")]
-    Query(QueryAdvisories),
-    /// Show the advisories in force, and where they come from.
-    #[command(after_help = "\
-Examples:
-  tidewatch advisories info
-  tidewatch advisories info --format json")]
-    Info,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct BuildAdvisories {
-    /// The folder with the advisories.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) from: PathBuf,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct QueryAdvisories {
-    /// The ecosystem with its release: Debian:12, Alpine:v3.19.
-    pub(crate) ecosystem: String,
-    /// The name of the (source) package.
-    pub(crate) package: String,
 }
 
 /// List the images that are known: each tag that a rule chose, on each platform, with its result.

@@ -1,37 +1,45 @@
 //! The compiled index: one read-only redb file for each family, opened without reading it all.
 //!
-//! Table `packages`: (ecosystem with release, package name) → the advisories about it, sorted by id, in postcard's
-//! format (<https://postcard.jamesmunns.com/wire-format>). Table `meta`: `format` → the number of this layout, `info` →
-//! [`IndexInfo`]. The file holds nothing that depends on the time or place of its making.
+//! Table `packages`: (ecosystem with release, package name) → a hash of all that is said about it (8 bytes), and one
+//! [`Statement`] for each advisory that names it, sorted by the number of the advisory. Table `advisories`: number →
+//! [`Advisory`]; they are numbered in the order of their ids. Table `meta`: `format` → the number of this layout, `info`
+//! → [`IndexInfo`]. All in postcard's format (<https://postcard.jamesmunns.com/wire-format>). The file holds nothing that
+//! depends on the time or place of its making.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use redb::{AccessGuard, ReadOnlyDatabase, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use tidewatch_core::{Date, Retry, Retryable, Timestamp};
 
 use crate::ecosystem::Family;
-use crate::evaluate::Range;
+use crate::evaluate::{Judgement, Range, judge};
+use crate::order::Compare;
 use crate::severity::Rating;
 
 pub(crate) mod write;
 
 const PACKAGES: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("packages");
+const ADVISORIES: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("advisories");
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const FORMAT_KEY: &str = "format";
 const INFO_KEY: &str = "info";
 /// The number of the layout, and of how records are read into it and scored. Raise it with every change of what is
 /// stored: archives that were read for another number are read again.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
+/// Bytes of the hash of what is said about a package. It only has to differ between two indexes of one family.
+const HASH_LENGTH: usize = 8;
 /// Bytes of the file that one open index keeps in memory at most.
 const CACHE_SIZE: usize = 32 << 20;
 
-/// What one advisory says about one package.
+/// An advisory, but for the packages that it names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Advisory {
-    /// Id of the advisory.
+    /// Its id.
     pub id: String,
     /// Whether it counts for images.
     pub relevance: Relevance,
@@ -40,16 +48,64 @@ pub struct Advisory {
     /// When it was published, to the second.
     #[serde(with = "jiff::fmt::serde::timestamp::second::optional")]
     pub published_at: Option<Timestamp>,
-    /// Single affected versions.
-    pub versions: Vec<String>,
-    /// Ranges of affected versions.
-    pub ranges: Vec<Range>,
 }
 
-impl Advisory {
+/// What one advisory says about one package.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Statement<'a> {
+    /// The number of the advisory, for [`Index::advisory`].
+    pub advisory: u32,
+    #[serde(borrow)]
+    affected: AffectedVersions<'a>,
+}
+
+/// Which versions are affected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum AffectedVersions<'a> {
+    /// All before this one: most statements say no more.
+    Before(&'a str),
+    /// Those listed and those in ranges.
+    Among(#[serde(borrow)] Vec<&'a str>, #[serde(borrow)] SmallVec<[Range<&'a str>; 1]>),
+}
+
+impl Statement<'_> {
+    /// Judges `version` by it.
+    pub fn judge(&self, version: &str, compare: Compare) -> Judgement {
+        match &self.affected {
+            AffectedVersions::Before(fixed) => judge(version, &[], &[Range::before(*fixed)], compare),
+            AffectedVersions::Among(versions, ranges) => judge(version, versions, ranges, compare),
+        }
+    }
+
+    /// The affected versions that it lists beside its ranges.
+    pub fn versions(&self) -> &[&str] {
+        match &self.affected {
+            AffectedVersions::Before(_) => &[],
+            AffectedVersions::Among(versions, _) => versions,
+        }
+    }
+
     /// The versions that fix it, in the order of the record.
     pub fn fixed_versions(&self) -> impl Iterator<Item = &str> {
-        self.ranges.iter().flat_map(Range::fixed_versions)
+        let (before, among) = match &self.affected {
+            AffectedVersions::Before(fixed) => (Some(*fixed), None),
+            AffectedVersions::Among(_, ranges) => (None, Some(ranges)),
+        };
+        before.into_iter().chain(among.into_iter().flatten().flat_map(Range::fixed_versions))
+    }
+}
+
+/// All that an index says about one package.
+pub struct Statements<'i> {
+    stored: AccessGuard<'i, &'static [u8]>,
+    family: &'i str,
+}
+
+impl Statements<'_> {
+    /// One for each advisory and way of naming the package, sorted by the number of the advisory.
+    pub fn read(&self) -> Result<Vec<Statement<'_>>, IndexError> {
+        let statements = self.stored.value().get(HASH_LENGTH..).unwrap_or_default();
+        decode(statements, self.family, "the statements about a package")
     }
 }
 
@@ -122,6 +178,14 @@ pub enum IndexError {
         /// What redb says.
         source: Box<redb::Error>,
     },
+    /// A part of the file is not there.
+    #[error("failed to find {key} in the {family} advisory index")]
+    Absent {
+        /// Id of the family.
+        family: String,
+        /// What was asked for.
+        key: String,
+    },
     /// What is stored cannot be decoded.
     #[error("failed to decode {key} in the {family} advisory index")]
     Decode {
@@ -141,7 +205,7 @@ impl Retryable for IndexError {
                 redb::Error::Io(error) if error.kind() != std::io::ErrorKind::NotFound => Retry::Again,
                 _ => Retry::Never,
             },
-            Self::Format { .. } | Self::Decode { .. } => Retry::Never,
+            Self::Format { .. } | Self::Absent { .. } | Self::Decode { .. } => Retry::Never,
         }
     }
 }
@@ -150,7 +214,8 @@ impl Retryable for IndexError {
 pub struct Index {
     info: IndexInfo,
     packages: ReadOnlyTable<(&'static str, &'static str), &'static [u8]>,
-    // Declared after the table, which reads from it.
+    advisories: ReadOnlyTable<u32, &'static [u8]>,
+    // Declared after the tables, which read from it.
     _database: ReadOnlyDatabase,
 }
 
@@ -179,7 +244,8 @@ impl Index {
         }
         let info: IndexInfo = decode(get(INFO_KEY)?.ok_or_else(unknown)?.value(), "", INFO_KEY)?;
         let packages = transaction.open_table(PACKAGES).map_err(|e| error(e.into()))?;
-        Ok(Self { info, packages, _database: database })
+        let advisories = transaction.open_table(ADVISORIES).map_err(|e| error(e.into()))?;
+        Ok(Self { info, packages, advisories, _database: database })
     }
 
     /// What the index holds.
@@ -193,34 +259,62 @@ impl Index {
         self.info.releases.contains_key(ecosystem)
     }
 
-    /// The advisories about the package `name` of `ecosystem`, sorted by id; none where the index knows no such package.
-    pub fn query(&self, ecosystem: &str, name: &str) -> Result<Vec<Advisory>, IndexError> {
-        match self.stored(ecosystem, name)? {
-            Some(advisories) => decode(advisories.value(), &self.info.family, &key(ecosystem, name)),
-            None => Ok(Vec::new()),
+    /// What is said about the package `name` of `ecosystem`; `None` where the index knows no such package.
+    pub fn statements(&self, ecosystem: &str, name: &str) -> Result<Option<Statements<'_>>, IndexError> {
+        if !self.covers(ecosystem) {
+            return Ok(None);
         }
+        let stored = self.packages.get((ecosystem, name));
+        let stored = stored.map_err(|error| self.read_error(key(ecosystem, name), error))?;
+        Ok(stored.map(|stored| Statements { stored, family: &self.info.family }))
+    }
+
+    /// The advisory with this number.
+    pub fn advisory(&self, number: u32) -> Result<Advisory, IndexError> {
+        decode(self.stored_advisory(number)?.value(), &self.info.family, "an advisory")
+    }
+
+    /// The id of the advisory with this number.
+    pub fn advisory_id(&self, number: u32) -> Result<String, IndexError> {
+        // The id is what an advisory begins with.
+        let stored = self.stored_advisory(number)?;
+        let (id, _) = postcard::take_from_bytes(stored.value())
+            .map_err(|source| decode_error(&self.info.family, "an advisory", source))?;
+        Ok(id)
+    }
+
+    fn stored_advisory(&self, number: u32) -> Result<AccessGuard<'_, &'static [u8]>, IndexError> {
+        let name = || format!("advisory {number}");
+        let stored = self.advisories.get(number).map_err(|error| self.read_error(name(), error))?;
+        stored.ok_or_else(|| IndexError::Absent { family: self.info.family.clone(), key: name() })
     }
 
     /// Every package that has advisories, as (ecosystem, name), sorted.
-    fn packages(&self) -> Result<Vec<(String, String)>, IndexError> {
-        let error = |error| self.read_error("the list of packages".to_owned(), error);
-        let entries = self.packages.iter().map_err(error)?;
-        let owned = |(ecosystem, name): (&str, &str)| (ecosystem.to_owned(), name.to_owned());
-        entries.map(|entry| Ok(owned(entry.map_err(error)?.0.value()))).collect()
+    pub fn packages(&self) -> Result<Vec<(String, String)>, IndexError> {
+        self.hashes()?.map(|entry| entry.map(|(package, _)| package)).collect()
     }
 
-    /// The advisories about a package as they are stored.
-    fn stored(
-        &self,
-        ecosystem: &str,
-        name: &str,
-    ) -> Result<Option<AccessGuard<'_, &'static [u8]>>, IndexError> {
-        self.packages.get((ecosystem, name)).map_err(|error| self.read_error(key(ecosystem, name), error))
+    /// Every package that has advisories, as (ecosystem, name), sorted, each with the hash of what is said about it.
+    fn hashes(&self) -> Result<impl Iterator<Item = Result<HashedPackage, IndexError>>, IndexError> {
+        let error = |error| self.read_error("the list of packages".to_owned(), error);
+        let owned = |(ecosystem, name): (&str, &str)| (ecosystem.to_owned(), name.to_owned());
+        let entries = self.packages.iter().map_err(error)?;
+        Ok(entries.map(move |entry| {
+            let (package, stored) = entry.map_err(error)?;
+            Ok((owned(package.value()), hash_of(stored.value()).to_vec()))
+        }))
     }
 
     fn read_error(&self, key: String, error: redb::StorageError) -> IndexError {
         IndexError::Read { family: self.info.family.clone(), key, source: Box::new(error.into()) }
     }
+}
+
+/// (ecosystem, name), and a hash that differs when anything differs that is said about it, the advisories included.
+type HashedPackage = ((String, String), Vec<u8>);
+
+fn hash_of(stored: &[u8]) -> &[u8] {
+    stored.get(..HASH_LENGTH).unwrap_or(stored)
 }
 
 /// A package in an error message.
@@ -229,27 +323,40 @@ fn key(ecosystem: &str, name: &str) -> String {
 }
 
 fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8], family: &str, key: &str) -> Result<T, IndexError> {
-    postcard::from_bytes(bytes).map_err(|source| IndexError::Decode {
-        family: family.to_owned(),
-        key: key.to_owned(),
-        source,
-    })
+    postcard::from_bytes(bytes).map_err(|source| decode_error(family, key, source))
+}
+
+fn decode_error(family: &str, key: &str, source: postcard::Error) -> IndexError {
+    IndexError::Decode { family: family.to_owned(), key: key.to_owned(), source }
 }
 
 /// The packages about which `old` and `new` say something different, as (ecosystem, package name), sorted: those that a
-/// change of the index can have made vulnerable or safe, or have rated anew. It is there for matching only the images with
-/// one of these packages again, which is not built yet: after a change every image is matched in full.
+/// change of the index can have made vulnerable or safe, or have rated anew. An ecosystem that only one of them covers is
+/// there with an empty name: what is known of any package of it has changed.
 pub fn changed_packages(old: &Index, new: &Index) -> Result<Vec<(String, String)>, IndexError> {
-    let (before, after) = (old.packages()?, new.packages()?);
-    let keys: BTreeSet<_> = before.into_iter().chain(after).collect();
-    let mut changed = Vec::new();
-    for (ecosystem, name) in keys {
-        let (before, after) = (old.stored(&ecosystem, &name)?, new.stored(&ecosystem, &name)?);
-        if before.as_ref().map(AccessGuard::value) != after.as_ref().map(AccessGuard::value) {
-            changed.push((ecosystem, name));
+    let mut changed = BTreeSet::new();
+    let one_sided = |a: &Index, b: &Index| {
+        a.info.releases.keys().filter(|name| !b.covers(name)).cloned().collect::<Vec<_>>()
+    };
+    for ecosystem in one_sided(old, new).into_iter().chain(one_sided(new, old)) {
+        changed.insert((ecosystem, String::new()));
+    }
+    let (mut before, mut after) = (old.hashes()?.peekable(), new.hashes()?.peekable());
+    loop {
+        let order = match (before.peek(), after.peek()) {
+            (None, None) => break,
+            (Some(Ok(a)), Some(Ok(b))) => a.0.cmp(&b.0),
+            // What fails is next in turn.
+            (Some(_), None) | (Some(Err(_)), _) => Ordering::Less,
+            (None | Some(Ok(_)), Some(_)) => Ordering::Greater,
+        };
+        let a = if order.is_le() { before.next().transpose()? } else { None };
+        let b = if order.is_ge() { after.next().transpose()? } else { None };
+        if a != b {
+            changed.extend(a.or(b).map(|(package, _)| package));
         }
     }
-    Ok(changed)
+    Ok(changed.into_iter().collect())
 }
 
 /// The open indexes, at most one for each family.

@@ -98,6 +98,16 @@ fn the_changed_packages_of_two_indexes_are_those_that_say_something_else() {
 }
 
 #[test]
+fn an_ecosystem_that_appears_or_vanishes_is_a_change_without_a_name() {
+    let old = Built::debian(&[advisory("DSA-1-1").fixed(DEBIAN, "pkg", "1").build()]);
+    let new = Built::debian(&[advisory("DSA-1-1").fixed("Debian:13", "pkg", "1").build()]);
+    let changed = changed_packages(&old.index("debian"), &new.index("debian")).unwrap();
+    let changed: Vec<_> =
+        changed.iter().map(|(ecosystem, name)| (ecosystem.as_str(), name.as_str())).collect();
+    assert_eq!(changed, [(DEBIAN, ""), (DEBIAN, "pkg"), ("Debian:13", ""), ("Debian:13", "pkg")]);
+}
+
+#[test]
 fn a_file_that_is_no_index_is_an_error() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("debian.redb");
@@ -124,7 +134,7 @@ fn progress_is_told_for_every_record() {
 fn an_open_index_is_shared_between_threads() {
     let built = Built::debian(&[advisory("DSA-1-1").affects_all(DEBIAN, "pkg").build()]);
     let index = built.index("debian");
-    let query = || index.query(DEBIAN, "pkg").unwrap().len();
+    let query = || index.statements(DEBIAN, "pkg").unwrap().unwrap().read().unwrap().len();
     let counts = std::thread::scope(|scope| {
         [scope.spawn(query), scope.spawn(query)].map(|thread| thread.join().unwrap())
     });

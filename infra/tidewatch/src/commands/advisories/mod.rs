@@ -1,21 +1,24 @@
 //! `tidewatch advisories`: compiles advisories, puts them in force, looks them up.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use indicatif::DecimalBytes;
 use serde::Serialize;
-use tidewatch_advisories::{Build, BuildOptions, FAMILIES};
-use tidewatch_assessment::store_index;
+use tidewatch_advisories::{Build, BuildOptions};
+use tidewatch_assessment::{index_record, store_index};
 use tidewatch_core::ports::Clock as _;
 use tidewatch_runtime::system::SystemClock;
 use tidewatch_store::Records;
 use tidewatch_store::records::{AdvisoryFamily, CurrentAdvisories};
 
+mod diff;
+mod indexes;
+mod query;
+
 use super::Context;
 use super::advisory_sources::{self, SourceRow};
-use crate::cli::{self, BuildAdvisories, QueryAdvisories};
+use crate::cli::{self, BuildAdvisories, InfoOfAdvisories};
 use crate::failure::Failure;
 use crate::instance::Place;
 use crate::output::{ProgressBars, Table, advise, ago, cell, number_cell, print_document, while_waiting};
@@ -42,13 +45,17 @@ pub(super) async fn run(context: &Context, command: cli::Advisories) -> Result<(
     match command {
         cli::Advisories::Build(arguments) => build(context, arguments).await,
         cli::Advisories::Sync(arguments) => advisory_sources::sync(context, arguments).await,
-        cli::Advisories::Query(arguments) => query(context, arguments).await,
-        cli::Advisories::Info => info(context).await,
+        cli::Advisories::Query(arguments) => query::run(context, arguments).await,
+        cli::Advisories::Info(arguments) => info(context, arguments).await,
+        cli::Advisories::Diff(arguments) => diff::run(context, &arguments),
     }
 }
 
 async fn build(context: &Context, arguments: BuildAdvisories) -> Result<(), Failure> {
     check_source(&arguments.from)?;
+    if let Some(output) = &arguments.output {
+        return build_into(context, &arguments.from, output).await;
+    }
     // What is wrong with a stack is said before the long work. A data folder is opened after it, because other commands
     // wait as long as it is open.
     let opened = match &context.place {
@@ -57,13 +64,6 @@ async fn build(context: &Context, arguments: BuildAdvisories) -> Result<(), Fail
     };
     let folder = context.build_folder()?;
     let built = compile(&arguments.from, folder.path(), context).await?;
-    if built.families.is_empty() {
-        return Err(Failure::wrong_use(anyhow::anyhow!(
-            "{} holds no ecosystem that is matched",
-            arguments.from.display()
-        ))
-        .hint("the folder must hold Debian/all.zip, Alpine/all.zip or folders of their JSON files"));
-    }
     let instance = match opened {
         Some(instance) => instance,
         None => context.instance().await?,
@@ -76,17 +76,40 @@ async fn build(context: &Context, arguments: BuildAdvisories) -> Result<(), Fail
         return print_document("advisories", 1, &rows);
     }
     print(&current);
+    print_problems(context, &problems);
+    advise(
+        context.quiet,
+        "in force; a running instance matches every known image again within a tick, without asking a registry",
+    );
+    Ok(())
+}
+
+/// Compiles the advisories of `source` into the folder `output` and puts nothing in force.
+async fn build_into(context: &Context, source: &Path, output: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(output)
+        .with_context(|| format!("failed to make the folder {}", output.display()))?;
+    let built = compile(source, output, context).await?;
+    let now = SystemClock.now();
+    let families = built.families.iter().map(|family| (family.family.to_owned(), index_record(family, now)));
+    let current = CurrentAdvisories { families: families.collect() };
+    let problems = problems(&built);
+    if context.is_json() {
+        let rows = FamilyRows { families: rows(&current), sources: Vec::new(), problems };
+        return print_document("advisories", 1, &rows);
+    }
+    print(&current);
+    print_problems(context, &problems);
+    advise(context.quiet, &format!("written to {}; nothing was put in force", output.display()));
+    Ok(())
+}
+
+fn print_problems(context: &Context, problems: &[String]) {
     for problem in problems.iter().take(10) {
         advise(context.quiet, &format!("not used: {problem}"));
     }
     if problems.len() > 10 {
         advise(context.quiet, &format!("not used: {} more (--format json lists them)", problems.len() - 10));
     }
-    advise(
-        context.quiet,
-        "in force; a running instance matches every known image again within a tick, without asking a registry",
-    );
-    Ok(())
 }
 
 /// Refuses a folder of advisories that is none.
@@ -101,11 +124,11 @@ pub(super) fn check_source(source: &Path) -> Result<(), Failure> {
 /// Compiles the advisories of `source` into `output`, with progress.
 pub(super) async fn compile(source: &Path, output: &Path, context: &Context) -> Result<Build, Failure> {
     let bars = ProgressBars::new(context.quiet);
-    let source = source.to_owned();
+    let folder = source.to_owned();
     let options = BuildOptions { output: output.to_owned(), now: SystemClock.now() };
     let built = tokio::task::spawn_blocking(move || {
         let bar = bars.bar("advisories");
-        let built = tidewatch_advisories::build(&source, &options, &mut |progress| {
+        let built = tidewatch_advisories::build(&folder, &options, &mut |progress| {
             if progress.done.is_multiple_of(256) || progress.done == progress.total {
                 bar.set(progress.done as u64, progress.total as u64);
                 bar.say(progress.ecosystem.to_owned());
@@ -114,25 +137,38 @@ pub(super) async fn compile(source: &Path, output: &Path, context: &Context) -> 
         bar.finish();
         built
     });
-    Ok(built.await??)
+    let built = built.await??;
+    if built.families.is_empty() {
+        let nothing = anyhow::anyhow!("{} holds no ecosystem that is matched", source.display());
+        return Err(Failure::wrong_use(nothing)
+            .hint("the folder must hold Debian/all.zip, Alpine/all.zip or folders of their JSON files"));
+    }
+    Ok(built)
+}
+
+/// Everything that could not be used.
+fn problems(built: &Build) -> Vec<String> {
+    let families = built.families.iter().flat_map(|family| &family.problems);
+    built.problems.iter().chain(families).map(ToString::to_string).collect()
 }
 
 /// Stores the indexes and puts them in force. Gives everything that could not be used.
 async fn publish(records: &Records, built: &Build) -> Result<Vec<String>, Failure> {
     let now = SystemClock.now();
     let mut families = Vec::new();
-    let mut problems: Vec<String> = built.problems.iter().map(ToString::to_string).collect();
     for family in &built.families {
         let file = std::fs::read(&family.path).context("failed to read the compiled advisories")?;
         let index = store_index(records, family, file.into(), now).await?;
-        problems.extend(family.problems.iter().map(ToString::to_string));
         families.push((family.family.to_owned(), index));
     }
     records.publish_advisories(families).await?;
-    Ok(problems)
+    Ok(problems(built))
 }
 
-async fn info(context: &Context) -> Result<(), Failure> {
+async fn info(context: &Context, arguments: InfoOfAdvisories) -> Result<(), Failure> {
+    if let Some(folder) = arguments.index {
+        return indexes::info(context, &folder);
+    }
     let instance = context.existing_instance().await?;
     let current = instance.records.current_advisories().await?;
     let sources = advisory_sources::rows(instance.records.advisory_sources().await?);
@@ -149,72 +185,6 @@ async fn info(context: &Context) -> Result<(), Failure> {
         );
     }
     advisory_sources::print(&sources, SystemClock.now());
-    Ok(())
-}
-
-#[derive(Serialize)]
-struct QueryRows {
-    ecosystem: String,
-    package: String,
-    #[serde(rename = "advisories")]
-    rows: Vec<AdvisoryRow>,
-}
-
-#[derive(Serialize)]
-struct AdvisoryRow {
-    advisory: String,
-    /// The vulnerability by all its ids; an advisory about several has a row for each.
-    vulnerability: Vec<String>,
-    severity: tidewatch_core::Severity,
-    /// The versions that fix it, one for each range.
-    fixed: Vec<String>,
-}
-
-async fn query(context: &Context, arguments: QueryAdvisories) -> Result<(), Failure> {
-    let QueryAdvisories { ecosystem, package } = arguments;
-    let family =
-        FAMILIES.iter().find(|family| family.holds(&ecosystem)).map(|family| family.id).ok_or_else(|| {
-            Failure::wrong_use(anyhow::anyhow!("there are no advisories for the ecosystem {ecosystem:?}"))
-                .hint("name it with its release, as OSV does: Debian:12, Alpine:v3.19")
-        })?;
-    let instance = context.existing_instance().await?;
-    let current = instance.records.current_advisories().await?;
-    let indexes = Arc::new(tidewatch_assessment::AdvisoryIndexes::new(instance.cache()));
-    let index = indexes.open_family(&instance.records, family, &current).await?.ok_or_else(|| {
-        Failure::new(anyhow::anyhow!("there are no advisories yet for {family}"))
-            .hint("compile them: tidewatch advisories build --from DIR")
-    })?;
-    let rows: Vec<AdvisoryRow> = index
-        .query(&ecosystem, &package)?
-        .into_iter()
-        .flat_map(|advisory| {
-            let fixed: Vec<String> = advisory.fixed_versions().map(str::to_owned).collect();
-            let id = advisory.id;
-            advisory.vulnerabilities.into_iter().map(move |vulnerability| AdvisoryRow {
-                advisory: id.clone(),
-                vulnerability: vulnerability.ids,
-                severity: vulnerability.rating.severity,
-                fixed: fixed.clone(),
-            })
-        })
-        .collect();
-    if context.is_json() {
-        return print_document("advisory-query", 1, &QueryRows { ecosystem, package, rows });
-    }
-    if rows.is_empty() {
-        let covered =
-            if index.covers(&ecosystem) { "none is known" } else { "nothing is known of this release" };
-        advise(context.quiet, &format!("{ecosystem} {package}: {covered}"));
-        return Ok(());
-    }
-    let mut table = Table::new(["ADVISORY", "VULNERABILITY", "SEVERITY", "FIXED"]);
-    for row in rows {
-        table.row(
-            [row.advisory, row.vulnerability.join(" "), row.severity.to_string(), row.fixed.join(" ")]
-                .map(cell),
-        );
-    }
-    table.print();
     Ok(())
 }
 
