@@ -110,6 +110,8 @@ pub struct RematchMessage {
 pub enum RematchTask {
     /// Match these images again.
     Images(Vec<ImageId>),
+    /// The same of images that are not posted, or not settled.
+    Unposted(Vec<ImageId>),
     /// Match the images of a repository again.
     Repository(RematchRepository),
     /// Post the images that wait for it.

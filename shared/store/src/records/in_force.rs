@@ -2,7 +2,7 @@
 //! for which of these images were last sent to be matched again.
 
 use serde::{Deserialize, Serialize};
-use tidewatch_core::basis::{Basis, MATCHING};
+use tidewatch_core::basis::Basis;
 use tidewatch_core::image::ImageId;
 use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::table::Condition;
@@ -25,20 +25,17 @@ pub struct InForce {
 pub struct RematchState {
     /// Names the change.
     pub fingerprint: Digest,
-    /// When they were sent.
+    /// When they were sent for.
     pub sent_at: Timestamp,
+    /// When unposted images were last sent to be posted.
+    #[serde(default)]
+    pub posting_sent_at: Option<Timestamp>,
 }
 
 impl InForce {
-    /// All of it that results depend on: how packages are matched, the index of each family, and what images are judged
-    /// by. The rest of the configuration does not count, nor when an index was built.
+    /// All of it that results depend on.
     pub fn basis(&self) -> Basis {
-        let indexes = &self.advisories.families;
-        Basis {
-            matching: MATCHING,
-            indexes: indexes.iter().map(|(family, index)| (family.clone(), index.hash)).collect(),
-            judging: self.applied.config.judging_fingerprint(),
-        }
+        self.advisories.basis(&self.applied.config)
     }
 }
 

@@ -149,12 +149,16 @@ impl Records {
         report: &Report,
         known: Option<&str>,
     ) -> Result<String, RecordError> {
-        let content = serde_json::to_vec(report).map_err(|error| corrupt("report".to_owned(), error))?;
-        let key = keys::object::report(org, &Digest::of(&content));
+        let (key, content) = report_object(org, report)?;
         if known != Some(key.as_str()) {
-            self.objects.put(&key, Bytes::from(content)).await?;
+            self.objects.put(&key, content).await?;
         }
         Ok(key)
+    }
+
+    /// The object key that the rows behind a result would get.
+    pub fn report_key(&self, org: &OrgName, report: &Report) -> Result<String, RecordError> {
+        report_object(org, report).map(|(key, _)| key)
     }
 
     /// The rows behind a result, by the key that the result holds.
@@ -168,6 +172,11 @@ impl Records {
             _ => Ok(report),
         }
     }
+}
+
+fn report_object(org: &OrgName, report: &Report) -> Result<(String, Bytes), RecordError> {
+    let content = serde_json::to_vec(report).map_err(|error| corrupt("report".to_owned(), error))?;
+    Ok((keys::object::report(org, &Digest::of(&content)), Bytes::from(content)))
 }
 
 fn read_result(item: &Item) -> Result<StoredResult, RecordError> {

@@ -8,6 +8,8 @@
 mod segment;
 mod unposted;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -31,6 +33,25 @@ pub struct Postings {
     pub all_sent_at: Option<Timestamp>,
     /// The segments. A posted image is in at least one of them.
     pub segments: Vec<SegmentEntry>,
+}
+
+/// After what time all images are sent to be matched again in any case: that mends what a lost message has left undone.
+const ALL_PERIOD: Duration = Duration::from_secs(7 * 24 * 3600);
+
+impl Postings {
+    /// Whether images are to be sent for at `now`, when results depend on `basis`.
+    pub fn are_due(&self, basis: &Basis, now: Timestamp) -> bool {
+        self.covered.as_ref() != Some(basis) || self.all_are_due(basis, now)
+    }
+
+    /// Whether all images are, whatever they hold.
+    pub fn all_are_due(&self, basis: &Basis, now: Timestamp) -> bool {
+        let Some(covered) = &self.covered else { return true };
+        let is_recent =
+            |sent: Timestamp| now < sent.checked_add(ALL_PERIOD).unwrap_or(Timestamp::MAX);
+        (covered.matching, covered.judging) != (basis.matching, basis.judging)
+            || !self.all_sent_at.is_some_and(is_recent)
+    }
 }
 
 /// A segment in the list.
