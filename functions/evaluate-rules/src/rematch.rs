@@ -63,7 +63,7 @@ impl EvaluateRules {
         basis: &Basis,
     ) -> Result<bool, EvaluateError> {
         let now = self.clock.now();
-        let fingerprint = fingerprint(postings, basis);
+        let fingerprint = postings.change(basis);
         let is_sent = |last: &RematchState| {
             last.fingerprint == fingerprint && elapsed(last.sent_at, now) < AGAIN
         };
@@ -104,12 +104,6 @@ impl EvaluateRules {
         let message = RematchMessage { org: org.clone(), task, sent_at: Some(self.clock.now()) };
         Ok(send(&*self.queue, QueueName::Rematches, &[message], Duration::ZERO).await?)
     }
-}
-
-/// Names a change: by what images are settled, since when, and what is in force.
-fn fingerprint(postings: &Postings, basis: &Basis) -> Digest {
-    let change = (&postings.covered, &postings.all_sent_at, basis);
-    Digest::of(&serde_json::to_vec(&change).unwrap_or_default())
 }
 
 fn elapsed(since: Timestamp, now: Timestamp) -> Duration {

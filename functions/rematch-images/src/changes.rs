@@ -1,6 +1,6 @@
 //! Which images a change of what is in force is about: found through the postings, and sent for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use tidewatch_advisories::{Family, changed_keys, family_key};
@@ -12,13 +12,10 @@ use tidewatch_core::work::{RematchMessage, RematchRepository, RematchTask};
 use tidewatch_core::{Digest, Timestamp};
 use tidewatch_runtime::messages::describe;
 use tidewatch_store::records::{
-    CurrentAdvisories, Postings, RecordError, Segment, SegmentEntry, StoredPostings, StoredUnposted,
+    CurrentAdvisories, Postings, RecordError, Segment, SegmentEntry, StoredPostings, StoredUnposted, Unposted,
 };
 
 use crate::{RematchError, RematchImages};
-
-/// How many images one message is about.
-const IMAGES_PER_MESSAGE: usize = 100;
 
 /// How many messages are sent at a time.
 const BATCH: usize = 100;
@@ -49,19 +46,24 @@ struct Outgoing<'a> {
 
 impl Outgoing<'_> {
     async fn add(&mut self, images: impl IntoIterator<Item = ImageId>) -> Result<(), RematchError> {
+        let most = self.images_per_message() * BATCH;
         self.images.extend(images);
-        while self.images.len() >= IMAGES_PER_MESSAGE * BATCH {
-            let rest = self.images.split_off(IMAGES_PER_MESSAGE * BATCH);
+        while self.images.len() >= most {
+            let rest = self.images.split_off(most);
             self.flush().await?;
             self.images = rest;
         }
         Ok(())
     }
 
+    fn images_per_message(&self) -> usize {
+        self.worker.settings.images_per_message.max(1)
+    }
+
     async fn flush(&mut self) -> Result<(), RematchError> {
         let messages: Vec<RematchMessage> = self
             .images
-            .chunks(IMAGES_PER_MESSAGE)
+            .chunks(self.images_per_message())
             .map(|images| RematchMessage {
                 org: self.org.clone(),
                 task: Some((self.task)(images.to_vec())),
@@ -92,8 +94,8 @@ impl RematchImages {
             return Ok(());
         }
         let wanted = self.wanted(&postings, &basis, &in_force.advisories, now).await?;
-        let unposted = self.send_unposted(org, &basis, now).await?;
-        let posted = match self.send_posted(org, &postings.segments, &wanted, now).await {
+        let (noted, unposted) = self.send_unposted(org, &basis, now).await?;
+        let posted = match self.send_posted(org, &postings.segments, &wanted, &noted, now).await {
             Err(RematchError::Segment { hash, source }) => {
                 return self.forget_segment(org, read.as_ref(), &hash, source).await;
             }
@@ -157,21 +159,26 @@ impl RematchImages {
         Ok(Wanted::With(keys.into_iter().collect()))
     }
 
-    /// Sends for the unposted images that do not rest on what is in force: they may hold anything.
+    /// Sends for the unposted images that are not settled by what is in force: they may hold anything. Gives all that are
+    /// unposted, and how many were sent for.
     async fn send_unposted(
         &self,
         org: &OrgName,
         basis: &Basis,
         now: Timestamp,
-    ) -> Result<usize, RematchError> {
+    ) -> Result<(HashSet<ImageId>, usize), RematchError> {
         let rows = self.records.unposted(org, usize::MAX).await?;
-        let unsettled = readable(org, rows)
-            .filter(|noted| !noted.row.is_left && !noted.row.footing.is_of(basis))
-            .map(|noted| noted.row.image);
+        let (mut noted, mut unsettled) = (HashSet::new(), Vec::new());
+        for Unposted { image, footing, is_left, .. } in readable(org, rows).map(|stored| stored.row) {
+            if !is_left && !footing.is_of(basis) {
+                unsettled.push(image.clone());
+            }
+            noted.insert(image);
+        }
         let mut outgoing = self.outgoing(org, RematchTask::Unposted, now);
         outgoing.add(unsettled).await?;
         outgoing.flush().await?;
-        Ok(outgoing.sent)
+        Ok((noted, outgoing.sent))
     }
 
     /// Sends the images of these rows to be settled.
@@ -181,11 +188,13 @@ impl RematchImages {
         outgoing.flush().await
     }
 
+    /// Sends for the `wanted` ones of the posted images, but for those that are `noted` as unposted.
     async fn send_posted(
         &self,
         org: &OrgName,
         segments: &[SegmentEntry],
         wanted: &Wanted,
+        noted: &HashSet<ImageId>,
         now: Timestamp,
     ) -> Result<usize, RematchError> {
         let mut outgoing = self.outgoing(org, RematchTask::Images, now);
@@ -196,12 +205,11 @@ impl RematchImages {
             })
             .buffered(SEGMENTS_AT_ONCE);
         while let Some((entry, segment)) = segments.try_next().await? {
-            match wanted {
-                Wanted::With(keys) if entry.matching == MATCHING => {
-                    outgoing.add(segment.images_with(keys).cloned()).await?;
-                }
-                _ => outgoing.add(segment.images().iter().map(|posted| posted.image.clone())).await?,
-            }
+            let found: Vec<&ImageId> = match wanted {
+                Wanted::With(keys) if entry.matching == MATCHING => segment.images_with(keys).collect(),
+                _ => segment.images().iter().map(|posted| &posted.image).collect(),
+            };
+            outgoing.add(found.into_iter().filter(|image| !noted.contains(*image)).cloned()).await?;
         }
         outgoing.flush().await?;
         Ok(outgoing.sent)

@@ -24,10 +24,7 @@ use crate::{RematchError, RematchImages};
 /// The most rows that one compaction looks at.
 const MOST_ROWS: usize = 50_000;
 
-/// How many images a segment has, unless there are so many that there would be too many segments.
-const SEGMENT: u64 = 1_000;
-
-/// The most segments of that size: their list must fit into an item.
+/// The most segments of the usual size: their list must fit into an item.
 const MOST_SEGMENTS: u64 = 1_000;
 
 /// How many rows or objects are read or written at the same time.
@@ -59,7 +56,7 @@ impl RematchImages {
         // The postings are read before the rows, and stored after that.
         let Some(read) = self.records.postings(org).await? else { return Ok(()) };
         let Some(covered) = &read.postings.covered else { return Ok(()) };
-        let target = target_size(&read.postings);
+        let target = self.segment_size(&read.postings);
         let rows = self.records.unposted(org, MOST_ROWS).await?;
         let is_cut = rows.len() == MOST_ROWS;
         let taken = take(readable(org, rows), target, |row| row.footing.is_of(covered));
@@ -245,6 +242,12 @@ impl RematchImages {
         Ok(kept)
     }
 
+    /// How many images a segment is to have.
+    fn segment_size(&self, postings: &Postings) -> u64 {
+        let images: u64 = postings.segments.iter().map(|entry| entry.images).sum();
+        self.settings.images_per_segment.max(images / MOST_SEGMENTS)
+    }
+
     async fn store(&self, org: &OrgName, segment: &Segment) -> Result<SegmentEntry, RecordError> {
         let hash = self.records.put_segment(org, segment).await?;
         let images = segment.images().len() as u64;
@@ -254,12 +257,6 @@ impl RematchImages {
 
 fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(since)).unwrap_or_default()
-}
-
-/// How many images a segment is to have.
-fn target_size(postings: &Postings) -> u64 {
-    let images: u64 = postings.segments.iter().map(|entry| entry.images).sum();
-    SEGMENT.max(images / MOST_SEGMENTS)
 }
 
 /// The segment to look through: one whose keys are of another version, or the one that was not for the longest time.

@@ -155,8 +155,11 @@ impl RematchImages {
             return Ok(Look::Left(format!("it is {}", result.state)));
         }
         let is_comparable = result.inventory.is_some() && result.matching == MATCHING;
-        if is_comparable && result.footing().matches_by(&pass.basis) {
-            return self.judge_again(pass, result).await;
+        if is_comparable
+            && result.footing().matches_by(&pass.basis)
+            && let Some(look) = self.judge_again(pass, result).await?
+        {
+            return Ok(look);
         }
         let is_judged = is_comparable && result.judged_under == pass.basis.judging;
         let known = result.matched.filter(|_| is_judged);
@@ -186,16 +189,17 @@ impl RematchImages {
         self.unless_same(pass, assessment, result, is_comparable)
     }
 
-    /// Only the policies have changed: the findings stay.
-    async fn judge_again(&self, pass: &Pass<'_>, result: &ImageResult) -> Result<Look, RematchError> {
-        let report = match result.report.as_deref() {
-            Some(key) => self.records.report(key).await,
-            None => Ok(None),
-        };
-        let mut report = match report {
+    /// Only the policies have changed: the findings stay. `None` when they cannot be read.
+    async fn judge_again(
+        &self,
+        pass: &Pass<'_>,
+        result: &ImageResult,
+    ) -> Result<Option<Look>, RematchError> {
+        let Some(key) = &result.report else { return Ok(None) };
+        let mut report = match self.records.report(key).await {
             Ok(Some(report)) => report,
-            Ok(None) => return Ok(Look::Left("its report is missing".to_owned())),
-            Err(error) if error.retry() == Retry::Never => return Ok(Look::Left(describe(&error))),
+            Ok(None) => return Ok(None),
+            Err(error) if error.retry() == Retry::Never => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let now = self.clock.now();
@@ -203,7 +207,7 @@ impl RematchImages {
         judged.judge(&mut report, &pass.in_force.applied.config, now);
         // The inventory is stored, and not needed.
         let assessment = Assessment { result: judged, report, inventory: Inventory::default() };
-        self.unless_same(pass, assessment, result, true)
+        self.unless_same(pass, assessment, result, true).map(Some)
     }
 
     /// Whether anything came out that is not recorded, however it was computed.

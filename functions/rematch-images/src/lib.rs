@@ -40,6 +40,10 @@ pub struct RematchSettings {
     pub tags_at_once: usize,
     /// After how many tags a message ends, and another one goes on.
     pub tags_per_message: usize,
+    /// How many images are named by one message.
+    pub images_per_message: usize,
+    /// How many images a segment of the postings has at most, unless there are so many that their list would be too long.
+    pub images_per_segment: u64,
     /// How long before its deadline a message ends, and another one goes on; looked at after each page of tags.
     pub margin: Duration,
 }
@@ -50,6 +54,8 @@ impl Default for RematchSettings {
             images_at_once: 8,
             tags_at_once: 100,
             tags_per_message: 1_000,
+            images_per_message: 100,
+            images_per_segment: 1_000,
             margin: Duration::from_secs(60),
         }
     }

@@ -8,6 +8,7 @@
 mod segment;
 mod unposted;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tidewatch_core::Digest;
 use tidewatch_core::basis::Basis;
+use tidewatch_core::image::ImageId;
 use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::table::Condition;
 
@@ -42,6 +44,12 @@ impl Postings {
     /// Whether images are to be sent for at `now`, when results depend on `basis`.
     pub fn are_due(&self, basis: &Basis, now: Timestamp) -> bool {
         self.covered.as_ref() != Some(basis) || self.all_are_due(basis, now)
+    }
+
+    /// Names the change from these postings to `basis`.
+    pub fn change(&self, basis: &Basis) -> Digest {
+        let change = (&self.covered, &self.all_sent_at, basis);
+        Digest::of(&serde_json::to_vec(&change).unwrap_or_default())
     }
 
     /// Whether all images are, whatever they hold.
@@ -104,6 +112,22 @@ impl Records {
         };
         let item = encode(keys::postings(org), postings)?.with("revision", revision + 1);
         Ok(unless_condition_failed(self.table.put(item, unchanged).await)?.is_some())
+    }
+
+    /// The images that may have one of `keys`, which are sorted: those that are posted with one, and all that are unposted.
+    /// Sorted. Whether an image has what it is asked for, its inventory says.
+    pub async fn images_with(&self, org: &OrgName, keys: &[u64]) -> Result<Vec<ImageId>, RecordError> {
+        let mut found = BTreeSet::new();
+        // Unposted images first: one that is posted meanwhile is in a segment that is read after that.
+        for unposted in self.unposted(org, usize::MAX).await? {
+            found.insert(unposted?.row.image);
+        }
+        let postings = self.postings(org).await?.map(|stored| stored.postings).unwrap_or_default();
+        for entry in &postings.segments {
+            let segment = self.segment(org, &entry.hash).await?;
+            found.extend(segment.images_with(keys).cloned());
+        }
+        Ok(found.into_iter().collect())
     }
 
     /// Stores a segment, and gives its content hash. It counts once [`Postings`] list it.
