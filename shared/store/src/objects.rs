@@ -58,7 +58,8 @@ impl ObjectStorage {
     /// The same, for what can be made again: a write returns before it is on the disk.
     #[cfg(feature = "local")]
     pub fn scratch_folder(folder: &FilePath) -> Result<Self, ObjectStorageError> {
-        let failed = |source| ObjectStorageError { place: format!("the folder {}", folder.display()), source };
+        let failed =
+            |source| ObjectStorageError { place: format!("the folder {}", folder.display()), source };
         let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| failed(error.into()))?;
         Ok(Self::new(Arc::new(store)))
     }

@@ -279,9 +279,10 @@ impl Fleet {
             let mut is_posted = false;
             for entry in &postings.segments {
                 let segment = world.records.segment(&org, &entry.hash).await.unwrap();
-                is_posted |= segment.images().iter().any(|posted| {
-                    posted.image == image.id() && Some(posted.inventory) == result.inventory
-                });
+                is_posted |= segment
+                    .images()
+                    .iter()
+                    .any(|posted| posted.image == image.id() && Some(posted.inventory) == result.inventory);
             }
             let is_noted = unposted.is_some_and(|unposted| Some(unposted.row.inventory) == result.inventory);
             prop_assert!(is_posted || is_noted, "{} is missing", image);

@@ -185,24 +185,22 @@ async fn run(events: &[Event]) -> Result<(), TestCaseError> {
     for image in &images {
         let stored = world.records.result(&acme(), &image.digest, &image.platform).await.unwrap();
         let Some(stored) = stored else { continue };
-        let inventory = world.records.inventory(&acme(), &stored.result.inventory.unwrap()).await.unwrap().unwrap();
+        let inventory =
+            world.records.inventory(&acme(), &stored.result.inventory.unwrap()).await.unwrap().unwrap();
         let expected = world.assess_inventory(inventory).await;
         prop_assert_eq!(stored.result.severities, expected.result.severities, "{}", image);
         let member = world.member(image).await.expect("a member");
         prop_assert_eq!(member.severities, expected.result.severities, "the slot of {}", image);
         let in_force = world.records.in_force(&acme(), None).await.unwrap().unwrap();
-        let is_current = world.records.is_current(&acme(), &image.id(), &stored.result, &in_force.basis()).await;
+        let is_current =
+            world.records.is_current(&acme(), &image.id(), &stored.result, &in_force.basis()).await;
         prop_assert!(is_current.unwrap(), "{} is left to a scan", image);
     }
     Ok(())
 }
 
 /// Lets all workers go on to their end, in turn.
-async fn finish(
-    mut tasks: Interleaving<'_, bool>,
-    mut jobs: Vec<Option<Job>>,
-    unfinished: &mut Vec<Job>,
-) {
+async fn finish(mut tasks: Interleaving<'_, bool>, mut jobs: Vec<Option<Job>>, unfinished: &mut Vec<Job>) {
     for _ in 0..10_000 {
         let running = tasks.running();
         if running.is_empty() {
