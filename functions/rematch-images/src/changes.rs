@@ -61,6 +61,9 @@ impl Outgoing<'_> {
     }
 
     async fn flush(&mut self) -> Result<(), RematchError> {
+        // One that was read anew may still be posted as it was before, too.
+        self.images.sort_unstable();
+        self.images.dedup();
         let messages: Vec<RematchMessage> = self
             .images
             .chunks(self.images_per_message())

@@ -58,6 +58,8 @@ impl RematchImages {
         outcome: &mut Outcome,
     ) -> Result<(), RematchError> {
         let mut images = images;
+        images.sort_unstable();
+        images.dedup();
         let mut known = None;
         for _ in 0..MOST_TRIES {
             let results = self.records.results(org, &images).await?;

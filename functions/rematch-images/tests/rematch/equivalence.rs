@@ -362,7 +362,7 @@ proptest! {
             for event in events.iter().chain([&Event::Rematch]) {
                 fleet.happen(event).await?;
             }
-            Ok(())
+            Ok::<(), TestCaseError>(())
         })?;
     }
 }

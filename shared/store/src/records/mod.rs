@@ -130,7 +130,7 @@ impl Records {
         self.table.get(key).await?.map(|item| decode(&item)).transpose()
     }
 
-    /// The items at `keys`, in their order; `None` where there is none.
+    /// The items at `keys`, none of which repeats, in their order; `None` where there is none.
     async fn items(&self, keys: Vec<Key>) -> Result<Vec<Option<Item>>, RecordError> {
         let mut found = HashMap::with_capacity(keys.len());
         for batch in keys.chunks(MOST_IN_BATCH) {

@@ -34,7 +34,7 @@ impl Records {
         item.as_ref().map(read_result).transpose()
     }
 
-    /// The results of `images`, in their order; each by itself, so that one that cannot be read does not hide the others.
+    /// The results of `images`, none of which repeats, in their order; each by itself, so that one that cannot be read does not hide the others.
     pub async fn results(
         &self,
         org: &OrgName,
