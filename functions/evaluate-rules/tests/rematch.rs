@@ -80,7 +80,7 @@ impl World {
 
     fn sent(&self) -> Vec<String> {
         let messages: Vec<RematchMessage> = self.queue.messages(QueueName::Rematches);
-        assert!(messages.iter().all(|message| message.repository.is_none()), "{messages:?}");
+        assert!(messages.iter().all(|message| message.task.is_none()), "{messages:?}");
         messages.into_iter().map(|message| message.org.to_string()).collect()
     }
 }

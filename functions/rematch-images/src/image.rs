@@ -1,135 +1,270 @@
-//! Matches and judges one image again, from its stored report.
+//! Matches and judges one image again, from its stored inventory.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tidewatch_assessment::{Assessment, record, record_member};
-use tidewatch_core::Retryable as _;
-use tidewatch_core::image::Image;
-use tidewatch_core::names::OrgName;
-use tidewatch_core::result::{ImageResult, Report};
+use tidewatch_assessment::{Assessment, record, record_members};
+use tidewatch_core::basis::{Footing, MATCHING};
+use tidewatch_core::image::ImageId;
+use tidewatch_core::result::{ImageResult, Inventory};
 use tidewatch_core::retry::Retry;
+use tidewatch_core::{Digest, Retryable as _};
 use tidewatch_runtime::messages::describe;
-use tidewatch_store::records::{InForce, RecordError};
+use tidewatch_store::records::{RecordError, StoredResult, Unposted};
 
+use crate::images::{Pass, Standing, Step};
+use crate::outcome::Rematched;
 use crate::{RematchError, RematchImages};
 
-/// How often it is looked again after another writer came first.
-const MOST_TRIES: usize = 5;
+/// How far the clocks of two functions may differ.
+const CLOCK_SLACK: Duration = Duration::from_secs(300);
 
-/// What became of one image.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Rematched {
-    /// It has a new result.
-    Anew,
-    /// Its result was current.
-    Current,
-    /// It has no result yet: its scan is to come.
-    Unscanned,
-    /// It cannot be matched from what is stored, for this reason: that is left to its next scan.
+/// Of how many inventories it is remembered what was found.
+const MOST_FOUND: usize = 100_000;
+
+/// What is found for an image now.
+enum Look {
+    Same,
+    Anew(Assessment),
     Left(String),
 }
 
-/// What is stored of an image.
-enum Stored {
-    Usable(Report),
-    Unusable(String),
+/// What was found for whole inventories by some indexes: builds of one application have the same packages for weeks.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    indexes: BTreeMap<String, Digest>,
+    /// Hash of the inventory to fingerprint of what was found.
+    by_inventory: HashMap<Digest, Digest>,
 }
 
 impl RematchImages {
-    /// Matches and judges `image` again, if its result is not current. `known` is what was in force a while ago.
+    /// Matches and judges an image again, unless its result rests on what is in force.
     pub(crate) async fn rematch(
         &self,
-        org: &OrgName,
-        image: &Image,
-        known: &Arc<InForce>,
-    ) -> Result<Rematched, RematchError> {
-        match self.try_rematch(org, image, known).await {
-            Err(error) if error.is_of_the_image() => Ok(Rematched::Left(describe(&error))),
-            rematched => rematched,
+        pass: &Pass<'_>,
+        image: &ImageId,
+        stored: Option<StoredResult>,
+    ) -> Result<Step, RematchError> {
+        let Some(stored) = stored else { return Ok(Step::Done(Rematched::Unscanned)) };
+        if stored.result.footing().is_of(&pass.basis) {
+            self.enter_slots(pass, image, &stored).await?;
+            self.note_standing(pass, image, &stored.result, stored.result.footing()).await?;
+            return Ok(Step::Done(Rematched::Current));
         }
-    }
-
-    async fn try_rematch(
-        &self,
-        org: &OrgName,
-        image: &Image,
-        known: &Arc<InForce>,
-    ) -> Result<Rematched, RematchError> {
-        let mut in_force = Arc::clone(known);
-        for _ in 0..MOST_TRIES {
-            let Some(stored) = self.records.result(org, &image.digest, &image.platform).await? else {
-                return Ok(Rematched::Unscanned);
-            };
-            if !in_force.is_current(&stored.result) {
-                // Read after the result, so that it is never older than what that was made with: a message that has
-                // waited must not put back what a later one has done.
-                match self.records.in_force(org, Some(&in_force)).await? {
-                    Some(now) => in_force = Arc::new(now),
-                    None => return Ok(Rematched::Current),
+        match self.look(pass, &stored).await? {
+            Look::Same => {
+                self.enter_slots(pass, image, &stored).await?;
+                let indexes = stored.result.indexes.keys();
+                let indexes = indexes.map(|id| (id.clone(), pass.basis.indexes.get(id).copied())).collect();
+                let (matching, judging) = (pass.basis.matching, pass.basis.judging);
+                let footing = Footing { matching, indexes, judging };
+                self.note_standing(pass, image, &stored.result, footing).await?;
+                Ok(Step::Done(Rematched::Same))
+            }
+            Look::Left(reason) => {
+                self.note_left(pass, image, &stored.result).await?;
+                Ok(Step::Done(Rematched::Left(reason)))
+            }
+            Look::Anew(assessment) => {
+                let covered = pass.covered.as_ref();
+                match record(&self.records, pass.org, image, assessment, Some(&stored), covered).await {
+                    Ok(_) => Ok(Step::Done(Rematched::Anew)),
+                    // Another writer came first: a scan, or another of these messages.
+                    Err(RecordError::Changed { .. }) => Ok(Step::Overtaken),
+                    Err(error) => Err(error.into()),
                 }
             }
-            if in_force.is_current(&stored.result) {
-                // Whoever stored it may have died before this slot.
-                record_member(&self.records, org, image, &stored).await?;
-                return Ok(Rematched::Current);
-            }
-            let report = match self.report(&stored.result).await? {
-                Stored::Usable(report) => report,
-                Stored::Unusable(reason) => return Ok(Rematched::Left(reason)),
-            };
-            let Some(assessment) = self.assess_again(&stored.result, report, &in_force).await? else {
-                let reason = "its report does not say what could not be read".to_owned();
-                return Ok(Rematched::Left(reason));
-            };
-            match record(&self.records, org, image, assessment, Some(&stored)).await {
-                Ok(_) => return Ok(Rematched::Anew),
-                // Another writer came first: a scan, or another of these messages.
-                Err(RecordError::Changed { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(RecordError::Changed { what: format!("the result of {image}") }.into())
-    }
-
-    async fn report(&self, result: &ImageResult) -> Result<Stored, RecordError> {
-        let Some(key) = &result.report else {
-            return Ok(Stored::Unusable(format!("it is {}", result.state)));
-        };
-        match self.records.report(key).await {
-            Ok(Some(report)) => Ok(Stored::Usable(report)),
-            Ok(None) => Ok(Stored::Unusable("its report is missing".to_owned())),
-            Err(error) if error.retry() == Retry::Never => Ok(Stored::Unusable(describe(&error))),
-            Err(error) => Err(error),
         }
     }
 
-    /// What a scan would find today of the inventory behind `report`; `None` when the report does not have it.
-    async fn assess_again(
+    /// A result that was made since the message was sent may be of an earlier delivery, which died before the slots. Who
+    /// made an older one sees to the slots until they are written: its own message comes until then.
+    async fn enter_slots(
         &self,
-        result: &ImageResult,
-        report: Report,
-        in_force: &Arc<InForce>,
-    ) -> Result<Option<Assessment>, RematchError> {
-        let now = self.clock.now();
-        let mut matched_so =
-            result.indexes.iter().map(|(family, hash)| in_force.advisories.hash(family) == *hash);
-        let mut assessment = if matched_so.all(|same| same) {
-            // Only the policies have changed: the findings stay.
-            let result = ImageResult { scanned_at: now, report: None, ..result.clone() };
-            let mut assessment = Assessment { result, report: report.clone() };
-            assessment.result.judge(&mut assessment.report, &in_force.applied.config, now);
-            assessment
-        } else {
-            let Some(inventory) = Assessment::inventory_of(&report) else { return Ok(None) };
-            let mut assessment =
-                self.advisories.assess(&self.records, inventory, Arc::clone(in_force), now).await?;
-            assessment.result.reader_version = result.reader_version;
-            assessment.result.created_at = result.created_at;
-            assessment
-        };
-        if assessment.report == report {
-            assessment.result.report.clone_from(&result.report);
+        pass: &Pass<'_>,
+        image: &ImageId,
+        stored: &StoredResult,
+    ) -> Result<(), RecordError> {
+        let until = stored.result.scanned_at.checked_add(CLOCK_SLACK).unwrap_or(stored.result.scanned_at);
+        if pass.sent_at.is_some_and(|sent_at| until < sent_at) {
+            return Ok(());
         }
-        Ok(Some(assessment))
+        record_members(&self.records, pass.org, image, stored).await
+    }
+
+    /// Notes by what an image is settled whose result stays, where that is to be noted.
+    async fn note_standing(
+        &self,
+        pass: &Pass<'_>,
+        image: &ImageId,
+        result: &ImageResult,
+        footing: Footing,
+    ) -> Result<(), RecordError> {
+        let Some(inventory) = result.inventory else { return Ok(()) };
+        match pass.standing {
+            Standing::Posted => Ok(()),
+            Standing::Unknown => {
+                let (image, is_posted, is_left) = (image.clone(), false, false);
+                let noted_at = self.clock.now();
+                let row = Unposted { image, inventory, footing, is_posted, is_left, noted_at };
+                self.records.note_unposted(pass.org, &row).await
+            }
+            Standing::Unposted => {
+                let Some(noted) = self.records.unposted_image(pass.org, image).await? else { return Ok(()) };
+                // Another inventory is of a newer result, whose writer sees to it.
+                let is_settled = noted.row.footing == footing && !noted.row.is_left;
+                if noted.row.inventory == inventory && !is_settled {
+                    let row =
+                        Unposted { footing, is_left: false, noted_at: self.clock.now(), ..noted.row.clone() };
+                    // Who has changed it meanwhile knows better.
+                    self.records.change_unposted(pass.org, &row, &noted).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Notes that an image cannot be matched from what is stored: then it does not count as settled, and the next listing
+    /// has it scanned.
+    async fn note_left(
+        &self,
+        pass: &Pass<'_>,
+        image: &ImageId,
+        result: &ImageResult,
+    ) -> Result<(), RecordError> {
+        let Some(inventory) = result.inventory else { return Ok(()) };
+        let noted_at = self.clock.now();
+        match self.records.unposted_image(pass.org, image).await? {
+            Some(noted) if noted.row.is_left => Ok(()),
+            Some(noted) => {
+                let row = Unposted { is_left: true, noted_at, ..noted.row.clone() };
+                self.records.change_unposted(pass.org, &row, &noted).await.map(drop)
+            }
+            None => {
+                let (image, footing, is_posted) = (image.clone(), result.footing(), true);
+                let row = Unposted { image, inventory, footing, is_posted, is_left: true, noted_at };
+                self.records.note_unposted(pass.org, &row).await
+            }
+        }
+    }
+
+    /// What a scan would find today of the same inventory.
+    async fn look(&self, pass: &Pass<'_>, stored: &StoredResult) -> Result<Look, RematchError> {
+        let result = &stored.result;
+        if result.report.is_none() {
+            return Ok(Look::Left(format!("it is {}", result.state)));
+        }
+        let is_comparable = result.inventory.is_some() && result.matching == MATCHING;
+        if is_comparable
+            && result.footing().matches_by(&pass.basis)
+            && let Some(look) = self.judge_again(pass, result).await?
+        {
+            return Ok(look);
+        }
+        let is_judged = is_comparable && result.judged_under == pass.basis.judging;
+        let known = result.matched.filter(|_| is_judged);
+        if known.is_some() && self.found(pass, result.inventory) == known {
+            return Ok(Look::Same);
+        }
+        let inventory = match self.inventory(pass, result).await {
+            Ok(Some(inventory)) => inventory,
+            Ok(None) => return Ok(Look::Left("what was read of it is missing".to_owned())),
+            Err(error) if error.retry() == Retry::Never => return Ok(Look::Left(describe(&error))),
+            Err(error) => return Err(error.into()),
+        };
+        let (in_force, now) = (Arc::clone(&pass.in_force), self.clock.now());
+        let assessed = self.advisories.assess_unless(&self.records, inventory, known, in_force, now).await?;
+        let Some(mut assessment) = assessed else {
+            self.remember(pass, result.inventory, known);
+            return Ok(Look::Same);
+        };
+        self.remember(pass, result.inventory, assessment.result.matched);
+        let of_scan = ImageResult {
+            reader_version: result.reader_version,
+            created_at: result.created_at,
+            inventory: result.inventory,
+            ..assessment.result
+        };
+        assessment.result = of_scan;
+        self.unless_same(pass, assessment, result, is_comparable)
+    }
+
+    /// Only the policies have changed: the findings stay. `None` when they cannot be read.
+    async fn judge_again(&self, pass: &Pass<'_>, result: &ImageResult) -> Result<Option<Look>, RematchError> {
+        let Some(key) = &result.report else { return Ok(None) };
+        let mut report = match self.records.report(key).await {
+            Ok(Some(report)) => report,
+            Ok(None) => return Ok(None),
+            Err(error) if error.retry() == Retry::Never => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let now = self.clock.now();
+        let mut judged = ImageResult { scanned_at: now, ..result.clone() };
+        judged.judge(&mut report, &pass.in_force.applied.config, now);
+        // The inventory is stored, and not needed.
+        let assessment = Assessment { result: judged, report, inventory: Inventory::default() };
+        self.unless_same(pass, assessment, result, true).map(Some)
+    }
+
+    /// Whether anything came out that is not recorded, however it was computed.
+    fn unless_same(
+        &self,
+        pass: &Pass<'_>,
+        assessment: Assessment,
+        before: &ImageResult,
+        is_comparable: bool,
+    ) -> Result<Look, RematchError> {
+        let as_before = ImageResult {
+            scanned_at: before.scanned_at,
+            indexes: before.indexes.clone(),
+            judged_under: before.judged_under,
+            report: before.report.clone(),
+            ..assessment.result.clone()
+        };
+        let is_same = is_comparable && as_before == *before && {
+            let report = self.records.report_key(pass.org, &assessment.report)?;
+            Some(&report) == before.report.as_ref()
+        };
+        Ok(if is_same { Look::Same } else { Look::Anew(assessment) })
+    }
+
+    /// The inventory of a result; also that in a report of an earlier version.
+    async fn inventory(
+        &self,
+        pass: &Pass<'_>,
+        result: &ImageResult,
+    ) -> Result<Option<Inventory>, RecordError> {
+        if let Some(hash) = &result.inventory {
+            return self.records.inventory(pass.org, hash).await;
+        }
+        let Some(key) = &result.report else { return Ok(None) };
+        Ok(self.records.report(key).await?.and_then(|report| report.inventory()))
+    }
+
+    /// What was found for an inventory by the indexes in force, if that is remembered.
+    fn found(&self, pass: &Pass<'_>, inventory: Option<Digest>) -> Option<Digest> {
+        let found = self.lock_found();
+        if found.indexes != pass.basis.indexes {
+            return None;
+        }
+        found.by_inventory.get(&inventory?).copied()
+    }
+
+    fn remember(&self, pass: &Pass<'_>, inventory: Option<Digest>, fingerprint: Option<Digest>) {
+        let (Some(inventory), Some(fingerprint)) = (inventory, fingerprint) else { return };
+        let mut found = self.lock_found();
+        if found.indexes != pass.basis.indexes || found.by_inventory.len() >= MOST_FOUND {
+            found.indexes.clone_from(&pass.basis.indexes);
+            found.by_inventory.clear();
+        }
+        found.by_inventory.insert(inventory, fingerprint);
+    }
+
+    fn lock_found(&self) -> MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// What is shared by the clones of a worker.
+pub(crate) type SharedFound = Arc<Mutex<Found>>;

@@ -1,11 +1,15 @@
 //! The function `rematch-images`: reads the queue `rematches`, and matches and judges images again because the advisories
 //! or the policies have changed. It works on what is stored alone: no registry is asked, and it could not ask one.
 //!
-//! A message about an organisation becomes one for each of its repositories; a message about a repository stands for the
-//! images behind its tags and the one in its slot. An image whose result is current costs a few reads, so that a message
-//! may come twice, and after another one. What is stored in no usable form is left to the next scan of the image.
+//! A message about an organisation finds the images that a change is about, by the postings, and sends for them; other
+//! messages name the images, or post those that wait for it. An image whose findings come out as they were is not written.
+//! A message may come twice, and after another one. What is stored in no usable form is left to the next scan of the image.
 
+mod changes;
+mod compact;
 mod image;
+mod images;
+mod outcome;
 mod repository;
 
 use std::sync::Arc;
@@ -13,27 +17,33 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tidewatch_assessment::{AdvisoryIndexes, AssessmentError};
+use tidewatch_core::image::ImageId;
 use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::queue::{QueueError, QueueName};
 use tidewatch_core::ports::{Clock, QueueSender};
-use tidewatch_core::work::{RematchMessage, RematchRepository};
-use tidewatch_core::{Retry, Retryable};
+use tidewatch_core::work::{RematchMessage, RematchTask};
+use tidewatch_core::{Digest, Retry, Retryable, Timestamp};
 use tidewatch_runtime::messages::send;
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler};
 use tidewatch_store::records::{RecordError, Records};
 
-/// How many messages about repositories are sent at a time.
-const BATCH: usize = 100;
+use crate::image::SharedFound;
+use crate::images::Standing;
+use crate::outcome::Outcome;
 
 /// What can be set of how images are matched again.
 #[derive(Clone, Copy, Debug)]
 pub struct RematchSettings {
-    /// How many images of a repository are matched at the same time.
+    /// How many images of a message are matched at the same time.
     pub images_at_once: usize,
     /// How many tags are read at a time.
     pub tags_at_once: usize,
     /// After how many tags a message ends, and another one goes on.
     pub tags_per_message: usize,
+    /// How many images are named by one message.
+    pub images_per_message: usize,
+    /// How many images a segment of the postings has at most, unless there are so many that their list would be too long.
+    pub images_per_segment: u64,
     /// How long before its deadline a message ends, and another one goes on; looked at after each page of tags.
     pub margin: Duration,
 }
@@ -44,6 +54,8 @@ impl Default for RematchSettings {
             images_at_once: 8,
             tags_at_once: 100,
             tags_per_message: 1_000,
+            images_per_message: 100,
+            images_per_segment: 1_000,
             margin: Duration::from_secs(60),
         }
     }
@@ -69,6 +81,7 @@ pub struct RematchImages {
     advisories: Arc<AdvisoryIndexes>,
     clock: Arc<dyn Clock>,
     settings: RematchSettings,
+    found: SharedFound,
 }
 
 /// Images could not be matched again.
@@ -83,6 +96,14 @@ pub enum RematchError {
     /// A message could not be sent.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// A segment of the postings is not there, or cannot be read.
+    #[error("failed to read the segment {hash}")]
+    Segment {
+        /// Its content hash.
+        hash: Digest,
+        /// Why.
+        source: RecordError,
+    },
 }
 
 impl Retryable for RematchError {
@@ -91,6 +112,7 @@ impl Retryable for RematchError {
             Self::Assessment(error) => error.retry(),
             Self::Record(error) => error.retry(),
             Self::Queue(error) => error.retry(),
+            Self::Segment { .. } => Retry::Again,
         }
     }
 }
@@ -101,7 +123,7 @@ impl RematchError {
         match self {
             Self::Assessment(error) => error.is_of_the_image(),
             Self::Record(error) => error.retry() == Retry::Never,
-            Self::Queue(_) => false,
+            Self::Queue(_) | Self::Segment { .. } => false,
         }
     }
 }
@@ -110,26 +132,18 @@ impl RematchImages {
     /// Matches again on these ports.
     pub fn new(ports: RematchPorts, settings: RematchSettings) -> Self {
         let RematchPorts { records, queue, advisories, clock } = ports;
-        Self { records, queue, advisories, clock, settings }
+        Self { records, queue, advisories, clock, settings, found: SharedFound::default() }
     }
 
-    /// Sends one message for each repository that was ever listed.
-    async fn fan_out(&self, org: &OrgName) -> Result<(), RematchError> {
-        let repositories = self.records.repositories(org).await?;
-        for batch in repositories.chunks(BATCH) {
-            let messages: Vec<RematchMessage> = batch
-                .iter()
-                .map(|(registry, repository)| {
-                    let (registry, repository) = (registry.clone(), repository.clone());
-                    let repository = RematchRepository { registry, repository, after: None };
-                    RematchMessage { org: org.clone(), repository: Some(repository) }
-                })
-                .collect();
-            self.send(&messages).await?;
-        }
-        tracing::info!(
-            org.name = %org, repositories.sent = repositories.len(), "repositories sent to be matched again"
-        );
+    async fn rematch_named(
+        &self,
+        org: &OrgName,
+        images: Vec<ImageId>,
+        standing: (Standing, Option<Timestamp>),
+    ) -> Result<(), RematchError> {
+        let mut outcome = Outcome::default();
+        self.rematch_images(org, images, standing, &mut outcome).await?;
+        outcome.log(org);
         Ok(())
     }
 
@@ -143,12 +157,20 @@ impl MessageHandler for RematchImages {
     type Message = RematchMessage;
 
     async fn handle(&self, message: RematchMessage, deadline: Deadline) -> Result<(), HandlerError> {
-        let RematchMessage { org, repository } = message;
-        match repository {
-            None => self.fan_out(&org).await.map_err(HandlerError::new),
-            Some(repository) => {
-                self.rematch_repository(&org, &repository, deadline).await.map_err(HandlerError::new)
+        let RematchMessage { org, task, sent_at } = message;
+        let handled = match task {
+            None => self.send_changes(&org).await,
+            Some(RematchTask::Images(images)) => {
+                self.rematch_named(&org, images, (Standing::Posted, sent_at)).await
             }
-        }
+            Some(RematchTask::Unposted(images)) => {
+                self.rematch_named(&org, images, (Standing::Unposted, sent_at)).await
+            }
+            Some(RematchTask::Repository(repository)) => {
+                self.rematch_repository(&org, &repository, sent_at, deadline).await
+            }
+            Some(RematchTask::Compact {}) => self.compact(&org).await,
+        };
+        handled.map_err(HandlerError::new)
     }
 }

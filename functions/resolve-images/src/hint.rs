@@ -58,7 +58,7 @@ impl ResolveHints {
             return Ok(());
         }
         let registry = self.0.registries.open(config).await?;
-        let advisories = records.current_advisories().await?;
+        let basis = records.current_advisories().await?.basis(&applied.config);
         let known = records.tag(org, id, repository, tag).await?;
         let tags = Tags {
             records,
@@ -67,7 +67,7 @@ impl ResolveHints {
             id,
             repository,
             applied: &applied,
-            advisories: &advisories,
+            basis: &basis,
             seen_at: *received_at,
             pushed: true,
         };

@@ -115,7 +115,7 @@ impl Listing<'_> {
         let records = &self.resolver.records;
         let known = records.tags(&self.message.org, &self.message.registry, repository).await?;
         let known: BTreeMap<&Tag, &TagRecord> = known.iter().map(|record| (&record.tag, record)).collect();
-        let advisories = records.current_advisories().await?;
+        let basis = records.current_advisories().await?.basis(&self.applied.config);
         let begun_at = self.resolver.clock.now();
         let mut fault = None;
         loop {
@@ -131,7 +131,7 @@ impl Listing<'_> {
                 id: &self.message.registry,
                 repository,
                 applied: self.applied,
-                advisories: &advisories,
+                basis: &basis,
                 // Others are pushed while a listing goes on. Of a repository without any known, all are seen at the same
                 // time: which of them is the newest, their creation says, and not the page.
                 seen_at: if known.is_empty() { begun_at } else { self.resolver.clock.now() },

@@ -2,14 +2,13 @@
 //! for a push.
 
 use jiff::{SignedDuration, Timestamp};
-use tidewatch_core::image::{Image, ManifestReference};
+use tidewatch_core::basis::Basis;
+use tidewatch_core::image::{Image, ImageId, ManifestReference};
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, Tag};
 use tidewatch_core::ports::Registry;
 use tidewatch_core::ports::registry::RegistryError;
 use tidewatch_core::work::{Priority, RunId, Work};
-use tidewatch_store::records::{
-    AppliedConfig, CurrentAdvisories, RecordError, Records, StoredResult, TagRecord, TaggedImage,
-};
+use tidewatch_store::records::{AppliedConfig, RecordError, Records, TagRecord, TaggedImage};
 
 use crate::find_images;
 
@@ -21,7 +20,8 @@ pub(crate) struct Tags<'a> {
     pub(crate) id: &'a RegistryId,
     pub(crate) repository: &'a RepositoryName,
     pub(crate) applied: &'a AppliedConfig,
-    pub(crate) advisories: &'a CurrentAdvisories,
+    /// What is in force.
+    pub(crate) basis: &'a Basis,
     /// When tags that are new, or have moved, count as seen.
     pub(crate) seen_at: Timestamp,
     /// Whether they were pushed then: one that has not moved counts as seen then as well.
@@ -80,14 +80,16 @@ impl Tags<'_> {
         run: Option<&RunId>,
     ) -> Result<Option<Work>, RecordError> {
         let stored = self.records.result(self.org, &image.digest, &image.platform).await?;
-        let judging = self.applied.config.judging_fingerprint();
-        let current =
-            |stored: &StoredResult| stored.result.is_current(|family| self.advisories.hash(family), judging);
         let priority = match &stored {
             None => Priority::New,
             Some(_) if *changed => Priority::New,
-            Some(stored) if !current(stored) => Priority::Stale,
-            Some(_) => return Ok(None),
+            Some(stored) => {
+                let id = ImageId { digest: image.digest, platform: image.platform.clone() };
+                if self.records.is_current(self.org, &id, &stored.result, self.basis).await? {
+                    return Ok(None);
+                }
+                Priority::Stale
+            }
         };
         Ok(Some(Work {
             image: Image {

@@ -57,7 +57,7 @@ impl RollUpStreams {
         stored: StoredResult,
         now: Timestamp,
     ) -> Result<Option<StoredResult>, RollUpError> {
-        let StoredResult { mut result, revision } = stored;
+        let mut result = stored.result.clone();
         let report = match &result.report {
             Some(key) => self.records.report(key).await?,
             None => None,
@@ -66,14 +66,14 @@ impl RollUpStreams {
             // Without its rows nothing can be judged: the answers stay until the image is scanned again.
             tracing::warn!(org.name = %org, image = %member.image, "rows of a result are missing");
             result.next_change_at = None;
-            return Ok(Some(StoredResult { result, revision }));
+            return Ok(Some(StoredResult { result, ..stored }));
         };
 
         result.judge(&mut report, &applied.config, now);
-        result.report = Some(self.records.put_report(org, &report).await?);
+        result.report = Some(self.records.put_report(org, &report, result.report.as_deref()).await?);
 
         let (digest, platform) = (&member.image.digest, &member.image.platform);
-        match self.records.put_result(org, digest, platform, &result, revision).await {
+        match self.records.put_result(org, digest, platform, &result, Some(&stored)).await {
             Ok(revision) => Ok(Some(StoredResult { result, revision })),
             Err(RecordError::Changed { .. }) => Ok(None),
             Err(error) => Err(error.into()),

@@ -266,9 +266,9 @@ impl ScanImage {
     }
 
     /// Scans the image, and looks again when that is recorded: who sends images to be matched again, because something
-    /// else has come in force, finds only those that have a result.
+    /// else has come in force, finds only those that have a result. See docs/ARCHITECTURE.md, "Rematching".
     async fn scan(&self, org: &OrgName, work: &Work) -> Result<Progress, ScanError> {
-        let image = &work.image;
+        let (image, id) = (&work.image, work.image.id());
         // First the place, so that whoever stores a newer result from now on writes this slot too.
         self.records.put_place(org, &place(work)).await?;
         let (mut known, mut recorded) = (None, None);
@@ -279,12 +279,11 @@ impl ScanImage {
                 return Ok(Progress::Recorded);
             };
             let in_force = Arc::new(in_force);
-            if let Some(stored) = &stored
-                && in_force.is_current(&stored.result)
-                && stored.result.report.is_some()
+            if let Some(stored) = stored.as_ref().filter(|stored| stored.result.report.is_some())
+                && self.records.is_current(org, &id, &stored.result, &in_force.basis()).await?
             {
                 if recorded != Some(stored.revision) {
-                    record_members(&self.records, org, image, stored).await?;
+                    record_members(&self.records, org, &id, stored).await?;
                 }
                 return Ok(Progress::Recorded);
             }
@@ -311,9 +310,9 @@ impl ScanImage {
         };
         let now = self.clock.now();
         let mut assessment =
-            self.advisories.assess(&self.records, inventory, Arc::clone(in_force), now).await?;
+            self.advisories.assess(&self.records, inventory.into(), Arc::clone(in_force), now).await?;
         assessment.result.created_at = manifest.created_at;
-        let result = record(&self.records, org, &work.image, assessment, stored).await?;
+        let result = record(&self.records, org, &work.image.id(), assessment, stored, None).await?;
         tracing::info!(
             org.name = %org, image = %work.image, scan.state = %result.result.state,
             scan.packages = result.result.packages,

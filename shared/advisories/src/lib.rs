@@ -12,6 +12,7 @@ pub mod ecosystem;
 pub mod evaluate;
 pub mod index;
 pub mod kev;
+pub mod keys;
 pub mod matching;
 pub mod nvd;
 pub mod order;
@@ -29,7 +30,8 @@ pub use ecosystem::{FAMILIES, Family, Names, canonical, families_for};
 pub use index::{
     Advisory, FORMAT, Index, IndexError, IndexInfo, IndexSet, Statement, Statements, changed_packages,
 };
-pub use matching::{Coverage, Matches, match_packages};
+pub use keys::{changed_keys, family_key, keys_of, package_key};
+pub use matching::{Coverage, Lookup, Matches, Memo, Memos, look_up, match_packages};
 pub use query::{Answer, Question};
 pub use reading::{ArchiveError, ReadOptions, Reading};
 pub use severity::{ScoreTable, ScoreTableError};

@@ -2,23 +2,26 @@
 //! about one vulnerability, and says what could not be told.
 
 use std::collections::{BTreeSet, HashMap};
-use std::rc::Rc;
+use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
+use tidewatch_core::basis::MATCHING;
 use tidewatch_core::finding::Finding;
 use tidewatch_core::package::{Distribution, Package};
 use tidewatch_core::problem::Problem;
-use tidewatch_core::{Date, Severity, Timestamp};
+use tidewatch_core::{Date, Digest, Severity, Timestamp};
 
-use crate::ecosystem::{Family, families_for};
-use crate::evaluate::Judgement;
-use crate::index::{Advisory, Index, IndexError, IndexSet, Relevance, Vulnerability};
-use crate::matching::memo::Memo;
+use crate::ecosystem::families_for;
+use crate::index::{Advisory, IndexError, IndexSet, Vulnerability};
+use crate::matching::matcher::{Evaluated, Matcher, Place};
 use crate::matching::union::Union;
 use crate::order::Compare;
 use crate::record::is_cve;
 use crate::severity::Rating;
-use crate::subject::{Subject, Subjects, subjects};
 
+pub use crate::matching::memo::{Memo, Memos};
+
+mod matcher;
 mod memo;
 #[cfg(test)]
 mod tests;
@@ -31,15 +34,13 @@ struct Limits {
     results: usize,
     /// The most bytes of what all findings say about their packages.
     result_bytes: usize,
-    /// The most times that an advisory is evaluated for a version.
+    /// The most times that packages call for the evaluation of an advisory.
     evaluations: usize,
-    /// The most subjects and vulnerabilities that are remembered.
-    memo: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { results: 200_000, result_bytes: 64 << 20, evaluations: 10_000_000, memo: 50_000 }
+        Self { results: 200_000, result_bytes: 64 << 20, evaluations: 10_000_000 }
     }
 }
 
@@ -79,43 +80,52 @@ pub enum Coverage {
 /// lowest of those that are greater than the installed one, the rating the one with the best basis, the time of
 /// publication the earliest, and so is that of a fix, among those that name one. Notices and what is not about Linux do
 /// not count. An advisory that cannot be evaluated is a problem, not a finding. After 200,000 findings,
-/// 64 MiB of them, or 10,000,000 advisories that were evaluated, the rest of the packages is not matched, which is a
-/// problem. Fails only when an index cannot be read.
+/// about 64 MiB of them, or 10,000,000 advisories that were evaluated, the rest of the packages is not matched, which is
+/// a problem. Fails only when an index cannot be read.
 pub fn match_packages(
     indexes: &IndexSet,
     distribution: Option<&Distribution>,
     packages: &[Package],
 ) -> Result<Matches, IndexError> {
-    match_within(Limits::default(), indexes, distribution, packages)
+    Ok(look_up(indexes, &Memos::default(), distribution, packages)?.matches())
 }
 
-fn match_within(
+/// The same in two steps, for whoever knows what was found before: where the [`Lookup::fingerprint`] is the same for the
+/// same packages, so are the [`Lookup::matches`]. What is in `memos`, of the indexes of the set, is not evaluated again.
+pub fn look_up<'a>(
+    indexes: &IndexSet,
+    memos: &Memos,
+    distribution: Option<&'a Distribution>,
+    packages: &'a [Package],
+) -> Result<Lookup<'a>, IndexError> {
+    look_up_within(Limits::default(), indexes, memos, distribution, packages)
+}
+
+fn look_up_within<'a>(
     limits: Limits,
     indexes: &IndexSet,
-    distribution: Option<&Distribution>,
-    packages: &[Package],
-) -> Result<Matches, IndexError> {
-    let mut matcher = Matcher::new(limits, indexes, distribution);
-    let mut findings = Vec::new();
-    let mut result_bytes = 0;
+    memos: &Memos,
+    distribution: Option<&'a Distribution>,
+    packages: &'a [Package],
+) -> Result<Lookup<'a>, IndexError> {
+    let mut matcher = Matcher::new(limits, indexes, memos, distribution);
+    let mut vulnerable = Vec::new();
     let mut covered = false;
     let mut uncovered = BTreeSet::new();
     for (number, package) in packages.iter().enumerate() {
-        match matcher.place(package) {
-            Place::Covered(subjects, index) => {
+        match matcher.place(package)? {
+            Place::Covered(evaluated) => {
                 covered = true;
-                let vulnerabilities = matcher.vulnerabilities(subjects, index)?;
-                let purl = package.purl(distribution);
-                result_bytes +=
-                    vulnerabilities.len() * (purl.len() + package.name.len() + package.version.len());
-                if let Some(limit) = matcher.limit(findings.len() + vulnerabilities.len(), result_bytes) {
+                if let Some(limit) = matcher.limit() {
                     let reason =
                         format!("was not matched, nor were {} more: {limit}", packages.len() - number - 1);
                     let subject = format!("{} {}", package.name, package.version);
                     matcher.problems.insert(Problem::new(subject, reason));
                     break;
                 }
-                findings.extend(vulnerabilities.iter().map(|found| found.finding(package, &purl)));
+                if !evaluated.found.is_empty() {
+                    vulnerable.push((number, evaluated));
+                }
             }
             Place::Missing => {}
             Place::Uncovered(reason) => {
@@ -138,8 +148,43 @@ fn match_within(
     };
     let mut problems = matcher.problems;
     problems.extend(uncovered.into_iter().map(|reason| Problem::new("advisories", reason)));
-    findings.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
-    Ok(Matches { findings, problems: problems.into_iter().collect(), coverage })
+    Ok(Lookup { distribution, packages, vulnerable, problems, coverage })
+}
+
+/// What was found for the packages of an image, not written out yet.
+pub struct Lookup<'a> {
+    distribution: Option<&'a Distribution>,
+    packages: &'a [Package],
+    /// The numbers of those for which something was found.
+    vulnerable: Vec<(usize, Arc<Evaluated>)>,
+    problems: BTreeSet<Problem>,
+    coverage: Coverage,
+}
+
+impl Lookup<'_> {
+    /// Names all that [`Self::matches`] gives, for one list of packages of one distribution.
+    pub fn fingerprint(&self) -> Digest {
+        let mut hasher = Sha256::new();
+        hasher.update(MATCHING.to_le_bytes());
+        for (number, evaluated) in &self.vulnerable {
+            hasher.update(number.to_le_bytes());
+            hasher.update(evaluated.hash.to_bytes());
+        }
+        hasher.update(format!("{:?}{:?}", self.problems, self.coverage));
+        Digest::from_bytes(hasher.finalize().into())
+    }
+
+    /// The findings, problems and coverage.
+    pub fn matches(self) -> Matches {
+        let mut findings = Vec::new();
+        for (number, evaluated) in &self.vulnerable {
+            let package = &self.packages[*number];
+            let purl = package.purl(self.distribution);
+            findings.extend(evaluated.found.iter().map(|found| found.finding(package, &purl)));
+        }
+        findings.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
+        Matches { findings, problems: self.problems.into_iter().collect(), coverage: self.coverage }
+    }
 }
 
 fn sort_key(finding: &Finding) -> [&str; 4] {
@@ -155,102 +200,6 @@ fn no_advisories(of: &str, distribution: Option<&Distribution>) -> String {
             format!("there are no advisories for {of} of {id} without a release")
         }
         None => format!("there are no advisories for {of} of an image without a distribution"),
-    }
-}
-
-/// Where the advisories about a package are.
-enum Place<'a> {
-    Covered(Subjects, &'a Index),
-    /// In an index that is not in the set.
-    Missing,
-    /// Nowhere, and why.
-    Uncovered(String),
-}
-
-struct Matcher<'a> {
-    indexes: &'a IndexSet,
-    distribution: Option<&'a Distribution>,
-    limits: Limits,
-    memo: Memo,
-    evaluations: usize,
-    problems: BTreeSet<Problem>,
-}
-
-impl<'a> Matcher<'a> {
-    fn new(limits: Limits, indexes: &'a IndexSet, distribution: Option<&'a Distribution>) -> Self {
-        let memo = Memo::new(limits.memo);
-        Self { indexes, distribution, limits, memo, evaluations: 0, problems: BTreeSet::new() }
-    }
-
-    /// The limit, in words, that an image with so many findings, of so many bytes, is over.
-    fn limit(&self, findings: usize, bytes: usize) -> Option<String> {
-        let Limits { results, result_bytes, evaluations, .. } = self.limits;
-        if self.evaluations > evaluations {
-            Some(format!("its packages need more than {evaluations} evaluations of advisories"))
-        } else if findings + self.problems.len() > results {
-            Some(format!("the image has more than {results} findings and problems"))
-        } else if bytes > result_bytes {
-            Some(format!("the findings of the image have more than {result_bytes} bytes"))
-        } else {
-            None
-        }
-    }
-
-    fn place(&self, package: &Package) -> Place<'a> {
-        let uncovered = || {
-            let packages = format!("{} packages", package.package_type.as_str());
-            if package.package_type.is_of_distribution() {
-                Place::Uncovered(no_advisories(&packages, self.distribution))
-            } else {
-                Place::Uncovered(format!("there are no advisories for {packages}"))
-            }
-        };
-        let Some(subjects) = subjects(self.distribution, package) else { return uncovered() };
-        match self.indexes.of(subjects.family) {
-            None => Place::Missing,
-            Some(index) if index.covers(&subjects.ecosystem) => Place::Covered(subjects, index),
-            Some(_) => uncovered(),
-        }
-    }
-
-    /// Whether an image without packages would have had advisories to look at.
-    fn covers_distribution(&self) -> bool {
-        families_for(self.distribution, &[]).into_iter().any(|id| {
-            let scope = Family::of_id(id).and_then(|family| (family.scope)(self.distribution));
-            self.indexes.get(id).zip(scope).is_some_and(|(index, ecosystem)| index.covers(&ecosystem))
-        })
-    }
-
-    fn vulnerabilities(&mut self, subjects: Subjects, index: &Index) -> Result<Rc<[Found]>, IndexError> {
-        let family = subjects.family;
-        if let Some(known) = self.memo.get(&subjects.keys) {
-            return Ok(known);
-        }
-        let (mut affecting, mut unknown) = (Vec::new(), Vec::new());
-        subjects.for_each_statement(index, |subject, statement| {
-            self.evaluations += 1;
-            match statement.judge(&subject.version, family.compare) {
-                Judgement::NotAffected => {}
-                Judgement::Affected { fixed } => affecting.push((index.advisory(statement.advisory)?, fixed)),
-                Judgement::Unknown(error) => {
-                    unknown.push((subject, index.advisory(statement.advisory)?, error));
-                }
-            }
-            Ok(())
-        })?;
-        affecting.retain(|(advisory, _)| advisory.relevance == Relevance::Counts);
-        unknown.retain(|(_, advisory, _)| advisory.relevance == Relevance::Counts);
-        for (Subject { name, version, .. }, advisory, error) in unknown {
-            let subject = if error.version() == version {
-                format!("{name} {version}")
-            } else {
-                format!("{name} {version}, {}", advisory.id)
-            };
-            self.problems.insert(Problem::new(subject, error));
-        }
-        let found: Rc<[Found]> = merge(&affecting, family.compare).into();
-        self.memo.insert(subjects.keys, Rc::clone(&found));
-        Ok(found)
     }
 }
 

@@ -78,15 +78,50 @@ fn ids_of(index: &Index, advisories: &[u32]) -> Result<BTreeSet<String>, IndexEr
 /// for its kind.
 pub fn subjects(distribution: Option<&Distribution>, package: &Package) -> Option<Subjects> {
     let (family, ecosystem) = Family::of_packages(package.package_type, distribution)?;
-    let own = (package.name.as_str(), package.version.as_str());
-    let source = (package.source_name(), package.source_version());
-    let pairs: &[(&str, &str)] = match family.names {
-        Names::Binary => &[own],
-        Names::Source => &[source],
-        Names::Both => &[own, source],
-    };
-    let ecosystems = (family.ecosystems)(&ecosystem, package);
-    Some(Subjects { family, keys: keys(family, ecosystems, pairs), ecosystem })
+    Some(Question::new(family, &ecosystem, package).subjects())
+}
+
+/// All of an installed package that the answer to "which advisories affect it?" depends on.
+pub(crate) struct Question<'a> {
+    pub(crate) family: &'static Family,
+    ecosystem: &'a str,
+    ecosystems: Vec<String>,
+    /// Names with their versions.
+    pairs: [(&'a str, &'a str); 2],
+    names: usize,
+}
+
+impl<'a> Question<'a> {
+    /// About a package of `family` in an image of `ecosystem`, the scope of the family there.
+    pub(crate) fn new(family: &'static Family, ecosystem: &'a str, package: &'a Package) -> Self {
+        let own = (package.name.as_str(), package.version.as_str());
+        let source = (package.source_name(), package.source_version());
+        let (pairs, names) = match family.names {
+            Names::Binary => ([own, own], 1),
+            Names::Source => ([source, source], 1),
+            Names::Both => ([own, source], 2),
+        };
+        let ecosystems = (family.ecosystems)(ecosystem, package);
+        Self { family, ecosystem, ecosystems, pairs, names }
+    }
+
+    /// Where the answer stands.
+    pub(crate) fn subjects(&self) -> Subjects {
+        let keys = keys(self.family, self.ecosystems.clone(), &self.pairs[..self.names]);
+        Subjects { family: self.family, ecosystem: self.ecosystem.to_owned(), keys }
+    }
+
+    /// Bytes that are the same for the same question to one family, and for no other.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let pairs = self.pairs[..self.names].iter().flat_map(|(name, version)| [*name, *version]);
+        let texts = self.ecosystems.iter().map(String::as_str).chain(pairs);
+        let mut bytes = Vec::with_capacity(64);
+        for text in texts {
+            bytes.extend_from_slice(&text.len().to_le_bytes()[..4]);
+            bytes.extend_from_slice(text.as_bytes());
+        }
+        bytes
+    }
 }
 
 /// Where the advisories about version `version` of the package `name` stand, of any of OSV's ecosystems; `None` for one of

@@ -4,13 +4,15 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use tidewatch_advisories::{Coverage, IndexSet, families_for, match_packages};
+use tidewatch_advisories::{Coverage, IndexSet, Matches, Memos, families_for, look_up};
 use tidewatch_core::Digest;
+use tidewatch_core::basis::MATCHING;
 use tidewatch_core::config::Config;
 use tidewatch_core::finding::Finding;
-use tidewatch_core::result::{ImageResult, Report, ResultState};
+use tidewatch_core::problem::Problem;
+use tidewatch_core::result::{ImageResult, Inventory, Report, ResultState};
 use tidewatch_core::severity::SeverityCounts;
-use tidewatch_inventory::{ImageInventory, READER_VERSION};
+use tidewatch_inventory::READER_VERSION;
 use tidewatch_store::records::CurrentAdvisories;
 
 use crate::{AssessmentError, text};
@@ -18,81 +20,111 @@ use crate::{AssessmentError, text};
 /// What is known of an image after it was matched and judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assessment {
-    /// The result. It has the key of its report only where that is stored already.
+    /// The result. It has the key of its report only where that is stored already, and the hash of its inventory likewise.
     pub result: ImageResult,
     /// The rows behind it.
     pub report: Report,
+    /// What was matched.
+    pub inventory: Inventory,
 }
 
 impl Assessment {
-    /// The inventory that a recorded assessment was made from, so that it can be matched again; `None` where that cannot
-    /// be told: a report of version 1 with problems mixes those of reading and those of matching.
-    pub fn inventory_of(report: &Report) -> Option<ImageInventory> {
-        let is_split = report.version > 1 || report.problems.is_empty();
-        is_split.then(|| ImageInventory {
-            distribution: report.distribution.clone(),
-            packages: report.packages.clone(),
-            problems: report.problems.clone(),
-            ..ImageInventory::default()
-        })
+    /// What could not be read, and then what could not be ordered or matched.
+    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
+        self.inventory.problems.iter().chain(&self.report.unmatched)
     }
 }
 
-/// Matches the packages of `inventory`, which readers of this version have made, against `indexes`, and judges the image
-/// by the policies of `config` at `now`.
+/// What images are matched against and judged by.
+#[derive(Clone, Copy)]
+pub struct Against<'a> {
+    /// The indexes that they need.
+    pub indexes: &'a IndexSet,
+    /// What was found by those already.
+    pub memos: &'a Memos,
+    /// The hashes of all indexes in force.
+    pub advisories: &'a CurrentAdvisories,
+    /// The policies.
+    pub config: &'a Config,
+}
+
+/// Matches the packages of `inventory`, which readers of this version have made, and judges the image at `now`.
 pub fn assess(
-    inventory: ImageInventory,
-    indexes: IndexSet,
-    advisories: &CurrentAdvisories,
-    config: &Config,
+    inventory: Inventory,
+    against: Against<'_>,
     now: Timestamp,
 ) -> Result<Assessment, AssessmentError> {
-    // What a package of the distribution brings with it counts as that package.
-    let ImageInventory { distribution, packages, problems, .. } = inventory;
-    let matches = match_packages(&indexes, distribution.as_ref(), &packages)?;
-    drop(indexes);
-    let mut findings = matches.findings;
-    sort_worst_first(&mut findings);
+    let Inventory { distribution, packages, .. } = &inventory;
+    let lookup = look_up(against.indexes, against.memos, distribution.as_ref(), packages)?;
+    let fingerprint = lookup.fingerprint();
+    let matches = lookup.matches();
+    Ok(judged(inventory, matches, fingerprint, against, now))
+}
 
-    let needed: BTreeMap<String, Option<Digest>> = families_for(distribution.as_ref(), &packages)
+/// The same, or `None` when all that is found is what `known` names: then nothing is judged.
+pub(crate) fn assess_unless(
+    inventory: Inventory,
+    known: Option<Digest>,
+    against: Against<'_>,
+    now: Timestamp,
+) -> Result<Option<Assessment>, AssessmentError> {
+    let Inventory { distribution, packages, .. } = &inventory;
+    let lookup = look_up(against.indexes, against.memos, distribution.as_ref(), packages)?;
+    let fingerprint = lookup.fingerprint();
+    if known == Some(fingerprint) {
+        return Ok(None);
+    }
+    let matches = lookup.matches();
+    Ok(Some(judged(inventory, matches, fingerprint, against, now)))
+}
+
+fn judged(
+    inventory: Inventory,
+    mut matches: Matches,
+    fingerprint: Digest,
+    against: Against<'_>,
+    now: Timestamp,
+) -> Assessment {
+    let Inventory { distribution, packages, .. } = &inventory;
+    let Against { advisories, config, .. } = against;
+    sort_worst_first(&mut matches.findings);
+    let needed: BTreeMap<String, Option<Digest>> = families_for(distribution.as_ref(), packages)
         .into_iter()
         .map(|family| (family.to_owned(), advisories.hash(family)))
         .collect();
-    let report = Report {
+    let mut report = Report {
         version: Report::VERSION,
-        distribution,
-        packages,
-        findings,
-        policies: BTreeMap::new(),
-        problems,
+        findings: matches.findings,
         unmatched: matches.problems,
+        ..Report::default()
     };
-    let (state, reason) = state_of(&matches.coverage, &report);
-    let result = ImageResult {
+    let (state, reason) = state_of(&matches.coverage, &inventory, &report);
+    let mut result = ImageResult {
         state,
         reason: reason.map(|reason| text::line(&reason, text::REASON)),
-        distribution: report
-            .distribution
+        distribution: distribution
             .as_ref()
             .map(|distribution| text::line(name_of(distribution), text::DISTRIBUTION)),
-        packages: report.packages.len() as u64,
+        packages: packages.len() as u64,
         severities: report.findings.iter().map(|finding| finding.severity).collect::<SeverityCounts>(),
         policies: BTreeMap::new(),
         created_at: None,
         scanned_at: now,
         next_change_at: None,
         reader_version: READER_VERSION,
+        matching: MATCHING,
         indexes: needed,
         judged_under: config.judging_fingerprint(),
+        matched: Some(fingerprint),
+        inventory: None,
         report: None,
     };
-    let mut assessment = Assessment { result, report };
-    assessment.result.judge(&mut assessment.report, config, now);
-    Ok(assessment)
+    result.judge(&mut report, config, now);
+    Assessment { result, report, inventory }
 }
 
-fn state_of(coverage: &Coverage, report: &Report) -> (ResultState, Option<String>) {
-    let mut problems = report.all_problems();
+fn state_of(coverage: &Coverage, inventory: &Inventory, report: &Report) -> (ResultState, Option<String>) {
+    let mut problems = inventory.problems.iter().chain(&report.unmatched);
     match (coverage, problems.next()) {
         (Coverage::Missing { families }, _) => {
             (ResultState::Pending, Some(format!("there are no advisories yet for {}", families.join(", "))))
@@ -103,7 +135,7 @@ fn state_of(coverage: &Coverage, report: &Report) -> (ResultState, Option<String
             (ResultState::Partial, Some(format!("{first}{more}")))
         }
         (Coverage::Unsupported { reason }, None) => (ResultState::Unsupported, Some(reason.clone())),
-        (Coverage::Full, None) if report.packages.is_empty() => {
+        (Coverage::Full, None) if inventory.packages.is_empty() => {
             (ResultState::Unsupported, Some("no package database that can be read was found".to_owned()))
         }
         (Coverage::Full, None) => (ResultState::Scanned, None),

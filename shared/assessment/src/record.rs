@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use tidewatch_core::Digest;
-use tidewatch_core::image::Image;
+use tidewatch_core::basis::{Basis, MATCHING};
+use tidewatch_core::image::{Image, ImageId};
 use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::result::{ImageResult, ResultState};
 use tidewatch_core::severity::SeverityCounts;
@@ -14,33 +15,39 @@ use tidewatch_store::records::{ImagePlace, RecordError, Records, StoredResult};
 
 use crate::{Assessment, text};
 
-/// Stores the rows, then the result, then the members of every repository that holds the image. `computed_from` is the
-/// stored result that the assessment was made after, if there was one: [`RecordError::Changed`] when another has been
-/// stored since. Of `image` only digest and platform count.
+/// Stores inventory and rows, then the result, then the members of every repository that holds the image. `computed_from`
+/// is the stored result that the assessment was made after, if there was one: [`RecordError::Changed`] when another has
+/// been stored since. `covered` is what all images are settled by, where that is known. Of `image` only digest and
+/// platform count.
 pub async fn record(
     records: &Records,
     org: &OrgName,
-    image: &Image,
+    image: &ImageId,
     assessment: Assessment,
     computed_from: Option<&StoredResult>,
+    covered: Option<&Basis>,
 ) -> Result<StoredResult, RecordError> {
-    let Assessment { mut result, report } = assessment;
-    if result.report.is_none() {
-        result.report = Some(records.put_report(org, &report).await?);
+    let Assessment { mut result, report, inventory } = assessment;
+    let known = computed_from.map(|stored| &stored.result);
+    if result.inventory.is_none() {
+        let known = known.and_then(|known| known.inventory);
+        result.inventory = Some(records.put_inventory(org, &inventory, known).await?);
     }
-    let revision = computed_from.map_or(0, |stored| stored.revision);
-    let revision = records.put_result(org, &image.digest, &image.platform, &result, revision).await?;
+    let known = known.and_then(|known| known.report.as_deref());
+    result.report = Some(records.put_report(org, &report, known).await?);
+    let (digest, platform) = (&image.digest, &image.platform);
+    let revision = records.put_result_within(org, digest, platform, &result, computed_from, covered).await?;
     let stored = StoredResult { result, revision };
     record_members(records, org, image, &stored).await?;
     Ok(stored)
 }
 
 /// Puts the image into the stream `latest-indexed`, for every repository that holds it: where it is one that the gauges
-/// count, and was scanned. Of `image` only digest and platform count.
+/// count, and was scanned.
 pub async fn record_members(
     records: &Records,
     org: &OrgName,
-    image: &Image,
+    image: &ImageId,
     stored: &StoredResult,
 ) -> Result<(), RecordError> {
     if !enters_streams(&stored.result) {
@@ -123,11 +130,13 @@ pub async fn record_failed(
         scanned_at: now,
         next_change_at: None,
         reader_version: READER_VERSION,
+        matching: MATCHING,
         indexes: BTreeMap::new(),
         judged_under: config.map_or(Digest::of(b""), |applied| applied.config.judging_fingerprint()),
+        matched: None,
+        inventory: None,
         report: None,
     };
-    let revision = stored.map_or(0, |stored| stored.revision);
-    records.put_result(org, &image.digest, &image.platform, &result, revision).await?;
+    records.put_result(org, &image.digest, &image.platform, &result, stored.as_ref()).await?;
     Ok(())
 }

@@ -31,6 +31,11 @@ impl Digest {
         Self(bytes)
     }
 
+    /// The 32 bytes of it.
+    pub const fn to_bytes(&self) -> [u8; 32] {
+        self.0
+    }
+
     /// The 64 hexadecimal digits without the algorithm: fit for a file name.
     pub fn hex(&self) -> String {
         HEXLOWER.encode(&self.0)

@@ -110,6 +110,28 @@ impl fmt::Display for Image {
     }
 }
 
+/// One image whatever repository it is in: what results are recorded for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ImageId {
+    /// Digest of the image's manifest.
+    pub digest: Digest,
+    /// The platform of the image.
+    pub platform: Platform,
+}
+
+impl Image {
+    /// The image whatever repository it is in.
+    pub fn id(&self) -> ImageId {
+        ImageId { digest: self.digest, platform: self.platform.clone() }
+    }
+}
+
+impl fmt::Display for ImageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.digest, self.platform)
+    }
+}
+
 /// What names a manifest in a repository: a tag, or a digest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ManifestReference {

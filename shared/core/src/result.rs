@@ -1,10 +1,11 @@
-//! What is known about a scanned image: the state, the counts and where the rows are.
+//! What is known about a scanned image: the state, the counts, and where the rows are and what they were computed from.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::basis::Footing;
 use crate::config::Config;
 use crate::finding::Finding;
 use crate::names::PolicyId;
@@ -72,21 +73,28 @@ pub struct ImageResult {
     pub next_change_at: Option<Timestamp>,
     /// The version of the readers that made the inventory.
     pub reader_version: u32,
+    /// [`MATCHING`](crate::basis::MATCHING) of the code that matched it; 0 where that did not say.
+    #[serde(default)]
+    pub matching: u32,
     /// The advisories that it needs: family to content hash of the index it was matched against, none where that was
     /// missing.
     pub indexes: BTreeMap<String, Option<Digest>>,
     /// [`crate::config::Config::judging_fingerprint`] of the configuration that judged it.
     pub judged_under: Digest,
+    /// Names all that matching found: where it is the same for the same inventory, the findings are the same.
+    #[serde(default)]
+    pub matched: Option<Digest>,
+    /// Content hash of the [`Inventory`] that was matched; none for an image that failed, and where the report has it.
+    #[serde(default)]
+    pub inventory: Option<Digest>,
     /// Object key of the [`Report`]; none for an image that failed.
     pub report: Option<String>,
 }
 
 impl ImageResult {
-    /// Whether matching and judging again would give the same: the advisories that it needs and the policies are
-    /// still those in force. `current` gives the content hash of the index of a family.
-    pub fn is_current(&self, current: impl Fn(&str) -> Option<Digest>, judging_fingerprint: Digest) -> bool {
-        self.judged_under == judging_fingerprint
-            && self.indexes.iter().all(|(family, hash)| current(family) == *hash)
+    /// What it was computed by.
+    pub fn footing(&self) -> Footing {
+        Footing { matching: self.matching, indexes: self.indexes.clone(), judging: self.judged_under }
     }
 
     /// Judges the findings of `report`, the one behind this result, by the policies of `config` at `now`, and puts the
@@ -102,32 +110,50 @@ impl ImageResult {
     }
 }
 
-/// The rows behind a result: an object of its own, because it is too large for a table item.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
-    /// Version of this shape.
-    pub version: u32,
+/// What was read of an image, and is matched and judged: an object of its own, which images with the same packages share
+/// and which stays as it is when the image is matched again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inventory {
     /// The distribution of the image.
     pub distribution: Option<Distribution>,
     /// Every package, sorted.
     pub packages: Vec<Package>,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+}
+
+/// The rows behind a result: an object of its own, because it is too large for a table item.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Version of this shape.
+    pub version: u32,
     /// Every vulnerability, worst first.
     pub findings: Vec<Finding>,
     /// What each policy says, with the rows that fail it.
     pub policies: BTreeMap<PolicyId, Evaluation>,
-    /// What could not be read; in version 1, also what could not be ordered or matched.
-    pub problems: Vec<Problem>,
-    /// What could not be ordered or matched.
+    /// What could not be ordered or matched; in version 1 that is among the problems of reading.
     #[serde(default)]
     pub unmatched: Vec<Problem>,
+    /// The distribution, in reports before version 3: later ones have an [`Inventory`] beside them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distribution: Option<Distribution>,
+    /// Every package, likewise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<Package>,
+    /// What could not be read, likewise; in version 1, also what could not be ordered or matched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Problem>,
 }
 
 impl Report {
     /// The version of the shape that this code writes.
-    pub const VERSION: u32 = 2;
+    pub const VERSION: u32 = 3;
 
-    /// What could not be read, and then what could not be ordered or matched.
-    pub fn all_problems(&self) -> impl Iterator<Item = &Problem> {
-        self.problems.iter().chain(&self.unmatched)
+    /// The inventory that a report before version 3 was made from. `None` also where that cannot be told: one of version 1
+    /// with problems mixes those of reading and those of matching.
+    pub fn inventory(&self) -> Option<Inventory> {
+        let is_split = self.version == 2 || (self.version < 2 && self.problems.is_empty());
+        let Self { distribution, packages, problems, .. } = self.clone();
+        is_split.then_some(Inventory { distribution, packages, problems })
     }
 }

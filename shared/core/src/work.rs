@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-use crate::image::Image;
+use crate::image::{Image, ImageId};
 use crate::names::{OrgName, RegistryId, RepositoryName, RuleId, Tag};
 
 /// Which run of which rule wants something.
@@ -96,9 +96,26 @@ pub struct HintMessage {
 pub struct RematchMessage {
     /// The organisation.
     pub org: OrgName,
-    /// What to match again; without it, everything of the organisation: one message per repository is sent.
+    /// What to do; without it, find the images that a change of what is in force is about, and send for them.
+    #[serde(flatten)]
+    pub task: Option<RematchTask>,
+    /// When it was sent; not known of messages of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub repository: Option<RematchRepository>,
+    pub sent_at: Option<Timestamp>,
+}
+
+/// What a message of the queue `rematches` wants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RematchTask {
+    /// Match these images again.
+    Images(Vec<ImageId>),
+    /// The same of images that are not posted, or not settled.
+    Unposted(Vec<ImageId>),
+    /// Match the images of a repository again.
+    Repository(RematchRepository),
+    /// Post the images that wait for it.
+    Compact {},
 }
 
 /// One repository whose images are to be matched again.

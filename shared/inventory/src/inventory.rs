@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tidewatch_core::Digest;
 use tidewatch_core::package::{Distribution, Package};
 use tidewatch_core::problem::Problem;
+use tidewatch_core::result::Inventory;
 use tidewatch_core::vex::VexDocument;
 
 use crate::path_set::PathSet;
@@ -99,4 +100,12 @@ pub struct ImageInventory {
     pub vex: Vec<VexDocument>,
     /// What could not be read, sorted, each once. Not empty means that the image is only partly known.
     pub problems: Vec<Problem>,
+}
+
+/// What is matched and judged of it. What a package of the distribution brings with it counts as that package.
+impl From<ImageInventory> for Inventory {
+    fn from(inventory: ImageInventory) -> Self {
+        let ImageInventory { distribution, packages, problems, .. } = inventory;
+        Self { distribution, packages, problems }
+    }
 }

@@ -55,6 +55,15 @@ impl ObjectStorage {
         Ok(Self::new(Arc::new(store.with_fsync(true))))
     }
 
+    /// The same, for what can be made again: a write returns before it is on the disk.
+    #[cfg(feature = "local")]
+    pub fn scratch_folder(folder: &FilePath) -> Result<Self, ObjectStorageError> {
+        let failed =
+            |source| ObjectStorageError { place: format!("the folder {}", folder.display()), source };
+        let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| failed(error.into()))?;
+        Ok(Self::new(Arc::new(store)))
+    }
+
     /// Objects that are forgotten when the last clone is dropped.
     pub fn in_memory() -> Self {
         Self::new(Arc::new(InMemory::new()))

@@ -7,6 +7,8 @@
 mod equivalence;
 mod messages;
 mod overtaken;
+mod postings;
+mod races;
 mod results;
 mod unusable;
 mod world;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidewatch_core::image::Image;
 use tidewatch_core::ports::Clock as _;
 use tidewatch_core::ports::queue::QueueName;
-use tidewatch_core::work::RematchMessage;
+use tidewatch_core::work::{RematchMessage, RematchTask};
 use tidewatch_rematch_images::RematchSettings;
 use tidewatch_runtime::{Deadline, MessageHandler as _};
 
@@ -35,8 +35,8 @@ async fn matched(world: &World, images: &[Image]) -> usize {
 }
 
 #[tokio::test]
-async fn the_message_about_an_organisation_becomes_one_for_each_repository() {
-    let world = World::new().await;
+async fn at_first_there_is_one_message_for_each_repository() {
+    let world = World::without_advisories().await;
     for number in 0..230 {
         world.tag(&image(&format!("team/app-{number}"), "1"), "latest").await;
     }
@@ -44,7 +44,10 @@ async fn the_message_about_an_organisation_becomes_one_for_each_repository() {
     let messages: Vec<RematchMessage> = world.queue.messages(QueueName::Rematches);
     let repositories: BTreeSet<String> = messages
         .iter()
-        .map(|message| message.repository.as_ref().unwrap())
+        .map(|message| match &message.task {
+            Some(RematchTask::Repository(repository)) => repository,
+            other => panic!("{other:?}"),
+        })
         .inspect(|repository| assert_eq!((repository.registry.as_str(), &repository.after), ("hub", &None)))
         .map(|repository| repository.repository.to_string())
         .collect();
@@ -56,7 +59,8 @@ async fn a_repository_with_many_tags_takes_several_messages() {
     let mut world = World::new().await;
     world.settings = RematchSettings { tags_at_once: 3, tags_per_message: 6, ..RematchSettings::default() };
     let images = many_tags(&world, 14).await;
-    assert_eq!(world.rematch().await, 3);
+    world.deliver(repository_of(&images[0])).await.unwrap();
+    assert_eq!(world.drain().await, 2, "the rest in two pieces");
     assert_eq!(matched(&world, &images).await, 14);
 }
 

@@ -1,15 +1,19 @@
 //! What is stored in no usable form is left to the next scan, and is in nobody's way.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tidewatch_assessment::record_failed;
 use tidewatch_core::image::Image;
-use tidewatch_core::ports::{Clock as _, Objects as _};
+use tidewatch_core::ports::table::{Condition, Key};
+use tidewatch_core::ports::{Clock as _, Objects as _, Table as _};
 use tidewatch_core::problem::Problem;
 use tidewatch_core::result::ResultState;
 use tidewatch_inventory::ImageInventory;
+use tidewatch_testkit::advisory::AdvisoryBuilder;
 
-use crate::world::{World, acme, advisories, debian, image};
+use crate::world::{World, acme, advisories, debian, everything, image};
 
 /// An image of another repository, which must be matched whatever is wrong with the first.
 async fn other(world: &World) -> Image {
@@ -45,46 +49,113 @@ async fn an_image_that_failed_is_left_to_its_next_scan() {
     assert_eq!(world.stored(&failed).await.result.state, ResultState::Failed);
 }
 
+/// Whether the next listing has the image scanned.
+async fn is_left_to_a_scan(world: &World, image: &Image) -> bool {
+    let (stored, in_force) = (world.stored(image).await, world.records.in_force(&acme(), None).await);
+    let basis = in_force.unwrap().unwrap().basis();
+    !world.records.is_current(&acme(), &image.id(), &stored.result, &basis).await.unwrap()
+}
+
 #[tokio::test]
-async fn a_report_that_is_missing_or_of_a_newer_version_or_noise_is_left_to_the_next_scan() {
+async fn an_inventory_that_is_missing_or_of_a_newer_version_or_noise_is_left_to_the_next_scan() {
     for what in ["missing", "newer", "noise"] {
-        let world = World::new().await;
-        let image = world.scanned("team/web", &[("openssl", "1")]).await;
-        let key = world.stored(&image).await.result.report.unwrap();
-        match what {
-            "missing" => world.objects.delete(&key).await.unwrap(),
-            "newer" => change_report(&world, &image, |report| report["version"] = json!(3)).await,
-            _ => world.objects.put(&key, "noise".into()).await.unwrap(),
+        for is_posted in [false, true] {
+            let world = World::new().await;
+            let image = world.scanned("team/web", &[("openssl", "1")]).await;
+            if is_posted {
+                world.compact().await;
+            }
+            let hash = world.stored(&image).await.result.inventory.unwrap();
+            let key = format!("inventories/acme/{}.postcard", hash.hex());
+            match what {
+                "missing" => world.objects.delete(&key).await.unwrap(),
+                "newer" => world.objects.put(&key, Bytes::from_static(&[2])).await.unwrap(),
+                _ => world.objects.put(&key, "noise".into()).await.unwrap(),
+            }
+            let about_it = AdvisoryBuilder::new("DSA-7-1").affects_all("Debian:13", "openssl").build();
+            world.publish(&[about_it]).await;
+            world.rematch().await;
+            assert!(is_left_to_a_scan(&world, &image).await, "{what}");
+            assert_left(&world, &image, what).await;
+            // Nor is it sent for again and again.
+            world.clock.advance(Duration::from_secs(3600));
+            world.compact().await;
+            world.deliver(everything()).await.unwrap();
+            assert!(!world.sent_for().contains(&image.id()), "{what}");
+            world.scan(&image, &debian(&[("openssl", "1")])).await;
+            assert!(!is_left_to_a_scan(&world, &image).await, "{what}");
         }
-        assert_left(&world, &image, what).await;
     }
 }
 
 #[tokio::test]
-async fn a_report_of_version_1_is_matched_unless_it_mixes_problems_of_reading_and_matching() {
-    for (problems, vulnerabilities) in
-        [(vec![], 2), (vec![Problem::new("etc/os-release", "it is cut off")], 1)]
+async fn a_report_that_cannot_be_judged_again_is_made_anew() {
+    let world = World::new().await;
+    let image = world.scanned("team/web", &[("openssl", "1")]).await;
+    world.compact().await;
+    let before = world.report(&image).await;
+    let key = world.stored(&image).await.result.report.unwrap();
+    world.objects.delete(&key).await.unwrap();
+    world.apply(&json!([{"id": "fixable-vulnerabilities", "config": {"severities": ["LOW"]}}])).await;
+    world.rematch().await;
+    assert_eq!(world.stored(&image).await.revision, 2);
+    assert_eq!(world.report(&image).await.findings, before.findings);
+}
+
+/// Makes the result of an image as an earlier version left it: with the inventory in its report, of version 1 or 2.
+async fn as_of_version(world: &World, image: &Image, version: u32) {
+    let stored = world.stored(image).await;
+    let hash = stored.result.inventory.unwrap();
+    let inventory = world.records.inventory(&acme(), &hash).await.unwrap().unwrap();
+    change_report(world, image, |report| {
+        report["version"] = json!(version);
+        report["distribution"] = json!(inventory.distribution);
+        report["packages"] = json!(inventory.packages);
+        report["problems"] = json!(inventory.problems);
+        if version == 1 {
+            report.as_object_mut().unwrap().remove("unmatched");
+        }
+    })
+    .await;
+    let (partition, sort) = (format!("IMAGE#acme#{}#linux/amd64", image.digest.hex()), "RESULT");
+    let mut result = serde_json::to_value(&stored.result).unwrap();
+    for later in ["inventory", "matching", "matched"] {
+        result.as_object_mut().unwrap().remove(later);
+    }
+    world.set_data(&partition, sort, &result.to_string()).await;
+    for shard in 0..8 {
+        let sort = format!("{}#linux/amd64", image.digest.hex());
+        let key = Key::new(format!("UNPOSTED#acme#{shard}"), sort);
+        world.table.delete(&key, Condition::Always).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn images_of_earlier_versions_are_matched_and_posted_unless_their_reports_mix_problems() {
+    let problem = vec![Problem::new("etc/os-release", "it is cut off")];
+    for (version, problems, is_matched) in
+        [(1, vec![], true), (1, problem.clone(), false), (2, vec![], true), (2, problem, true)]
     {
-        let world = World::new().await;
+        let world = World::without_advisories().await;
+        world.publish(&advisories()[..1]).await;
         let image = image("team/web", "1");
         world.tag(&image, "latest").await;
         let inventory = ImageInventory { problems, ..debian(&[("openssl", "1"), ("zlib", "1")]) };
         world.scan(&image, &inventory).await;
-        change_report(&world, &image, |report| {
-            report["version"] = json!(1);
-            report.as_object_mut().unwrap().remove("unmatched");
-        })
-        .await;
-        world.publish(&advisories()).await;
+        let before = world.stored(&image).await.result;
+        as_of_version(&world, &image, version).await;
+        // Nothing else has changed: that is enough.
         world.rematch().await;
-        assert_eq!(world.vulnerabilities(&image).await, vulnerabilities);
-        // To judge it is enough to have the findings.
-        world.apply(&json!([{"id": "fixable-vulnerabilities", "enabled": false}])).await;
-        if vulnerabilities == 1 {
-            world.publish(&advisories()[..1]).await;
+        let result = world.stored(&image).await.result;
+        assert_eq!(result.inventory.is_some(), is_matched, "{version}");
+        assert_eq!(!is_left_to_a_scan(&world, &image).await, is_matched, "{version}");
+        if is_matched {
+            assert_eq!(result.matched, before.matched);
+            world.compact().await;
+            world.publish(&advisories()).await;
+            world.rematch().await;
+            assert_eq!(world.vulnerabilities(&image).await, 2);
         }
-        world.rematch().await;
-        assert_eq!(world.stored(&image).await.result.policies, [].into());
     }
 }
 

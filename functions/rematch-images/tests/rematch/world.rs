@@ -4,25 +4,25 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tidewatch_advisories::{BuildOptions, build};
-use tidewatch_assessment::{AdvisoryIndexes, Assessment, record, store_index};
+use tidewatch_advisories::{ReadOptions, Reading, kev};
+use tidewatch_assessment::{AdvisoryIndexes, Assessment, record, record_members, store_index};
 use tidewatch_core::config::Config;
-use tidewatch_core::image::{Image, Platform};
+use tidewatch_core::image::{Image, ImageId, Platform};
 use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::package::{Distribution, Package, PackageType};
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::ports::table::{Condition, Key, Update};
 use tidewatch_core::ports::{Clock as _, Table as _};
-use tidewatch_core::result::Report;
+use tidewatch_core::result::{Inventory, Report};
 use tidewatch_core::stream::Member;
-use tidewatch_core::work::{RematchMessage, RematchRepository};
+use tidewatch_core::work::{RematchMessage, RematchRepository, RematchTask};
 use tidewatch_core::{Digest, Timestamp};
 use tidewatch_inventory::ImageInventory;
 use tidewatch_rematch_images::{RematchImages, RematchPorts, RematchSettings};
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler as _};
 use tidewatch_store::records::{ImagePlace, StoredResult, TagRecord, TaggedImage};
 use tidewatch_store::{MemoryTable, ObjectStorage, Records};
-use tidewatch_testkit::advisory::AdvisoryBuilder;
+use tidewatch_testkit::advisory::{AdvisoryBuilder, archive};
 use tidewatch_testkit::failing::{FailingTable, Outages};
 use tidewatch_testkit::interleave::PausingTable;
 use tidewatch_testkit::ports::{InstantSleeper, RecordingQueue, SettableClock};
@@ -45,10 +45,11 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// The organisation `acme`, with the first of [`advisories`] in force.
+    /// The organisation `acme`, with the first of [`advisories`] in force, for which images were sent for.
     pub(crate) async fn new() -> Self {
         let world = Self::without_advisories().await;
         world.publish(&advisories()[..1]).await;
+        world.rematch().await;
         world
     }
 
@@ -83,12 +84,28 @@ impl World {
 
     /// Compiles these advisories for Debian and puts them in force.
     pub(crate) async fn publish(&self, advisories: &[Value]) {
-        let (folder, output) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        tidewatch_testkit::advisory::write_folder(folder.path(), "Debian", advisories);
-        let options = BuildOptions { output: output.path().to_owned(), now: self.clock.now() };
-        for built in build(folder.path(), &options, &mut |_| {}).unwrap().families {
+        self.publish_all(&[("Debian", advisories)], &[]).await;
+    }
+
+    /// Compiles these advisories and puts them in force, the vulnerabilities `exploited` being known to be exploited.
+    pub(crate) async fn publish_all(&self, archives: &[(&str, &[Value])], exploited: &[&str]) {
+        let (output, now) = (TempDir::new().unwrap(), self.clock.now());
+        let entry = |id: &&str| json!({"cveID": id, "dateAdded": "2026-01-01"});
+        let entries: Vec<Value> = exploited.iter().map(entry).collect();
+        let catalogue = json!({"dateReleased": "2026-01-01T00:00:00Z", "vulnerabilities": entries});
+        let mut scores = kev::catalogue(catalogue.to_string().as_bytes()).unwrap().scores;
+        let options = ReadOptions { now, inflated_limit: 1 << 30 };
+        let mut readings = Vec::new();
+        for (ecosystem, records) in archives {
+            let archive = std::io::Cursor::new(archive(records));
+            let reading = Reading::of_archive(ecosystem, archive, &options).unwrap();
+            scores.merge(reading.scores().clone());
+            readings.push(reading);
+        }
+        for reading in readings {
+            let built = reading.compile(&scores, output.path()).unwrap().expect("a family");
             let file = std::fs::read(&built.path).unwrap();
-            let family = store_index(&self.records, &built, file.into(), self.clock.now()).await.unwrap();
+            let family = store_index(&self.records, &built, file.into(), now).await.unwrap();
             self.records.publish_advisories([(built.family.to_owned(), family)]).await.unwrap();
         }
     }
@@ -97,7 +114,8 @@ impl World {
     pub(crate) async fn assess(&self, inventory: &ImageInventory) -> Assessment {
         let in_force = self.records.in_force(&acme(), None).await.unwrap().unwrap();
         let (indexes, now) = (self.indexes(), self.clock.now());
-        let assessment = indexes.assess(&self.records, inventory.clone(), Arc::new(in_force), now).await;
+        let assessment =
+            indexes.assess(&self.records, inventory.clone().into(), Arc::new(in_force), now).await;
         let mut assessment = assessment.unwrap();
         assessment.result.created_at = Some(created_at());
         assessment
@@ -108,7 +126,23 @@ impl World {
         self.place(image, true).await;
         let stored = self.records.result(&acme(), &image.digest, &image.platform).await.unwrap();
         let assessment = self.assess(inventory).await;
-        record(&self.records, &acme(), image, assessment, stored.as_ref()).await.unwrap()
+        record(&self.records, &acme(), &image.id(), assessment, stored.as_ref(), None).await.unwrap()
+    }
+
+    /// Records what a scan by newer readers finds, which have read something else of the same image.
+    pub(crate) async fn scan_anew(&self, image: &Image, inventory: &ImageInventory) {
+        self.scan(image, inventory).await;
+    }
+
+    /// Removes all that is recorded of an image.
+    pub(crate) async fn forget(&self, image: &Image) {
+        let (digest, platform) = (image.digest.hex(), &image.platform);
+        let result = Key::new(format!("IMAGE#acme#{digest}#{platform}"), "RESULT");
+        let row =
+            Key::new(format!("UNPOSTED#acme#{}", image.digest.spread() % 8), format!("{digest}#{platform}"));
+        for key in [result, row] {
+            self.table.delete(&key, Condition::Always).await.unwrap();
+        }
     }
 
     /// Notes where an image is.
@@ -134,6 +168,27 @@ impl World {
         self.tag(&image, "latest").await;
         self.scan(&image, &debian(packages)).await;
         image
+    }
+
+    /// One who scans as the function does: whatever it reads of an image, it looks again when that is recorded.
+    pub(crate) fn scanner(&self) -> Scanner {
+        self.scanner_on(self.records.clone())
+    }
+
+    /// The same, pausing before each table operation.
+    pub(crate) fn pausing_scanner(&self) -> Scanner {
+        self.scanner_on(self.pausing.clone())
+    }
+
+    fn scanner_on(&self, records: Records) -> Scanner {
+        Scanner { records, indexes: self.indexes(), clock: Arc::clone(&self.clock) }
+    }
+
+    /// What a scan that has read `inventory` would find now.
+    pub(crate) async fn assess_inventory(&self, inventory: Inventory) -> Assessment {
+        let in_force = self.records.in_force(&acme(), None).await.unwrap().unwrap();
+        let now = self.clock.now();
+        self.indexes().assess(&self.records, inventory, Arc::new(in_force), now).await.unwrap()
     }
 
     fn indexes(&self) -> Arc<AdvisoryIndexes> {
@@ -164,17 +219,41 @@ impl World {
         self.worker().handle(message, Deadline::NONE).await
     }
 
-    /// Matches everything again, and gives the number of messages that it took.
+    /// Sends for the images that changes are about, matches them again, and gives the number of messages that this took.
     pub(crate) async fn rematch(&self) -> usize {
         self.queue.clear();
         self.deliver(everything()).await.unwrap();
+        self.drain().await
+    }
+
+    /// Handles all messages that were sent, and those that are sent in doing so; gives their number.
+    pub(crate) async fn drain(&self) -> usize {
         let mut handled = 0;
         loop {
             let messages: Vec<RematchMessage> = self.queue.messages(QueueName::Rematches);
-            let Some(message) = messages.into_iter().nth(handled) else { return handled };
+            let Some(message) = messages.into_iter().nth(handled) else { break };
             self.deliver(message).await.unwrap();
             handled += 1;
         }
+        self.queue.clear();
+        handled
+    }
+
+    /// Posts the images that wait for it.
+    pub(crate) async fn compact(&self) {
+        self.queue.clear();
+        self.deliver(message(Some(RematchTask::Compact {}))).await.unwrap();
+        self.drain().await;
+    }
+
+    /// The images that one message after the other was sent for.
+    pub(crate) fn sent_for(&self) -> Vec<ImageId> {
+        let messages: Vec<RematchMessage> = self.queue.messages(QueueName::Rematches);
+        let images = messages.into_iter().filter_map(|message| match message.task {
+            Some(RematchTask::Images(images) | RematchTask::Unposted(images)) => Some(images),
+            _ => None,
+        });
+        images.flatten().collect()
     }
 
     pub(crate) async fn stored(&self, image: &Image) -> StoredResult {
@@ -206,8 +285,48 @@ impl World {
 
     /// Makes an item unreadable.
     pub(crate) async fn break_item(&self, partition: &str, sort: &str) {
-        let broken = Update::default().set("data", "{");
+        self.set_data(partition, sort, "{").await;
+    }
+
+    /// Changes what an item holds.
+    pub(crate) async fn set_data(&self, partition: &str, sort: &str, data: &str) {
+        let broken = Update::default().set("data", data);
         self.table.update(&Key::new(partition, sort), broken, Condition::ItemPresent).await.unwrap();
+    }
+}
+
+/// Scans images.
+pub(crate) struct Scanner {
+    records: Records,
+    indexes: Arc<AdvisoryIndexes>,
+    clock: Arc<SettableClock>,
+}
+
+impl Scanner {
+    /// Records what is found for an image of which this is read, until that is current.
+    pub(crate) async fn scan(
+        &self,
+        image: &Image,
+        inventory: &ImageInventory,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        let (org, id) = (acme(), image.id());
+        let (tag, seen_at) = ("latest".parse().unwrap(), self.clock.now());
+        let place = ImagePlace { image: image.clone(), tag, seen_at, counted: true };
+        self.records.put_place(&org, &place).await?;
+        loop {
+            let stored = self.records.result(&org, &id.digest, &id.platform).await?;
+            let in_force = Arc::new(self.records.in_force(&org, None).await?.expect("an organisation"));
+            if let Some(stored) = &stored
+                && self.records.is_current(&org, &id, &stored.result, &in_force.basis()).await?
+            {
+                record_members(&self.records, &org, &id, stored).await?;
+                return Ok(());
+            }
+            let now = self.clock.now();
+            let assessed =
+                self.indexes.assess(&self.records, inventory.clone().into(), in_force, now).await?;
+            record(&self.records, &org, &id, assessed, stored.as_ref(), None).await?;
+        }
     }
 }
 
@@ -220,15 +339,20 @@ pub(crate) fn created_at() -> Timestamp {
     "2026-01-01T00:00:00Z".parse().unwrap()
 }
 
-/// The message about all images of `acme`.
+/// The message about whatever has changed for `acme`.
 pub(crate) fn everything() -> RematchMessage {
-    RematchMessage { org: acme(), repository: None }
+    message(None)
 }
 
 /// The message about the repository of an image.
 pub(crate) fn repository_of(image: &Image) -> RematchMessage {
     let Image { registry, repository, .. } = image.clone();
-    RematchMessage { org: acme(), repository: Some(RematchRepository { registry, repository, after: None }) }
+    message(Some(RematchTask::Repository(RematchRepository { registry, repository, after: None })))
+}
+
+/// A message that does not say when it was sent.
+pub(crate) fn message(task: Option<RematchTask>) -> RematchMessage {
+    RematchMessage { org: acme(), task, sent_at: None }
 }
 
 /// The image with this content in a repository of the registry `hub`.

@@ -240,6 +240,21 @@ async fn a_result_that_newer_advisories_or_other_policies_have_outdated_is_queue
 }
 
 #[tokio::test]
+async fn an_image_that_is_found_when_a_change_is_about_it_is_not_queued_for_each_change() {
+    let world = World::new().await;
+    world.publish_debian("first").await;
+    world.push("team/web", "latest", "web");
+    world.list("team/web").await;
+    world.scan_due().await;
+    world.post_all().await;
+    world.publish_debian("second").await;
+    world
+        .apply(json!({"policies": [{"id": "fixable-vulnerabilities", "config": {"grace_period_days": 7}}]}))
+        .await;
+    assert_eq!(world.list("team/web").await.queued, 0);
+}
+
+#[tokio::test]
 async fn a_crash_before_any_table_operation_loses_no_image() {
     for crash in 0..40 {
         let world = World::new().await;

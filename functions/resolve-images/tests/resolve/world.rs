@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tidewatch_core::basis::MATCHING;
 use tidewatch_core::config::Config;
 use tidewatch_core::image::Platform;
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName};
@@ -216,18 +217,27 @@ impl World {
                 scanned_at: self.clock.now(),
                 next_change_at: None,
                 reader_version: 1,
+                matching: MATCHING,
                 indexes: [("debian".to_owned(), advisories.hash("debian"))].into(),
                 judged_under: config.judging_fingerprint(),
+                matched: None,
+                inventory: Some(Digest::of(b"inventory")),
                 report: Some("reports/acme/1.json".to_owned()),
             };
-            let revision = stored.map_or(0, |stored| stored.revision);
             self.records
-                .put_result(&acme(), &image.digest, &image.platform, &result, revision)
+                .put_result(&acme(), &image.digest, &image.platform, &result, stored.as_ref())
                 .await
                 .unwrap();
             self.records.complete(&acme(), &work).await.unwrap();
         }
         assert_eq!(self.due().await, []);
+    }
+
+    /// Does what posting does to the records: no image waits for it.
+    pub(crate) async fn post_all(&self) {
+        for row in self.records.unposted(&acme(), usize::MAX).await.unwrap() {
+            assert!(self.records.remove_unposted(&acme(), &row.unwrap()).await.unwrap());
+        }
     }
 
     /// Puts an index of this content for Debian in force.

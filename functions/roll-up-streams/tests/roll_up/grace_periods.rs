@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use tidewatch_core::basis::MATCHING;
 use tidewatch_core::finding::Finding;
 use tidewatch_core::package::PackageType;
 use tidewatch_core::policy::{ImageFacts, Outcome};
 use tidewatch_core::ports::Clock as _;
 use tidewatch_core::result::{ImageResult, Report, ResultState};
 use tidewatch_core::stream::Member;
-use tidewatch_core::{Severity, Timestamp};
+use tidewatch_core::{Digest, Severity, Timestamp};
 use tidewatch_roll_up_streams::RollUpStreams;
 use tidewatch_store::Records;
 use tidewatch_store::records::RecordError;
@@ -98,9 +99,7 @@ impl Scan {
         member.severities = findings.iter().map(|finding| finding.severity).collect();
         member.policies = policies.iter().map(|(id, evaluation)| (id.clone(), evaluation.outcome)).collect();
         member.next_change_at = policies.values().filter_map(|evaluation| evaluation.next_change_at).min();
-        let (packages, problems, unmatched) = (Vec::new(), Vec::new(), Vec::new());
-        let (version, distribution) = (Report::VERSION, None);
-        let report = Report { version, distribution, packages, findings, policies, problems, unmatched };
+        let report = Report { version: Report::VERSION, findings, policies, ..Report::default() };
         let result = ImageResult {
             state: member.state,
             reason: None,
@@ -112,12 +111,14 @@ impl Scan {
             scanned_at: now,
             next_change_at: member.next_change_at,
             reader_version: 1,
+            matching: MATCHING,
             indexes: BTreeMap::new(),
             judged_under: config.judging_fingerprint(),
-            report: Some(records.put_report(&world.org, &report).await?),
+            matched: None,
+            inventory: Some(Digest::of(b"inventory")),
+            report: Some(records.put_report(&world.org, &report, None).await?),
         };
-        let revision = stored.map_or(0, |stored| stored.revision);
-        let revision = records.put_result(&world.org, &digest, &platform, &result, revision).await?;
+        let revision = records.put_result(&world.org, &digest, &platform, &result, stored.as_ref()).await?;
         records.put_member(&world.org, &world.stream, &member, revision).await?;
         records.mark_member(&world.org, &world.stream, &member).await
     }
@@ -301,12 +302,8 @@ async fn an_image_whose_rows_are_gone_keeps_its_numbers() {
     let (world, scan) = in_its_grace_period().await;
     let image = scan.member().image;
     let stored = world.records.result(&world.org, &image.digest, &image.platform).await.unwrap().unwrap();
-    let lost = ImageResult { report: None, ..stored.result };
-    world
-        .records
-        .put_result(&world.org, &image.digest, &image.platform, &lost, stored.revision)
-        .await
-        .unwrap();
+    let lost = ImageResult { report: None, ..stored.result.clone() };
+    world.records.put_result(&world.org, &image.digest, &image.platform, &lost, Some(&stored)).await.unwrap();
     world.clock.set(days_from_start(4));
     world.roll_up().await;
     assert_eq!(world.published().await, one_image(Outcome::Pass));

@@ -251,6 +251,9 @@ mod tests {
             reader_version,
             indexes: BTreeMap::new(),
             judged_under: Digest::of(b""),
+            matching: 0,
+            matched: None,
+            inventory: None,
             report: None,
         };
         assert!(row_of(Some(&result(READER_VERSION - 1))).read_by_older_readers);

@@ -5,17 +5,16 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde::Serialize;
-use tidewatch_advisories::{Index, IndexSet, families_for};
-use tidewatch_assessment::{AdvisoryIndexes, Assessment, assess};
+use tidewatch_advisories::{Index, IndexSet, Memos, families_for};
+use tidewatch_assessment::{AdvisoryIndexes, Against, Assessment, assess};
 use tidewatch_core::Digest;
 use tidewatch_core::finding::Finding;
 use tidewatch_core::image::Platform;
 use tidewatch_core::policy::Outcome;
 use tidewatch_core::ports::Clock as _;
 use tidewatch_core::problem::Problem;
-use tidewatch_core::result::ResultState;
+use tidewatch_core::result::{Inventory, ResultState};
 use tidewatch_core::severity::{Severity, SeverityCounts};
-use tidewatch_inventory::ImageInventory;
 use tidewatch_runtime::system::SystemClock;
 use tidewatch_store::records::CurrentAdvisories;
 
@@ -51,8 +50,11 @@ pub(super) async fn run(context: &Context, arguments: Scan) -> Result<ExitCode, 
     let read = source::read(context.quiet, &arguments.image).await?;
     let config = source::config_of(&arguments.image.platform)?;
     let (digest, platform) = (read.digest, read.platform);
-    let (indexes, current) = indexes(context, &arguments, &read.inventory).await?;
-    let assessment = assess(read.inventory, indexes, &current, &config, SystemClock.now())?;
+    let inventory = Inventory::from(read.inventory);
+    let (indexes, current) = indexes(context, &arguments, &inventory).await?;
+    let memos = Memos::default();
+    let against = Against { indexes: &indexes, memos: &memos, advisories: &current, config: &config };
+    let assessment = assess(inventory, against, SystemClock.now())?;
     print(context, &arguments, (digest, platform.as_ref()), &assessment)?;
     Ok(if meets_condition(&arguments, &assessment) {
         ExitCode::SUCCESS
@@ -81,7 +83,7 @@ fn meets_condition(arguments: &Scan, assessment: &Assessment) -> bool {
 async fn indexes(
     context: &Context,
     arguments: &Scan,
-    inventory: &ImageInventory,
+    inventory: &Inventory,
 ) -> Result<(IndexSet, CurrentAdvisories), Failure> {
     if let Some(source) = &arguments.advisories {
         let folder = tempfile::tempdir().context("failed to make a temporary folder")?;
@@ -119,7 +121,7 @@ fn print(
     (digest, platform): (Option<Digest>, Option<&Platform>),
     assessment: &Assessment,
 ) -> Result<(), Failure> {
-    let Assessment { result, report } = assessment;
+    let Assessment { result, report, .. } = assessment;
     if context.is_json() {
         let document = Document {
             reference: &arguments.image.reference,
@@ -132,7 +134,7 @@ fn print(
             vulnerabilities: result.severities,
             findings: &report.findings,
             policies: &report.policies,
-            problems: report.all_problems().collect(),
+            problems: assessment.problems().collect(),
         };
         return print_document("scan", 1, &document);
     }

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tidewatch_core::Digest;
-
+use tidewatch_core::basis::{Basis, MATCHING};
+use tidewatch_core::config::Config;
 use tidewatch_core::ports::table::Condition;
 
 use super::{RecordError, Records, decode, encode, keys, unless_condition_failed};
@@ -43,6 +44,16 @@ impl CurrentAdvisories {
     /// Content hash of the index of a family.
     pub fn hash(&self, family: &str) -> Option<Digest> {
         self.families.get(family).map(|family| family.hash)
+    }
+
+    /// All that results depend on when images are judged by `config`: how packages are matched, the index of each family,
+    /// and the policies. The rest of the configuration does not count, nor when an index was built.
+    pub fn basis(&self, config: &Config) -> Basis {
+        Basis {
+            matching: MATCHING,
+            indexes: self.families.iter().map(|(family, index)| (family.clone(), index.hash)).collect(),
+            judging: config.judging_fingerprint(),
+        }
     }
 }
 

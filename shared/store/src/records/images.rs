@@ -1,4 +1,4 @@
-//! Images: what is known of their manifests, their results, and the rows behind a result.
+//! Images: what is known of their manifests, and which repositories hold them.
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -8,7 +8,6 @@ use tidewatch_core::image::{Image, Platform};
 use tidewatch_core::manifest::LayerDescriptor;
 use tidewatch_core::names::{OrgName, Tag};
 use tidewatch_core::ports::table::{Condition, Query};
-use tidewatch_core::result::{ImageResult, Report};
 
 use super::{RecordError, Records, corrupt, decode, encode, keys, millis, unless_condition_failed};
 
@@ -40,15 +39,6 @@ impl ImagePlace {
         let last = if self.seen_at > other.seen_at { self } else { other };
         Self { counted: self.counted || other.counted, ..last.clone() }
     }
-}
-
-/// A result as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredResult {
-    /// The result.
-    pub result: ImageResult,
-    /// Counts the results of the image, from 1.
-    pub revision: i64,
 }
 
 impl Records {
@@ -109,57 +99,6 @@ impl Records {
     /// How an image was found in its repository; `None` where it was not.
     pub async fn place(&self, org: &OrgName, image: &Image) -> Result<Option<ImagePlace>, RecordError> {
         self.record(&keys::image_place(org, image)).await
-    }
-
-    /// The result of an image.
-    pub async fn result(
-        &self,
-        org: &OrgName,
-        digest: &Digest,
-        platform: &Platform,
-    ) -> Result<Option<StoredResult>, RecordError> {
-        let Some(item) = self.table.get(&keys::result(org, digest, platform)).await? else { return Ok(None) };
-        Ok(Some(StoredResult { result: decode(&item)?, revision: item.number("revision").unwrap_or(0) }))
-    }
-
-    /// Stores a result that was computed when the stored one had `revision` (0: there was none). Gives the new
-    /// revision, or [`RecordError::Changed`].
-    pub async fn put_result(
-        &self,
-        org: &OrgName,
-        digest: &Digest,
-        platform: &Platform,
-        result: &ImageResult,
-        revision: i64,
-    ) -> Result<i64, RecordError> {
-        let unchanged = match revision {
-            0 => Condition::ItemAbsent,
-            revision => Condition::Equal("revision".to_owned(), revision.into()),
-        };
-        let item = encode(keys::result(org, digest, platform), result)?.with("revision", revision + 1);
-        unless_condition_failed(self.table.put(item, unchanged).await)?
-            .map(|()| revision + 1)
-            .ok_or_else(|| RecordError::Changed { what: format!("the result of {digest} ({platform})") })
-    }
-
-    /// Stores the rows behind a result, and gives the object key.
-    pub async fn put_report(&self, org: &OrgName, report: &Report) -> Result<String, RecordError> {
-        let content = serde_json::to_vec(report).map_err(|error| corrupt("report".to_owned(), error))?;
-        let key = keys::object::report(org, &Digest::of(&content));
-        self.objects.put(&key, Bytes::from(content)).await?;
-        Ok(key)
-    }
-
-    /// The rows behind a result, by the key that the result holds.
-    pub async fn report(&self, key: &str) -> Result<Option<Report>, RecordError> {
-        let report: Option<Report> = self.object(key).await?;
-        match &report {
-            Some(Report { version, .. }) if *version > Report::VERSION => {
-                let reason = format!("version {version} is not one this version reads");
-                Err(corrupt(key.to_owned(), reason))
-            }
-            _ => Ok(report),
-        }
     }
 
     /// An object that holds JSON.

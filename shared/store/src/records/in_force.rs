@@ -2,6 +2,8 @@
 //! for which of these images were last sent to be matched again.
 
 use serde::{Deserialize, Serialize};
+use tidewatch_core::basis::Basis;
+use tidewatch_core::image::ImageId;
 use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::table::Condition;
 use tidewatch_core::result::ImageResult;
@@ -18,32 +20,47 @@ pub struct InForce {
     pub advisories: CurrentAdvisories,
 }
 
-/// What was in force when images were last sent to be matched again.
+/// What it was that images were last sent to be matched again for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RematchState {
-    /// [`InForce::fingerprint`].
+    /// Names the change.
     pub fingerprint: Digest,
-    /// When they were sent.
+    /// When they were sent for.
     pub sent_at: Timestamp,
+    /// When unposted images were last sent to be posted.
+    #[serde(default)]
+    pub posting_sent_at: Option<Timestamp>,
 }
 
 impl InForce {
-    /// Whether matching and judging again would give the same as `result`.
-    pub fn is_current(&self, result: &ImageResult) -> bool {
-        result.is_current(|family| self.advisories.hash(family), self.applied.config.judging_fingerprint())
-    }
-
-    /// Names all of it that results depend on: the index of each family, and what images are judged by. The rest of the
-    /// configuration does not count, nor when an index was built.
-    pub fn fingerprint(&self) -> Digest {
-        let indexes: Vec<_> =
-            self.advisories.families.iter().map(|(family, index)| (family, index.hash)).collect();
-        let judging = self.applied.config.judging_fingerprint();
-        Digest::of(&serde_json::to_vec(&(indexes, judging)).unwrap_or_default())
+    /// All of it that results depend on.
+    pub fn basis(&self) -> Basis {
+        self.advisories.basis(&self.applied.config)
     }
 }
 
 impl Records {
+    /// Whether `result`, the stored one of an image, is as good as a new one by what is in force: it rests on that, or the
+    /// image is settled, and whoever finds that a change of what is in force is about it sends for it to be matched again
+    /// (docs/ARCHITECTURE.md, "Rematching"). Who was sent for an image asks [`Footing::is_of`].
+    pub async fn is_current(
+        &self,
+        org: &OrgName,
+        image: &ImageId,
+        result: &ImageResult,
+        basis: &Basis,
+    ) -> Result<bool, RecordError> {
+        if result.footing().is_of(basis) {
+            return Ok(true);
+        }
+        if result.inventory.is_none() || result.matching != basis.matching {
+            return Ok(false);
+        }
+        // Read after the result: a row that was written with it is found, unless the image has been posted since.
+        let unposted = self.unposted_image(org, image).await?;
+        Ok(unposted.is_none_or(|unposted| unposted.row.footing.is_of(basis)))
+    }
+
     /// What is in force; `None` for an organisation that is not there. The object of the configuration is read only when
     /// it is not the one of `known`.
     pub async fn in_force(

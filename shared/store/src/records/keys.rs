@@ -3,13 +3,16 @@
 use jiff::Timestamp;
 use tidewatch_core::Digest;
 use tidewatch_core::hook::HookId;
-use tidewatch_core::image::{Image, Platform};
+use tidewatch_core::image::{Image, ImageId, Platform};
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId, StreamName, Tag};
 use tidewatch_core::ports::table::Key;
 use tidewatch_core::work::{Priority, RunId, Work};
 
 /// Into how many partitions the due work of a registry is spread.
 pub(super) const DUE_BUCKETS: u64 = 4;
+
+/// Into how many partitions the unposted images of an organisation are spread.
+pub(super) const UNPOSTED_SHARDS: u64 = 8;
 
 pub(super) const ORGS: &str = "ORGS";
 pub(super) const ADVISORIES: &str = "ADVISORIES";
@@ -51,6 +54,20 @@ pub(super) fn advisory_progress(ecosystem: &str) -> Key {
 
 pub(super) fn configuration(name: &OrgName) -> Key {
     Key::new(org(name), "CONFIG")
+}
+
+/// By what all images are settled, and the postings.
+pub(super) fn postings(name: &OrgName) -> Key {
+    Key::new(org(name), "POSTINGS")
+}
+
+pub(super) fn unposted_partition(org: &OrgName, shard: u64) -> String {
+    format!("UNPOSTED#{org}#{shard}")
+}
+
+pub(super) fn unposted(org: &OrgName, image: &ImageId) -> Key {
+    let shard = image.digest.spread() % UNPOSTED_SHARDS;
+    Key::new(unposted_partition(org, shard), format!("{}#{}", image.digest.hex(), image.platform))
 }
 
 /// For what images were last sent to be matched again.
@@ -234,6 +251,14 @@ pub(super) mod object {
 
     pub(in crate::records) fn layer_inventory(org: &OrgName, digest: &Digest, reader_version: u32) -> String {
         format!("layers/{org}/{}/{reader_version}.json", digest.hex())
+    }
+
+    pub(in crate::records) fn inventory(org: &OrgName, content: &Digest) -> String {
+        format!("inventories/{org}/{}.postcard", content.hex())
+    }
+
+    pub(in crate::records) fn segment(org: &OrgName, content: &Digest) -> String {
+        format!("postings/{org}/{}.postcard", content.hex())
     }
 
     pub(in crate::records) fn report(org: &OrgName, content: &Digest) -> String {

@@ -10,15 +10,19 @@ mod configuration;
 mod hooks;
 mod images;
 mod in_force;
+mod inventories;
 mod keys;
 mod layers;
+mod postings;
 mod repositories;
+mod results;
 mod rules;
 mod snapshots;
 mod streams;
 mod tokens;
 mod work;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,10 +39,14 @@ pub use advisory_sources::{
     AdvisorySource, CompiledSource, SourceArchive, SourceError, SourceProgress, StoredSource,
 };
 pub use configuration::AppliedConfig;
-pub use images::{ImageManifest, ImagePlace, StoredResult};
+pub use images::{ImageManifest, ImagePlace};
 pub use in_force::{InForce, RematchState};
 pub use layers::{Lease, LeaseOutcome};
+pub use postings::{
+    PostedImage, Postings, Segment, SegmentBuilder, SegmentEntry, StoredPostings, StoredUnposted, Unposted,
+};
 pub use repositories::{TagPage, TagRecord, TaggedImage};
+pub use results::StoredResult;
 pub use rules::{ListingProgress, ListingState, RuleState, Run, RunTrigger};
 pub use snapshots::Snapshot;
 pub use streams::ShardState;
@@ -46,6 +54,9 @@ pub use work::{DueWork, Enqueued, PendingWork};
 
 /// The version of the items that this code writes.
 const ITEM_VERSION: i64 = 1;
+
+/// The most items of one batch.
+const MOST_IN_BATCH: usize = 100;
 
 /// How often a transaction is tried again after a conflict, and the first pause, which doubles.
 const CONFLICT_TRIES: u32 = 6;
@@ -117,6 +128,16 @@ impl Records {
     /// The record at `key`.
     async fn record<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, RecordError> {
         self.table.get(key).await?.map(|item| decode(&item)).transpose()
+    }
+
+    /// The items at `keys`, none of which repeats, in their order; `None` where there is none.
+    async fn items(&self, keys: Vec<Key>) -> Result<Vec<Option<Item>>, RecordError> {
+        let mut found = HashMap::with_capacity(keys.len());
+        for batch in keys.chunks(MOST_IN_BATCH) {
+            let items = self.table.get_batch(batch).await?;
+            found.extend(items.into_iter().map(|item| (item.key.clone(), item)));
+        }
+        Ok(keys.iter().map(|key| found.remove(key)).collect())
     }
 
     /// Every item of a query, page by page. Only for partitions with a bound on their size.

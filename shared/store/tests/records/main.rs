@@ -34,7 +34,9 @@ macro_rules! on_every_table {
 }
 
 mod hooks;
+mod inventories;
 mod layers;
+mod postings;
 mod pushed;
 mod schema;
 mod streams;

@@ -6,12 +6,12 @@ use std::time::Duration;
 use tidewatch_core::ports::table::{Condition, Key, Update};
 use tidewatch_core::stream::shard_of;
 use tidewatch_core::{Retry, Retryable as _};
-use tidewatch_store::records::RecordError;
+use tidewatch_store::records::{Postings, RecordError};
 use tidewatch_store::{MemoryTable, ObjectStorage, Records};
 use tidewatch_testkit::contract::table::ConflictingTable;
 use tidewatch_testkit::ports::InstantSleeper;
 
-use crate::world::{World, acme, at, config, image, latest, member, result, snapshot, token, work};
+use crate::world::{World, acme, at, config, image, latest, member, result_by, snapshot, token, work};
 
 on_every_table!(items_of_a_newer_schema_are_refused,);
 
@@ -21,7 +21,9 @@ async fn items_of_a_newer_schema_are_refused(world: World) {
     let shard = shard_of(&image.registry, &image.repository);
     let token = token(1, "acme", 0);
     records.apply_config(&config("acme", "https://one.example.com"), None, at(0)).await.unwrap();
-    records.put_result(&org, &image.digest, &image.platform, &result(1), 0).await.unwrap();
+    let (digest, platform) = (&image.digest, &image.platform);
+    records.put_result(&org, digest, platform, &result_by("1"), None).await.unwrap();
+    records.put_postings(&org, &Postings::default(), None).await.unwrap();
     records.put_token(&token).await.unwrap();
     records.enqueue(&org, &work("1"), at(0)).await.unwrap();
     records.put_member(&org, &latest(), &member, 1).await.unwrap();
@@ -38,18 +40,27 @@ async fn items_of_a_newer_schema_are_refused(world: World) {
         Key::new(image_partition, "WORK#hub/team/web"),
         Key::new(stream_partition.clone(), "MEMBER#hub/team/web"),
         Key::new(stream_partition, "TOTALS"),
+        Key::new("ORG#acme", "POSTINGS"),
+        Key::new(
+            format!("UNPOSTED#acme#{}", image.digest.spread() % 8),
+            format!("{}#linux/amd64", image.digest.hex()),
+        ),
     ];
     for key in keys {
         let newer = Update::default().set("v", 2);
         world.table.update(&key, newer, Condition::ItemPresent).await.unwrap();
     }
 
-    let (digest, platform) = (&image.digest, &image.platform);
+    let unposted = records.unposted(&org, 10).await.unwrap();
+    assert!(matches!(unposted.as_slice(), [Err(RecordError::Corrupt { .. })]), "{unposted:?}");
     let refused = [
         records.config(&org).await.map(drop),
         records.snapshot(&org).await.map(drop),
         records.token(&token.id).await.map(drop),
         records.result(&org, digest, platform).await.map(drop),
+        records.results(&org, &[image.id()]).await.unwrap().remove(0).map(drop),
+        records.unposted_image(&org, &image.id()).await.map(drop),
+        records.postings(&org).await.map(drop),
         records.pending_work(&org, &image).await.map(drop),
         records.members(&org, &latest(), shard).await.map(drop),
         records.shard(&org, &latest(), shard).await.map(drop),

@@ -4,7 +4,7 @@ use serde_json::json;
 use tidewatch_core::Digest;
 use tidewatch_core::image::Platform;
 use tidewatch_core::ports::table::{Condition, Key, Update};
-use tidewatch_store::records::{RematchState, TagRecord};
+use tidewatch_store::records::{RematchState, StoredResult, TagRecord};
 
 use crate::world::{World, acme, assert_changed, at, config, hub, image, result, token};
 
@@ -13,7 +13,7 @@ on_every_table!(
     organisations_are_listed_sorted,
     a_result_is_stored_on_the_revision_that_it_was_computed_from,
     what_was_sent_to_be_matched_again_is_noted_over_what_was_read,
-    what_is_in_force_has_a_fingerprint_of_what_results_depend_on,
+    what_is_in_force_is_the_same_basis_while_nothing_changes_that_results_depend_on,
     tags_are_read_page_by_page,
     a_token_is_found_by_its_id_and_listed_by_its_organisation,
     a_revoked_token_stays_revoked_since_the_first_time,
@@ -43,9 +43,10 @@ async fn organisations_are_listed_sorted(world: World) {
 async fn a_result_is_stored_on_the_revision_that_it_was_computed_from(world: World) {
     let (org, image) = (acme(), image("1"));
     let put = |packages, revision| {
-        let (records, result) = (&world.records, result(packages));
+        let (records, of_image) = (&world.records, result(packages));
         let (org, image) = (&org, &image);
-        async move { records.put_result(org, &image.digest, &image.platform, &result, revision).await }
+        let read = (revision > 0).then(|| StoredResult { result: result(0), revision });
+        async move { records.put_result(org, &image.digest, &image.platform, &of_image, read.as_ref()).await }
     };
     assert_changed(put(1, 1).await);
     assert_eq!(put(1, 0).await.unwrap(), 1);
@@ -62,6 +63,7 @@ async fn what_was_sent_to_be_matched_again_is_noted_over_what_was_read(world: Wo
     let state = |content: &str, seconds| RematchState {
         fingerprint: Digest::of(content.as_bytes()),
         sent_at: at(seconds),
+        posting_sent_at: None,
     };
     let (one, two, three) = (state("1", 1), state("2", 2), state("3", 3));
     let note = |read: Option<RematchState>, sent: RematchState| {
@@ -77,7 +79,7 @@ async fn what_was_sent_to_be_matched_again_is_noted_over_what_was_read(world: Wo
     assert_eq!(world.records.rematch_state(&"zebra".parse().unwrap()).await.unwrap(), None);
 }
 
-async fn what_is_in_force_has_a_fingerprint_of_what_results_depend_on(world: World) {
+async fn what_is_in_force_is_the_same_basis_while_nothing_changes_that_results_depend_on(world: World) {
     let one = config("acme", "https://one.example.com");
     assert_eq!(world.records.in_force(&acme(), None).await.unwrap(), None);
     world.records.apply_config(&one, None, at(0)).await.unwrap();
@@ -90,14 +92,14 @@ async fn what_is_in_force_has_a_fingerprint_of_what_results_depend_on(world: Wor
         (2, &two),
         "it is not the one that was known"
     );
-    assert_eq!(second.fingerprint(), first.fingerprint(), "no result depends on a registry");
+    assert_eq!(second.basis(), first.basis(), "no result depends on a registry");
     assert_eq!(world.records.in_force(&acme(), Some(&second)).await.unwrap(), Some(second));
 
     two.policies =
         vec![serde_json::from_value(json!({"id": "fixable-vulnerabilities", "enabled": false})).unwrap()];
     world.records.apply_config(&two, Some(2), at(2)).await.unwrap();
     let third = world.records.in_force(&acme(), None).await.unwrap().unwrap();
-    assert_ne!(third.fingerprint(), first.fingerprint());
+    assert_ne!(third.basis(), first.basis());
 }
 
 async fn tags_are_read_page_by_page(world: World) {

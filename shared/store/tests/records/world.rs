@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use tidewatch_core::basis::MATCHING;
 use tidewatch_core::config::Config;
 use tidewatch_core::image::{Image, Platform};
 use tidewatch_core::names::{OrgName, RegistryId, StreamName};
@@ -141,10 +142,19 @@ pub(crate) fn result(packages: u64) -> ImageResult {
         scanned_at: at(0),
         next_change_at: None,
         reader_version: 1,
+        matching: MATCHING,
         indexes: [].into(),
         judged_under: Digest::of(b""),
+        matched: None,
+        inventory: None,
         report: None,
     }
+}
+
+/// A result that rests on the index of Debian with this content.
+pub(crate) fn result_by(index: &str) -> ImageResult {
+    let indexes = [("debian".to_owned(), Some(Digest::of(index.as_bytes())))].into();
+    ImageResult { indexes, inventory: Some(Digest::of(b"inventory")), ..result(1) }
 }
 
 pub(crate) fn member(content: &str, seen: i64) -> Member {
