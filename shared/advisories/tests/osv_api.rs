@@ -140,18 +140,14 @@ fn why_not_theirs(id: &str, recorded: &Recorded, snapshot: &BTreeMap<String, Kno
     }
     // The answer was recorded when the newest record that it names was there, and by the day of the last recording.
     let named: Vec<_> = recorded.ids.iter().filter_map(|id| snapshot.get(id)).collect();
-    let is_later = match &record.changed_on {
-        Some(day) => named
-            .iter()
-            .filter_map(|named| named.changed_on.as_ref())
-            .max()
-            .map_or(day.as_str() > RECORDED, |newest| day >= newest),
+    let is_later = if let Some(day) = &record.changed_on {
+        let days = named.iter().filter_map(|named| named.changed_on.as_ref());
+        days.max().map_or(day.as_str() > RECORDED, |newest| day >= newest)
+    } else {
         // Without a day: what fixes it was released after all that fixes what the answer names.
-        None => {
-            let of_answer = newest(named.iter().flat_map(|named| &named.fixes));
-            let own = newest(record.fixes.iter());
-            own.zip(of_answer).is_some_and(|(own, answer)| go::compare(own, answer).unwrap().is_gt())
-        }
+        let of_answer = newest(named.iter().flat_map(|named| &named.fixes));
+        let own = newest(record.fixes.iter());
+        own.zip(of_answer).is_some_and(|(own, answer)| go::compare(own, answer).unwrap().is_gt())
     };
     is_later.then_some(Reason::Later)
 }
