@@ -23,7 +23,7 @@ LAMBDA_PROFILE := function
 # The name of the stack that is deployed or deleted.
 STACK ?= tidewatch
 
-.PHONY: help demo test test-corpus test-deploy test-prometheus test-sboms test-all check $(CHECKS) docs fmt build-lambda fuzz fuzz-minimise bench-cold-start bench-inventory compare-syft deploy delete steps
+.PHONY: help demo test test-corpus test-deploy test-prometheus test-sboms test-all check $(CHECKS) docs fmt build-lambda fuzz fuzz-minimise bench-cold-start bench-inventory bench-advisories compare-syft deploy delete steps
 
 help: ## Say what there is to make.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,7 +49,8 @@ test-deploy: ## Deploy the functions to MiniStack, on this machine, and test the
 	fi; \
 	export TIDEWATCH_TOOLS="$$tools" TIDEWATCH_LAMBDA_FOLDER='$(CARGO_TARGET_DIR)/lambda/tested'; \
 	cargo test --workspace --locked --test aws_contract; \
-	cargo test --workspace --locked --test end_to_end stacks; \
+	cargo test --workspace --locked --test sync bucket; \
+	cargo test --workspace --locked --test end_to_end -- stacks bucket; \
 	cargo test --workspace --locked --test deploy
 
 test-prometheus: ## Let a real Prometheus scrape, by the configuration that Docker Scout publishes.
@@ -83,6 +84,14 @@ bench-inventory: ## Measure the inventory of IMAGES beside Syft and the floor; b
 	fi; \
 	cargo bench --locked --quiet --package tidewatch-inventory --bench inventory -- \
 	  measure $(RUNS) $(SYFT) "$$command" $(IMAGES:%='$(abspath $(CORPUS))/%')
+
+# The snapshot of advisories that is measured; it is measured once as it is and once with every record CLONES times.
+OSV ?= $(CURDIR)/../shared/data/osv
+CLONES ?= 8
+
+bench-advisories: ## Measure indexes of the advisories in OSV: building, opening, look-ups, and how they grow.
+	if [[ ! -d '$(OSV)' ]]; then echo 'skipped: $(OSV) is not there'; exit 0; fi; \
+	cargo bench --locked --quiet --package tidewatch-advisories --bench advisories -- '$(OSV)' $(CLONES)
 
 compare-syft: IMAGES = $(shell ../shared/tools/build-corpus --list 2>/dev/null | cut -d ' ' -f 1)
 compare-syft: ## Compare the packages of IMAGES (all) and of the images in the shared folder with Syft's.

@@ -41,6 +41,17 @@ pub(crate) async fn new_advisories(deployment: &Deployment) -> Outcome {
     Ok(())
 }
 
+/// What came of the bucket of somebody else, which the role lets the function read.
+pub(crate) async fn from_a_bucket(deployment: &Deployment) -> Outcome {
+    let info = deployment.json(&["advisories", "info"])?;
+    let sources = info["sources"].as_array().context("no sources")?;
+    let source = sources.iter().find(|source| source["ecosystem"] == "Amazon Linux").context("no source")?;
+    ensure!(source["error"].is_null() && source["records"] == 1, "{source}");
+    let found = deployment.json(&["advisories", "query", "Amazon Linux:2023", "curl"])?;
+    ensure!(found["advisories"][0]["advisory"] == "ALAS2023-2024-1", "{found}");
+    Ok(())
+}
+
 /// The records of the fixtures about Debian.
 fn debian_records() -> anyhow::Result<Vec<Value>> {
     let folder = fixtures::advisories().join("Debian");

@@ -62,6 +62,12 @@ fn run(arguments: &Arguments, tools: Tools) -> anyhow::Result<ExitCode> {
             "a_rule_leads_to_a_scraped_metric_that_equals_local_mode",
             metrics::rule_to_metric,
         ),
+        trial(
+            &runtime,
+            &deployment,
+            "advisories_are_read_from_the_bucket_of_others",
+            advisories::from_a_bucket,
+        ),
         trial(&runtime, &deployment, "a_push_leads_to_a_scraped_metric", metrics::push_to_metric),
         trial(
             &runtime,

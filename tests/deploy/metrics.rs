@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::ensure;
 use tidewatch_testkit::fixtures;
+use tidewatch_testkit::updateinfo::{feed, update};
 use tidewatch_tests::{DockerRegistry, LocalMode, Numbers, eventually};
 
 use crate::deployment::{Deployment, configuration};
@@ -16,6 +17,8 @@ pub(crate) async fn rule_to_metric(deployment: &Deployment) -> Outcome {
         registry.push_fixture(&fixture).await?;
     }
     deployment.archives.put_folder(&fixtures::advisories());
+    let updates = [update("ALAS2023-2024-1", "CVE-2024-1", "Important", "curl", "8.3")];
+    deployment.put_into_mirror("amazon/2023/updateinfo.xml", feed(&updates).as_bytes());
     deployment.sync_advisories().await?;
     deployment.apply("acme", registry.url(), "{every: 1d}")?;
     let token = deployment.token("acme")?;

@@ -20,7 +20,7 @@ use crate::metrics::vulnerabilities;
 #[test]
 fn every_command_has_help_with_what_it_does() {
     let installation = Installation::new();
-    let commands: [&[&str]; 22] = [
+    let commands: [&[&str]; 24] = [
         &["up"],
         &["scan"],
         &["inventory"],
@@ -43,6 +43,8 @@ fn every_command_has_help_with_what_it_does() {
         &["advisories", "build"],
         &["advisories", "query"],
         &["images"],
+        &["versions"],
+        &["versions", "compare"],
     ];
     for command in commands {
         let Finished { code, stdout, stderr } = installation.run(&[command, &["--help"]].concat());
@@ -76,6 +78,7 @@ fn the_help_shows_every_command_with_examples_and_exit_codes() {
       hook        Hooks, by which registries tell of pushes
       advisories  Advisories: compile, look up
       images      List the images that are known, with their results
+      versions    Versions: compare
       help        Print this message or the help of the given subcommand(s)
 
     Options:
@@ -466,6 +469,7 @@ async fn a_second_local_mode_on_the_same_data_folder_is_refused() {
     let second = Command::new(BINARY)
         .args(["up", "--listen", "127.0.0.1:0", "--data"])
         .arg(installation.data())
+        .envs(tidewatch_tests::NOTHING_FETCHED)
         .kill_on_drop(true)
         .output();
     let output =

@@ -24,4 +24,5 @@ mod rematches;
 mod rescans;
 mod sboms;
 mod stacks;
+mod versions;
 mod webhooks;

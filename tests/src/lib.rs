@@ -9,6 +9,6 @@ mod numbers;
 mod prometheus;
 
 pub use docker_registry::DockerRegistry;
-pub use local_mode::{Finished, LocalMode, Scrape, request, run};
+pub use local_mode::{Finished, LocalMode, NOTHING_FETCHED, Scrape, request, run};
 pub use numbers::{Numbers, eventually};
 pub use prometheus::{Labels, Prometheus};

@@ -13,6 +13,14 @@ use serde_json::Value;
 /// How long local mode may take to say where it listens.
 const START: Duration = Duration::from_secs(60);
 
+/// Variables with which local mode fetches no advisories, unless a test says where they are: it would ask those who
+/// publish them.
+pub const NOTHING_FETCHED: [(&str, &str); 3] = [
+    ("TIDEWATCH_ADVISORIES_URL", "none"),
+    ("TIDEWATCH_AMAZON_LINUX_URL", "none"),
+    ("TIDEWATCH_KEV_URL", "none"),
+];
+
 /// A running `tidewatch up`, killed when it is dropped.
 #[derive(Debug)]
 pub struct LocalMode {
@@ -48,7 +56,8 @@ pub struct Scrape {
 }
 
 impl LocalMode {
-    /// Starts `binary` on the folder `data`, on a free port, and waits until it says where it listens.
+    /// Starts `binary` on the folder `data`, on a free port, and waits until it says where it listens. It fetches no
+    /// advisories.
     pub fn start(binary: &Path, data: &Path) -> anyhow::Result<Self> {
         Self::start_with(binary, data, &[])
     }
@@ -58,6 +67,7 @@ impl LocalMode {
         let mut child = Command::new(binary)
             .args(["up", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
+            .envs(NOTHING_FETCHED)
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -197,10 +207,11 @@ pub async fn request(
     Ok(Scrape { status, headers, body: response.text().await? })
 }
 
-/// Runs `binary` with `arguments` on the folder `data`.
+/// Runs `binary` with `arguments` on the folder `data`. It fetches no advisories.
 pub fn run(binary: &Path, data: &Path, arguments: &[&str]) -> anyhow::Result<Finished> {
-    let output =
-        Command::new(binary).arg("--data").arg(data).args(arguments).stdin(Stdio::null()).output()?;
+    let mut command = Command::new(binary);
+    command.arg("--data").arg(data).args(arguments).envs(NOTHING_FETCHED);
+    let output = command.stdin(Stdio::null()).output()?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ok(Finished { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) })
 }

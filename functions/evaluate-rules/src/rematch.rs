@@ -64,9 +64,8 @@ impl EvaluateRules {
     ) -> Result<bool, EvaluateError> {
         let now = self.clock.now();
         let fingerprint = postings.change(basis);
-        let is_sent = |last: &RematchState| {
-            last.fingerprint == fingerprint && elapsed(last.sent_at, now) < AGAIN
-        };
+        let is_sent =
+            |last: &RematchState| last.fingerprint == fingerprint && elapsed(last.sent_at, now) < AGAIN;
         if last.as_ref().is_some_and(is_sent) {
             return Ok(false);
         }

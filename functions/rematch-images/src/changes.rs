@@ -108,8 +108,7 @@ impl RematchImages {
         if wanted == Wanted::Everything {
             repositories = self.send_repositories(org, now).await?;
         }
-        let all_sent_at =
-            if matches!(wanted, Wanted::With(_)) { postings.all_sent_at } else { Some(now) };
+        let all_sent_at = if matches!(wanted, Wanted::With(_)) { postings.all_sent_at } else { Some(now) };
         let noted = Postings { covered: Some(basis), all_sent_at, ..postings };
         if !self.records.put_postings(org, &noted, read.as_ref()).await? {
             // Images may have been posted since they were looked for.
@@ -148,9 +147,8 @@ impl RematchImages {
             };
             match self.advisories.open_family(&self.records, family.id, current).await? {
                 Some(index) => {
-                    let changed = tokio::task::spawn_blocking(move || {
-                        changed_keys(family.id, before.as_ref(), &index)
-                    });
+                    let changed =
+                        tokio::task::spawn_blocking(move || changed_keys(family.id, before.as_ref(), &index));
                     let changed = changed.await.map_err(|_| AssessmentError::Thread)?;
                     keys.extend(changed.map_err(AssessmentError::from)?);
                 }

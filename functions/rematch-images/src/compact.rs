@@ -172,8 +172,8 @@ impl RematchImages {
                     Err(error) if error.retry() == Retry::Never => None,
                     inventory => inventory?,
                 };
-                let keys = inventory
-                    .map(|inventory| keys_of(inventory.distribution.as_ref(), &inventory.packages));
+                let keys =
+                    inventory.map(|inventory| keys_of(inventory.distribution.as_ref(), &inventory.packages));
                 Ok::<_, RematchError>((row, keys))
             })
             .buffer_unordered(AT_ONCE);
@@ -194,11 +194,7 @@ impl RematchImages {
     }
 
     /// A segment without the images that have gone, or are posted elsewhere; none when no image is left.
-    async fn check(
-        &self,
-        org: &OrgName,
-        entry: SegmentEntry,
-    ) -> Result<Option<SegmentEntry>, RematchError> {
+    async fn check(&self, org: &OrgName, entry: SegmentEntry) -> Result<Option<SegmentEntry>, RematchError> {
         let segment = self.segment(org, &entry).await?;
         let kept = self.kept(org, &entry, &segment).await?;
         if kept.len() as u64 == entry.images {

@@ -116,7 +116,8 @@ impl RematchImages {
                 // That of a newer result is its writer's.
                 let is_settled = noted.row.footing == footing && !noted.row.is_left;
                 if noted.row.revision <= revision && !is_settled {
-                    let row = Unposted { footing, is_left: false, noted_at: self.clock.now(), ..noted.row.clone() };
+                    let row =
+                        Unposted { footing, is_left: false, noted_at: self.clock.now(), ..noted.row.clone() };
                     // Who has changed it meanwhile knows better.
                     self.records.change_unposted(pass.org, &row, &noted).await?;
                 }
@@ -193,11 +194,7 @@ impl RematchImages {
     }
 
     /// Only the policies have changed: the findings stay. `None` when they cannot be read.
-    async fn judge_again(
-        &self,
-        pass: &Pass<'_>,
-        result: &ImageResult,
-    ) -> Result<Option<Look>, RematchError> {
+    async fn judge_again(&self, pass: &Pass<'_>, result: &ImageResult) -> Result<Option<Look>, RematchError> {
         let Some(key) = &result.report else { return Ok(None) };
         let mut report = match self.records.report(key).await {
             Ok(Some(report)) => report,

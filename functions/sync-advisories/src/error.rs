@@ -1,4 +1,4 @@
-//! Why the advisories of an ecosystem could not be brought up to date.
+//! Why a source could not be brought up to date.
 
 use tidewatch_advisories::{ArchiveError, BuildError, ScoreTableError};
 use tidewatch_core::ports::queue::QueueError;
@@ -6,15 +6,17 @@ use tidewatch_core::{Retry, Retryable};
 use tidewatch_store::RecordError;
 
 use crate::fetch::FetchError;
-use crate::settings::URL_VARIABLE;
 
-/// The advisories of an ecosystem could not be brought up to date.
+/// A source could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
-    /// Nobody has said where advisories are.
-    #[error("failed to fetch advisories: there is no URL for them ({URL_VARIABLE})")]
-    NoUrl,
-    /// The ecosystem is none of those that are to be fetched.
+    /// Nobody has said where it is.
+    #[error("failed to fetch advisories: there is no URL for them ({variable})")]
+    NoPlace {
+        /// The variable that would say it.
+        variable: &'static str,
+    },
+    /// It is none of those that are to be fetched.
     #[error(
         "failed to fetch the advisories of {ecosystem}: it is none of the ecosystems that are set ({set})"
     )]
@@ -24,7 +26,7 @@ pub enum SyncError {
         /// Those that are set.
         set: String,
     },
-    /// The archive could not be fetched.
+    /// It could not be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
     /// What was fetched cannot be read.
@@ -40,6 +42,19 @@ pub enum SyncError {
     Empty {
         /// The ecosystem.
         ecosystem: String,
+    },
+    /// What was fetched holds far less than what is in force.
+    #[error(
+        "failed to trust the archive of {ecosystem}: {records} of its records can be read, less than half of those \
+         before ({before}); if that is right: tidewatch advisories sync --ecosystem \"{ecosystem}\" --accept-fewer"
+    )]
+    TooFew {
+        /// The ecosystem.
+        ecosystem: String,
+        /// How many records there are.
+        records: u64,
+        /// How many there were.
+        before: u64,
     },
     /// The index could not be compiled.
     #[error(transparent)]
@@ -64,7 +79,9 @@ pub enum SyncError {
 impl Retryable for SyncError {
     fn retry(&self) -> Retry {
         match self {
-            Self::NoUrl | Self::NotSet { .. } | Self::Scores(_) => Retry::Never,
+            Self::NoPlace { .. } | Self::NotSet { .. } | Self::TooFew { .. } | Self::Scores(_) => {
+                Retry::Never
+            }
             // The next download may be whole.
             Self::Archive { .. } | Self::Empty { .. } | Self::Disk(_) | Self::Stopped(_) => Retry::Again,
             Self::Fetch(error) => error.retry(),

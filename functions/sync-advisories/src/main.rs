@@ -20,10 +20,11 @@ async fn main() -> ExitCode {
 
 async fn entry() -> anyhow::Result<Entry> {
     let places = Places::from_environment(&variable)?;
-    let stack = Deployed::open(&lambda_config(variable)?, places, Arc::new(SystemSleeper))?;
+    let aws = lambda_config(variable)?;
+    let stack = Deployed::open(&aws, places, Arc::new(SystemSleeper))?;
     let queue = Arc::new(stack.queue);
     let settings = Settings::from_environment(lambda::scratch_folder("archives")?, &variable)?;
-    let sync = SyncAdvisories::new(stack.records, queue.clone(), Arc::new(SystemClock), settings)?;
+    let sync = SyncAdvisories::new(stack.records, queue.clone(), Arc::new(SystemClock), settings, Some(aws))?;
     let queues = Queues::new(queue.clone(), move |arn| queue.named_by(arn))
         .handle(QueueName::Advisories, sync.clone());
     Ok(Entry::new().schedule(async move || sync.tick().await).queues(queues))

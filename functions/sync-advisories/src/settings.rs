@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tidewatch_advisories::FAMILIES;
-use tidewatch_core::{Retry, Retryable};
-use url::Url;
+use tidewatch_core::{Retry, Retryable, Timestamp};
 
-/// The variable that holds the URL under which the archives are.
-pub const URL_VARIABLE: &str = "TIDEWATCH_ADVISORIES_URL";
+use crate::place::Place;
+use crate::sources::{self, amazon_linux, kev, nvd, osv};
+
 /// The variable that holds the ecosystems, separated by commas.
 pub const ECOSYSTEMS_VARIABLE: &str = "TIDEWATCH_ECOSYSTEMS";
 /// The longest name of an ecosystem in bytes.
@@ -18,11 +18,18 @@ const MAX_ECOSYSTEM: usize = 64;
 /// What can be set of the function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The URL under which the archives are, as `<url>/<Ecosystem>/all.zip`. Without one nothing is fetched.
-    pub url: Option<Url>,
+    /// Where the archives of OSV are, as `<place>/<Ecosystem>/all.zip`. Without it nothing is fetched but what has a
+    /// place of its own.
+    pub osv: Option<Place>,
+    /// Where the repositories of Amazon Linux are; in a folder or bucket `<place>/<release>/updateinfo.xml.gz`.
+    pub amazon_linux: Option<Place>,
+    /// The file of the catalogue of known exploited vulnerabilities.
+    pub kev: Option<Place>,
+    /// Where the feeds of the NVD are, as `<place>/nvdcve-2.0-<year>.json.gz`.
+    pub nvd: Option<Place>,
     /// The ecosystems to fetch, by OSV's names without a release.
     pub ecosystems: BTreeSet<String>,
-    /// An existing folder for temporary files: at most an archive and an index at the same time.
+    /// An existing folder for temporary files: at most two archives and an index at the same time.
     pub folder: PathBuf,
     /// The largest archive that is taken, in bytes.
     pub archive_limit: u64,
@@ -34,18 +41,22 @@ pub struct Settings {
     pub read_timeout: Duration,
     /// How long a download may take in all.
     pub download_timeout: Duration,
+    /// How often it is told how far a download is.
+    pub progress_period: Duration,
     /// The pause before a failed ecosystem is tried again; doubles with each failure.
     pub retry_pause: Duration,
+    /// The pause before the other ecosystems look at changed scores, so that they look once at what comes together.
+    pub scores_pause: Duration,
 }
 
 /// The settings are wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// The URL cannot be used.
-    #[error("failed to use {url:?} as the URL of advisories: {reason}")]
-    Url {
+    /// There can be no advisories there.
+    #[error("failed to use {place:?} as a place of advisories: {reason}")]
+    Place {
         /// What was given.
-        url: String,
+        place: String,
         /// What is wrong with it.
         reason: String,
     },
@@ -69,58 +80,107 @@ impl Retryable for SettingsError {
     }
 }
 
-impl Settings {
-    /// Deployed settings with `folder` for temporary files: no URL; every ecosystem that has a family; archives of at
-    /// most 512 MiB with 16 GiB of records; 10 s for a connection, 30 s of silence, 5 minutes for a download; a minute
-    /// before the second try.
-    pub fn new(folder: impl Into<PathBuf>) -> Self {
+/// Where advisories are, as somebody says it; what is `None` is left to [`Places::settle`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// Where the archives of OSV are, or `none`.
+    pub osv: Option<String>,
+    /// Where the repositories of Amazon Linux are, or `none`.
+    pub amazon_linux: Option<String>,
+    /// The catalogue of known exploited vulnerabilities, or `none`.
+    pub kev: Option<String>,
+    /// Where the feeds of the NVD are, or `none`.
+    pub nvd: Option<String>,
+}
+
+impl Places {
+    /// What the environment says.
+    pub fn from_environment(environment: &dyn Fn(&str) -> Option<String>) -> Self {
         Self {
-            url: None,
-            ecosystems: FAMILIES.iter().map(|family| family.ecosystem.to_owned()).collect(),
-            folder: folder.into(),
-            archive_limit: 512 << 20,
-            inflated_limit: 16 << 30,
-            connect_timeout: Duration::from_secs(10),
-            read_timeout: Duration::from_secs(30),
-            download_timeout: Duration::from_secs(300),
-            retry_pause: Duration::from_secs(60),
+            osv: environment(osv::VARIABLE),
+            amazon_linux: environment(amazon_linux::VARIABLE),
+            kev: environment(kev::VARIABLE),
+            nvd: environment(nvd::VARIABLE),
         }
     }
 
-    /// Deployed settings with `folder` for temporary files, and the variables [`URL_VARIABLE`] and
-    /// [`ECOSYSTEMS_VARIABLE`], as `environment` gives them. Without the second, every ecosystem that has a family is
-    /// fetched.
+    /// Puts the places into `settings`. What is not said, or empty: OSV's own bucket; for Amazon Linux and the catalogue, those who
+    /// publish them, or, where the archives of OSV are in a folder or bucket, what lies beside them; no NVD. Nothing at
+    /// all for `none` in place of the archives.
+    pub fn settle(&self, settings: &mut Settings) -> Result<(), SettingsError> {
+        let place = |said: &Option<String>| {
+            let said = said.as_deref().filter(|said| !said.is_empty());
+            said.map(Place::parse_or_none).transpose()
+        };
+        settings.osv = place(&self.osv)?.unwrap_or_else(|| Place::parse(osv::PUBLISHER).ok());
+        let beside = |names: &[&str], publisher: &str| {
+            let osv = settings.osv.as_ref()?;
+            if osv.is_listable() { Some(osv.join(names)) } else { Place::parse(publisher).ok() }
+        };
+        let amazon_linux = beside(&[amazon_linux::NAME], amazon_linux::PUBLISHER);
+        let kev = beside(&[kev::NAME, kev::FILE], kev::PUBLISHER);
+        settings.amazon_linux = place(&self.amazon_linux)?.unwrap_or(amazon_linux);
+        settings.kev = place(&self.kev)?.unwrap_or(kev);
+        settings.nvd = place(&self.nvd)?.flatten();
+        Ok(())
+    }
+}
+
+impl Settings {
+    /// Deployed settings with `folder` for temporary files: no places; every ecosystem that images can hold packages of;
+    /// archives of at most 2 GiB with 32 GiB of records; 10 s for a connection, 30 s of silence, 10 minutes for a
+    /// download, of which is told every 5 s; a minute before the second try, and before scores are taken in.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            osv: None,
+            amazon_linux: None,
+            kev: None,
+            nvd: None,
+            ecosystems: default_ecosystems(),
+            folder: folder.into(),
+            archive_limit: 2 << 30,
+            inflated_limit: 32 << 30,
+            connect_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(30),
+            download_timeout: Duration::from_secs(600),
+            progress_period: Duration::from_secs(5),
+            retry_pause: Duration::from_secs(60),
+            scores_pause: Duration::from_secs(600),
+        }
+    }
+
+    /// Deployed settings with `folder` for temporary files, and the places and ecosystems that `environment` names.
     pub fn from_environment(
         folder: impl Into<PathBuf>,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, SettingsError> {
         let mut settings = Self::new(folder);
-        settings.url = environment(URL_VARIABLE).map(|url| parse_url(&url)).transpose()?;
+        Places::from_environment(environment).settle(&mut settings)?;
         if let Some(names) = environment(ECOSYSTEMS_VARIABLE) {
             settings.ecosystems = parse_ecosystems(names.split(','))?;
         }
         Ok(settings)
     }
+
+    /// Whether something is to be read from a bucket.
+    pub fn reads_buckets(&self) -> bool {
+        let places = [&self.osv, &self.amazon_linux, &self.kev, &self.nvd];
+        places.into_iter().flatten().any(|place| matches!(place, Place::Bucket { .. }))
+    }
+
+    /// The names of all sources that are fetched at the time `now`: the ecosystems, and what else has a place.
+    pub fn sources(&self, now: Timestamp) -> BTreeSet<String> {
+        let beside = self.kev.iter().map(|_| kev::NAME.to_owned());
+        let years = self.nvd.iter().flat_map(|_| nvd::names(now));
+        let names = self.ecosystems.iter().cloned().chain(beside).chain(years);
+        names.filter(|name| sources::of(name).place_of(name, self).is_some()).collect()
+    }
 }
 
-/// The URL under which archives are: http or https, with a host, without user, query and fragment.
-pub fn parse_url(text: &str) -> Result<Url, SettingsError> {
-    // A URL with a password is not repeated in full.
-    let failed = |reason: &str| {
-        let url = text.rsplit_once('@').map_or(text, |(_, rest)| rest);
-        SettingsError::Url { url: url.to_owned(), reason: reason.to_owned() }
-    };
-    let url: Url = text.parse().map_err(|_| failed("it is no URL"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(failed("it begins neither with https:// nor with http://"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(failed("it names a user"));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(failed("it has a query or a fragment"));
-    }
-    Ok(url)
+/// The ecosystems whose packages are found in images, and the one that has scores for them.
+fn default_ecosystems() -> BTreeSet<String> {
+    let families = FAMILIES.iter().filter(|family| family.package_type.is_some());
+    families.map(|family| family.ecosystem).chain([osv::SCORES]).map(str::to_owned).collect()
 }
 
 /// The names of ecosystems, without those that are empty and the spaces around them; the default ones when none is left.
@@ -134,7 +194,7 @@ pub fn parse_ecosystems<'a>(
             valid.ok_or_else(|| SettingsError::Ecosystem { name: name.to_owned() })
         })
         .collect::<Result<_, _>>()?;
-    if ecosystems.is_empty() { Ok(Settings::new("").ecosystems) } else { Ok(ecosystems) }
+    if ecosystems.is_empty() { Ok(default_ecosystems()) } else { Ok(ecosystems) }
 }
 
 /// Whether a name can be that of an ecosystem; it becomes a part of URLs and of keys.

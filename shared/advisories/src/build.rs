@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use tidewatch_core::problem::Problem;
 use tidewatch_core::{Digest, Retry, Retryable, Timestamp};
 
-use crate::reading::{ArchiveError, Reading};
+use crate::reading::ArchiveError;
 use crate::severity::ScoreTable;
 use crate::source::ecosystems;
 
@@ -104,9 +104,10 @@ impl Retryable for BuildError {
     }
 }
 
-/// Builds an index for each family whose folder is in `source`: `<Ecosystem>/all.zip` or `<Ecosystem>/*.json`. All
-/// other ecosystems there are read as well, for the CVSS scores that they give to CVEs. Ecosystems are read and compiled
-/// on as many threads as there are processors.
+/// Builds an index for each family whose folder is in `source`: `<Ecosystem>/all.zip` or `<Ecosystem>/*.json`; for Amazon
+/// Linux also `Amazon Linux/<release>/updateinfo.xml[.gz]`. All other ecosystems there are read as well, for the CVSS
+/// scores that they give to CVEs, and so are `NVD/*.json[.gz]` and `KEV/known_exploited_vulnerabilities.json`. Ecosystems
+/// are read and compiled on as many threads as there are processors.
 ///
 /// A record that cannot be read is a problem; an archive that cannot be read is an error.
 pub fn build(
@@ -116,20 +117,16 @@ pub fn build(
 ) -> Result<Build, BuildError> {
     let progress = Mutex::new(progress);
     let readings = on_all_processors(ecosystems(source)?, |ecosystem| {
-        let mut reading = Reading::new(&ecosystem.name);
-        ecosystem.for_each(&mut |record| {
-            let (before, total) = record.position;
-            reading.add(record, options.now);
+        ecosystem.read(options.now, &mut |done, total| {
             let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
-            progress(Progress { ecosystem: &ecosystem.name, done: before + 1, total });
-        })?;
-        Ok(reading)
+            progress(Progress { ecosystem: &ecosystem.name, done, total });
+        })
     });
     let mut scores = ScoreTable::default();
     let mut problems = Vec::new();
     let mut drafts = Vec::new();
     for reading in readings {
-        let reading: Reading = reading?;
+        let reading = reading?;
         scores.merge(reading.scores);
         problems.extend(reading.problems);
         drafts.extend(reading.draft);

@@ -2,6 +2,7 @@
 //!
 //! Specification: <https://ossf.github.io/osv-schema/#evaluation>
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
@@ -66,14 +67,18 @@ impl<S: AsRef<str>> Event<S> {
     }
 }
 
-/// The events of a published range, with versions in the normal form that `version` gives. One that sets several fields is
-/// as many events.
-pub fn events(events: &[record::Event], version: fn(&str) -> &str) -> Vec<Event> {
+/// The events of a published range, with versions in the normal form that `version` gives, and the last affected ones as
+/// `last_affected` reads them. One that sets several fields is as many events.
+pub fn events(
+    events: &[record::Event],
+    version: fn(&str) -> &str,
+    last_affected: fn(&str) -> Cow<'_, str>,
+) -> Vec<Event> {
     let normal = |text: &Option<String>| text.as_deref().map(|text| version(text).to_owned());
     let of = |event: &record::Event| {
         [
             normal(&event.introduced).map(Event::Introduced),
-            normal(&event.last_affected).map(Event::LastAffected),
+            normal(&event.last_affected).map(|last| Event::LastAffected(last_affected(&last).into_owned())),
             normal(&event.fixed).map(Event::Fixed),
             normal(&event.limit).map(Event::Limit),
         ]
@@ -227,6 +232,9 @@ pub fn judge<S: AsRef<str>>(
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
     use crate::order::dpkg;
 
@@ -325,5 +333,49 @@ mod tests {
         assert!(matches!(judge("1", &[], &[broken], dpkg::compare), Judgement::Unknown(_)));
         let all = range(vec![introduced("0")]);
         assert_eq!(judge("not a version", &[], &[all], dpkg::compare), Judgement::Affected { fixed: None });
+    }
+
+    /// What is judged, in words, without the error that says why it cannot be told.
+    fn told(judgement: &Judgement) -> &str {
+        match judgement {
+            Judgement::Affected { fixed } => fixed.as_deref().unwrap_or("no fix"),
+            Judgement::NotAffected => "not affected",
+            Judgement::Unknown(_) => "unknown",
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn listed_versions_that_a_range_holds_can_be_left_out(
+            listed in vec(version(), 0..8),
+            ranges in vec(vec(event(), 0..5), 0..3),
+        ) {
+            let ranges: Vec<Range> =
+                ranges.into_iter().map(|events| Range::new(events, dpkg::compare).0).collect();
+            let few = beyond_ranges(listed.clone(), &ranges, dpkg::compare);
+            prop_assert!(few.len() <= listed.len());
+            for number in 0..60 {
+                for installed in [number.to_string(), format!("0:{number}-0"), format!("bad version {number}")] {
+                    let all = judge(&installed, &listed, &ranges, dpkg::compare);
+                    let left = judge(&installed, &few, &ranges, dpkg::compare);
+                    prop_assert_eq!(told(&all), told(&left), "{}: {:?} and {:?}", installed, all, left);
+                }
+            }
+        }
+    }
+
+    /// A version, one in ten that cannot be ordered.
+    fn version() -> impl Strategy<Value = String> {
+        (0..60_u32, 0..10_u32).prop_map(|(number, kind)| match kind {
+            0 => format!("bad version {number}"),
+            1 => format!("0:{number}"),
+            _ => number.to_string(),
+        })
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        let of: [fn(String) -> Event; 4] =
+            [Event::Introduced, Event::Fixed, Event::LastAffected, Event::Limit];
+        (version(), 0..4_usize).prop_map(move |(version, kind)| of[kind](version))
     }
 }

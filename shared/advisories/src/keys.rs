@@ -45,7 +45,6 @@ pub fn keys_of(distribution: Option<&Distribution>, packages: &[Package]) -> BTr
 pub fn changed_keys(family: &str, old: Option<&Index>, new: &Index) -> Result<Vec<u64>, IndexError> {
     let Some(old) = old else { return Ok(vec![family_key(family)]) };
     let changed = changed_packages(old, new)?;
-    let keys: BTreeSet<u64> =
-        changed.iter().map(|(ecosystem, name)| package_key(ecosystem, name)).collect();
+    let keys: BTreeSet<u64> = changed.iter().map(|(ecosystem, name)| package_key(ecosystem, name)).collect();
     Ok(keys.into_iter().collect())
 }

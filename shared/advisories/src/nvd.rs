@@ -20,7 +20,7 @@ use crate::severity::{CvssError, CvssVersion, ScoreTable, of_vector};
 /// Bytes of a feed at most when it is unpacked; that of a year has some 300 MB.
 const LIMIT: u64 = 4 << 30;
 /// Bytes of one CVE at most; the largest, of processors and kernels, have some hundred thousand.
-const CVE_LIMIT: u64 = 16 << 20;
+const CVE_LIMIT: u64 = 4 << 20;
 /// The first bytes of a gzip file.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 

@@ -2,6 +2,7 @@
 //! family, the index in the making. With the scores of all ecosystems the index is compiled: ecosystems can be read one
 //! by one, at different times, and give what [`crate::build()`] gives of all of them in one folder.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Seek};
 use std::path::Path;
 
@@ -11,9 +12,12 @@ use tidewatch_core::{Retry, Retryable, Timestamp};
 use crate::build::{BuildError, BuiltFamily};
 use crate::draft::Draft;
 use crate::ecosystem::Family;
+use crate::kev::{self, Catalogue, CatalogueError};
+use crate::nvd::{self, Feed, FeedError};
 use crate::record::Record;
 use crate::severity::ScoreTable;
 use crate::source::{INFLATED_LIMIT, RawRecord, read_archive};
+use crate::updateinfo::UpdateInfoError;
 
 /// An archive of records cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +28,15 @@ pub enum ArchiveError {
         /// What is wrong with it.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// It is no catalogue of known exploited vulnerabilities.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// It is no feed of the National Vulnerability Database.
+    #[error(transparent)]
+    Feed(#[from] FeedError),
+    /// It is no feed of Amazon Linux.
+    #[error(transparent)]
+    Updateinfo(#[from] UpdateInfoError),
     /// Its records are too large to be what it should hold.
     #[error("failed to read it to its end: its records have more than {limit} bytes")]
     TooLarge {
@@ -55,7 +68,7 @@ pub struct ReadOptions {
 }
 
 impl ReadOptions {
-    /// The options at the time `now`: 16 GiB of records at most.
+    /// The options at the time `now`: 32 GiB of records at most.
     pub const fn at(now: Timestamp) -> Self {
         Self { now, inflated_limit: INFLATED_LIMIT }
     }
@@ -66,16 +79,20 @@ impl ReadOptions {
 pub struct Reading {
     pub(crate) scores: ScoreTable,
     pub(crate) draft: Option<Draft>,
+    /// The vulnerabilities that the draft is about.
+    ids: BTreeSet<String>,
     /// Of an ecosystem without a family.
     pub(crate) problems: Vec<Problem>,
     records: usize,
+    released_at: Option<Timestamp>,
 }
 
 impl Reading {
     /// Nothing of `ecosystem` yet.
     pub(crate) fn new(ecosystem: &str) -> Self {
         let draft = Family::of_ecosystem(ecosystem).map(Draft::new);
-        Self { scores: ScoreTable::default(), draft, problems: Vec::new(), records: 0 }
+        let (scores, ids, problems) = (ScoreTable::default(), BTreeSet::new(), Vec::new());
+        Self { scores, draft, ids, problems, records: 0, released_at: None }
     }
 
     /// Reads a zip archive of `ecosystem`, OSV's name of it without a release. A record that cannot be read is a
@@ -92,6 +109,26 @@ impl Reading {
         Ok(reading)
     }
 
+    /// Reads CISA's catalogue of known exploited vulnerabilities.
+    pub fn of_catalogue(json: impl Read) -> Result<Self, ArchiveError> {
+        let Catalogue { released_at, vulnerabilities, scores } = kev::catalogue(json)?;
+        let nothing = Self::new("");
+        Ok(Self { scores, records: vulnerabilities, released_at: Some(released_at), ..nothing })
+    }
+
+    /// Reads a feed of the National Vulnerability Database, plain or packed with gzip.
+    pub fn of_feed(json: impl Read) -> Result<Self, ArchiveError> {
+        let Feed { vulnerabilities, scores, problems } = nvd::feed(json)?;
+        Ok(Self { scores, problems, records: vulnerabilities, ..Self::new("") })
+    }
+
+    /// Takes in what `other`, which is of no family, gives.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.scores.merge(other.scores);
+        self.problems.extend(other.problems);
+        self.records += other.records;
+    }
+
     pub(crate) fn add(&mut self, RawRecord { file, json, .. }: RawRecord<'_>, now: Timestamp) {
         let parse = |json| Record::from_json(json).map_err(|error| Problem::new(&file, error));
         let problems = self.draft.as_mut().map_or(&mut self.problems, |draft| &mut draft.problems);
@@ -102,6 +139,9 @@ impl Reading {
                 problems.extend(errors.into_iter().map(|error| Problem::new(&record.id, error)));
                 if let Some(draft) = &mut self.draft {
                     draft.add(&record, now);
+                    let is_valid = record.withdrawn.is_none();
+                    let ids = is_valid.then(|| record.vulnerabilities(draft.family.fixes_related));
+                    self.ids.extend(ids.into_iter().flatten().flatten());
                 }
                 self.records += 1;
             }
@@ -114,9 +154,19 @@ impl Reading {
         &self.scores
     }
 
+    /// The ids of all vulnerabilities whose scores its index uses; none where the ecosystem is that of no family.
+    pub const fn ids(&self) -> &BTreeSet<String> {
+        &self.ids
+    }
+
     /// Number of records that could be read, withdrawn ones included.
     pub const fn records(&self) -> usize {
         self.records
+    }
+
+    /// When its publisher has released it, where that is said in it.
+    pub const fn released_at(&self) -> Option<Timestamp> {
+        self.released_at
     }
 
     /// What could not be used so far, and why.

@@ -1,7 +1,7 @@
 //! How bad a vulnerability is, decided when the index is built: the distribution's own rating, else the best CVSS of
 //! the advisory, else that of the same vulnerability in any other record, else the database's word.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use cvss::Cvss;
 use serde::{Deserialize, Serialize};
@@ -238,6 +238,14 @@ impl ScoreTable {
         for (id, day) in other.exploited {
             self.add_exploited(&id, day);
         }
+    }
+
+    /// What it knows of these vulnerabilities.
+    #[must_use]
+    pub fn about(&self, ids: &BTreeSet<String>) -> Self {
+        let scores = ids.iter().filter_map(|id| Some((id.clone(), *self.scores.get(id)?)));
+        let exploited = ids.iter().filter_map(|id| Some((id.clone(), *self.exploited.get(id)?)));
+        Self { scores: scores.collect(), exploited: exploited.collect() }
     }
 
     /// The table as bytes, in postcard's format, sorted: the same scores give the same bytes.

@@ -1,23 +1,33 @@
-//! The folder of OSV archives: for each ecosystem `<Ecosystem>/all.zip`, as the OSV service lays them out, or, where
-//! that is absent, `<Ecosystem>/*.json`.
+//! The folder of advisories: for each ecosystem `<Ecosystem>/all.zip`, as the OSV service lays them out, or, where that is
+//! absent, `<Ecosystem>/*.json`. Beside them what has another form: `Amazon Linux/<release>/updateinfo.xml`,
+//! `KEV/known_exploited_vulnerabilities.json`, and `NVD/*.json`, of which but the catalogue each may be packed with gzip.
 
 use std::fs::{self, File};
-use std::io::{BufReader, Read, Seek};
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
+use flate2::read::MultiGzDecoder;
 use tidewatch_core::problem::Problem;
 use zip::ZipArchive;
 
 use crate::build::BuildError;
-use crate::reading::ArchiveError;
+use crate::reading::{ArchiveError, Reading};
+use crate::updateinfo;
 
 const ARCHIVE: &str = "all.zip";
+/// The folder of feeds of Amazon Linux, which is an ecosystem.
+const AMAZON_LINUX: &str = "Amazon Linux";
+const UPDATEINFO: [&str; 2] = ["updateinfo.xml", "updateinfo.xml.gz"];
+/// The folder of the catalogue of known exploited vulnerabilities, and its name there.
+const KEV: (&str, &str) = ("KEV", "known_exploited_vulnerabilities.json");
+/// The folder of feeds of the National Vulnerability Database.
+const NVD: &str = "NVD";
 /// Bytes of one record at most; the largest that OSV publishes is below 5 MB.
 const RECORD_LIMIT: u64 = 16 << 20;
 /// Bytes of all records of an archive together, at most.
-pub(crate) const INFLATED_LIMIT: u64 = 16 << 30;
+pub(crate) const INFLATED_LIMIT: u64 = 32 << 30;
 
-/// One ecosystem of the source.
+/// One ecosystem of the source, or something else that gives scores.
 #[derive(Debug)]
 pub(crate) struct Ecosystem {
     /// Its name, which is its folder's.
@@ -30,6 +40,11 @@ enum Form {
     Archive(PathBuf),
     /// The records' files, sorted.
     Files(Vec<PathBuf>),
+    /// Feeds of Amazon Linux, with their releases.
+    Updateinfo(Vec<(String, PathBuf)>),
+    Catalogue(PathBuf),
+    /// Feeds of the NVD.
+    Feeds(Vec<PathBuf>),
 }
 
 /// A record as it lies in the source.
@@ -50,32 +65,80 @@ pub(crate) fn ecosystems(source: &Path) -> Result<Vec<Ecosystem>, BuildError> {
         let Some(name) = folder.file_name().and_then(|name| name.to_str()).map(str::to_owned) else {
             continue;
         };
-        let archive = folder.join(ARCHIVE);
-        let form = if archive.is_file() {
-            Form::Archive(archive)
-        } else {
-            Form::Files(entries(&folder)?.into_iter().filter(|path| is_record(path)).collect())
-        };
-        if !matches!(&form, Form::Files(files) if files.is_empty()) {
+        if let Some(form) = form(&name, &folder)? {
             ecosystems.push(Ecosystem { name, form });
         }
     }
     Ok(ecosystems)
 }
 
+/// What lies in the folder of this name; `None` where there is nothing.
+fn form(name: &str, folder: &Path) -> Result<Option<Form>, BuildError> {
+    let archive = folder.join(ARCHIVE);
+    if archive.is_file() {
+        return Ok(Some(Form::Archive(archive)));
+    }
+    let catalogue = folder.join(KEV.1);
+    if name == KEV.0 {
+        return Ok(catalogue.is_file().then_some(Form::Catalogue(catalogue)));
+    }
+    let files = |is_wanted: fn(&Path) -> bool| -> Result<Vec<PathBuf>, BuildError> {
+        Ok(entries(folder)?.into_iter().filter(|path| is_wanted(path)).collect())
+    };
+    if name == NVD {
+        let feeds = files(is_feed)?;
+        return Ok((!feeds.is_empty()).then_some(Form::Feeds(feeds)));
+    }
+    let records = files(is_record)?;
+    if !records.is_empty() {
+        return Ok(Some(Form::Files(records)));
+    }
+    let updateinfo = if name == AMAZON_LINUX { updateinfo_of(folder)? } else { Vec::new() };
+    Ok((!updateinfo.is_empty()).then_some(Form::Updateinfo(updateinfo)))
+}
+
+/// The feeds `<release>/updateinfo.xml` in a folder, with their releases.
+fn updateinfo_of(folder: &Path) -> Result<Vec<(String, PathBuf)>, BuildError> {
+    let mut feeds = Vec::new();
+    for release in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
+        let Some(name) = release.file_name().and_then(|name| name.to_str()) else { continue };
+        let files = UPDATEINFO.iter().map(|file| release.join(file)).filter(|file| file.is_file());
+        feeds.extend(files.map(|file| (name.to_owned(), file)));
+    }
+    Ok(feeds)
+}
+
 impl Ecosystem {
-    /// Gives every record to `each`, in the same order every time. A record that is too large is one that cannot be
-    /// read; an archive or folder that cannot be read is an error.
-    pub(crate) fn for_each(&self, each: &mut dyn FnMut(RawRecord<'_>)) -> Result<(), BuildError> {
+    /// Reads all of it, always in the same order, and tells how far that is: how many files of how many. A record that
+    /// cannot be read is a problem; an archive, a feed or a folder that cannot be read is an error.
+    pub(crate) fn read(
+        &self,
+        now: tidewatch_core::Timestamp,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Reading, BuildError> {
+        let mut reading = Reading::new(&self.name);
+        let mut add = |record: RawRecord<'_>| {
+            let (before, total) = record.position;
+            reading.add(record, now);
+            progress(before + 1, total);
+        };
         match &self.form {
-            Form::Archive(path) => {
-                let file =
-                    File::open(path).map_err(|source| BuildError::Read { path: path.clone(), source })?;
-                read_archive(&self.name, BufReader::new(file), INFLATED_LIMIT, each)
-                    .map_err(|source| BuildError::Archive { path: path.clone(), source })
+            Form::Archive(path) => read_archive(&self.name, open(path)?, INFLATED_LIMIT, &mut add)
+                .map_err(|source| BuildError::Archive { path: path.clone(), source })?,
+            Form::Files(files) => self.read_files(files, &mut add)?,
+            Form::Updateinfo(feeds) => self.read_updateinfo(feeds, &mut add)?,
+            Form::Catalogue(path) => {
+                return Reading::of_catalogue(open(path)?).map_err(|source| of_archive(path, source));
             }
-            Form::Files(files) => self.read_files(files, each),
+            Form::Feeds(feeds) => {
+                for (number, path) in feeds.iter().enumerate() {
+                    let feed = Reading::of_feed(open(path)?).map_err(|source| of_archive(path, source))?;
+                    reading.merge(feed);
+                    progress(number + 1, feeds.len());
+                }
+            }
         }
+        Ok(reading)
     }
 
     fn read_files(&self, files: &[PathBuf], each: &mut dyn FnMut(RawRecord<'_>)) -> Result<(), BuildError> {
@@ -90,6 +153,42 @@ impl Ecosystem {
         }
         Ok(())
     }
+
+    fn read_updateinfo(
+        &self,
+        feeds: &[(String, PathBuf)],
+        each: &mut dyn FnMut(RawRecord<'_>),
+    ) -> Result<(), BuildError> {
+        for (release, path) in feeds {
+            let records = updateinfo::records(release, unpacked(path)?)
+                .map_err(|source| of_archive(path, ArchiveError::Updateinfo(source)))?;
+            for (number, record) in records.iter().enumerate() {
+                let json = serde_json::to_vec(record).map_err(|error| Problem::new(&record.id, error));
+                let file = format!("{}/{}.json", self.name, record.id);
+                each(RawRecord {
+                    file,
+                    json: json.as_deref().map_err(Clone::clone),
+                    position: (number, records.len()),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn open(path: &Path) -> Result<BufReader<File>, BuildError> {
+    File::open(path).map(BufReader::new).map_err(|source| BuildError::Read { path: path.to_owned(), source })
+}
+
+/// The content of a file that may be packed, as its name says.
+fn unpacked(path: &Path) -> Result<Box<dyn BufRead>, BuildError> {
+    let file = open(path)?;
+    let is_packed = path.extension().is_some_and(|extension| extension == "gz");
+    Ok(if is_packed { Box::new(BufReader::new(MultiGzDecoder::new(file))) } else { Box::new(file) })
+}
+
+fn of_archive(path: &Path, source: ArchiveError) -> BuildError {
+    BuildError::Archive { path: path.to_owned(), source }
 }
 
 /// Gives every record of a zip archive of `ecosystem` to `each`. A record that is too large is one that cannot be read.
@@ -136,6 +235,13 @@ fn raw<'a>(ecosystem: &str, name: &str, bytes: &'a [u8], position: (usize, usize
 
 fn is_record(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "json")
+}
+
+/// Whether it is a feed of the NVD: `nvdcve-2.0-2024.json`, packed or not.
+fn is_feed(path: &Path) -> bool {
+    is_record(path)
+        || (path.extension().is_some_and(|extension| extension == "gz")
+            && is_record(&path.with_extension("")))
 }
 
 /// The paths in a folder, sorted.

@@ -114,7 +114,8 @@ fn ranges(family: &Family, record: &Record, affected: &Affected, problems: &mut 
             problems.push(Problem::new(&record.id, "a range has no beginning"));
             continue;
         }
-        let (range, ordered) = Range::new(evaluate::events(&range.events, family.version), family.compare);
+        let events = evaluate::events(&range.events, family.version, family.last_affected);
+        let (range, ordered) = Range::new(events, family.compare);
         ranges.push(range);
         problems.extend(ordered.err().map(|error| Problem::new(&record.id, error)));
     }
@@ -122,8 +123,10 @@ fn ranges(family: &Family, record: &Record, affected: &Affected, problems: &mut 
 }
 
 fn relevance(family: &Family, record: &Record, affected: &Affected, ids: &[Vec<String>]) -> Relevance {
+    // What is rated is about a vulnerability, whether it names one or not.
     let is_notice = family.notices.iter().any(|beginning| record.id.starts_with(beginning))
-        && !ids.iter().flatten().any(|id| is_cve(id));
+        && !ids.iter().flatten().any(|id| is_cve(id))
+        && (family.rating)(record, affected).is_none();
     if is_notice || affected.is_informational() {
         Relevance::Notice
     } else if affected.concerns_linux() {

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tempfile::NamedTempFile;
 use tidewatch_advisories::{Index, IndexSet, Memo, Memos, families_for};
-use tidewatch_core::{Digest, Retry, Retryable as _};
 use tidewatch_core::result::Inventory;
+use tidewatch_core::{Digest, Retry, Retryable as _};
 use tidewatch_store::records::{CurrentAdvisories, InForce, Records};
 
 use crate::assess::{Against, assess, assess_unless};
@@ -160,8 +160,7 @@ impl AdvisoryIndexes {
             self.write(|folder| keep(folder, &path, &file))?;
             Index::open(&path)?
         };
-        let opened =
-            Opened { hash: *hash, index: Arc::new(index), memo: Arc::new(Memo::new(REMEMBERED)) };
+        let opened = Opened { hash: *hash, index: Arc::new(index), memo: Arc::new(Memo::new(REMEMBERED)) };
         self.remove_others(family, &path);
         self.lock().insert(family, opened.clone());
         Ok(opened)

@@ -123,11 +123,7 @@ fn judged(
     Assessment { result, report, inventory }
 }
 
-fn state_of(
-    coverage: &Coverage,
-    inventory: &Inventory,
-    report: &Report,
-) -> (ResultState, Option<String>) {
+fn state_of(coverage: &Coverage, inventory: &Inventory, report: &Report) -> (ResultState, Option<String>) {
     let mut problems = inventory.problems.iter().chain(&report.unmatched);
     match (coverage, problems.next()) {
         (Coverage::Missing { families }, _) => {

@@ -36,8 +36,7 @@ pub async fn record(
     let known = known.and_then(|known| known.report.as_deref());
     result.report = Some(records.put_report(org, &report, known).await?);
     let (digest, platform) = (&image.digest, &image.platform);
-    let revision =
-        records.put_result_within(org, digest, platform, &result, computed_from, covered).await?;
+    let revision = records.put_result_within(org, digest, platform, &result, computed_from, covered).await?;
     let stored = StoredResult { result, revision };
     record_members(records, org, image, &stored).await?;
     Ok(stored)

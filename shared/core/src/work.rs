@@ -138,13 +138,31 @@ pub struct RollUpMessage {
 }
 
 /// A message of the queue `advisories`: fetch and compile the advisories of an ecosystem, if they have changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdvisoriesMessage {
-    /// The ecosystem, by its name at OSV without a release: `Debian`.
+    /// The ecosystem, by its name at OSV without a release: `Debian`; or the name of another source, such as `KEV`.
     pub ecosystem: String,
     /// How often it has failed before.
     #[serde(default)]
     pub failures: u32,
+    /// Whether nothing is fetched: only what has changed in the scores of others is taken in.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub scores_only: bool,
+    /// Whether an archive is taken even if it has far fewer records than the one before.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub accept_fewer: bool,
+}
+
+impl AdvisoriesMessage {
+    /// A first message for this ecosystem or other source.
+    pub fn of(ecosystem: &str) -> Self {
+        Self { ecosystem: ecosystem.to_owned(), ..Self::default() }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// How soon work is dispatched, before other work that is due.

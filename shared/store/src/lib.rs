@@ -20,6 +20,7 @@ pub use dynamodb::{EmbeddedDynamoDb, EmbeddedError};
 #[cfg(feature = "local")]
 pub use local_queue::{LocalQueue, LocalQueueError};
 pub use memory::MemoryTable;
+pub use objects::mirror::{MirrorAnswer, MirrorBucket, MirrorError};
 pub use objects::{ObjectStorage, ObjectStorageError};
 pub use records::{RecordError, Records};
 pub use sqs::SqsQueue;

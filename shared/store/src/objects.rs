@@ -1,9 +1,10 @@
 //! The [`Objects`] port on any store of the `object_store` crate: a folder in local mode, memory in tests, S3 when
 //! deployed.
 
+mod files;
+pub mod mirror;
 mod s3;
 
-#[cfg(feature = "local")]
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
@@ -57,7 +58,8 @@ impl ObjectStorage {
     /// The same, for what can be made again: a write returns before it is on the disk.
     #[cfg(feature = "local")]
     pub fn scratch_folder(folder: &FilePath) -> Result<Self, ObjectStorageError> {
-        let failed = |source| ObjectStorageError { place: format!("the folder {}", folder.display()), source };
+        let failed =
+            |source| ObjectStorageError { place: format!("the folder {}", folder.display()), source };
         let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| failed(error.into()))?;
         Ok(Self::new(Arc::new(store)))
     }
@@ -85,6 +87,19 @@ impl Objects for ObjectStorage {
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), ObjectsError> {
         let stored = self.store.put(&path_of(key)?, bytes.into()).await;
         stored.map(drop).map_err(|error| unavailable(key, error))
+    }
+
+    async fn get_file(&self, key: &str, to: &FilePath) -> Result<bool, ObjectsError> {
+        let object = match self.store.get(&path_of(key)?).await {
+            Ok(object) => object,
+            Err(error) if is_absent(&error) => return Ok(false),
+            Err(error) => return Err(unavailable(key, error)),
+        };
+        files::write(key, object, to).await.map(|()| true)
+    }
+
+    async fn put_file(&self, key: &str, from: &FilePath) -> Result<(), ObjectsError> {
+        files::store(&self.store, key, &path_of(key)?, from).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), ObjectsError> {

@@ -28,7 +28,9 @@ use tidewatch_core::ports::queue::{
 use tidewatch_core::ports::table::{Condition, Item, Key, TableError};
 use tidewatch_core::ports::{Objects, Table};
 use tidewatch_core::{Retry, Retryable};
-use tidewatch_store::{Deployed, DynamoDbTable, ObjectStorage, Places, SqsQueue};
+use tidewatch_store::{
+    Deployed, DynamoDbTable, MirrorAnswer, MirrorBucket, MirrorError, ObjectStorage, Places, SqsQueue,
+};
 use tidewatch_testkit::contract::queue::RealTime;
 use tidewatch_testkit::contract::table::ConflictingTable;
 use tidewatch_testkit::ministack::MiniStack;
@@ -225,6 +227,46 @@ async fn a_bucket_that_is_not_there_is_no_empty_one() {
     for outcome in outcomes {
         assert_eq!(outcome.expect_err("there is no bucket").retry(), Retry::Again);
     }
+}
+
+#[tokio::test]
+async fn a_bucket_of_others_gives_what_has_changed_in_it() {
+    let Some(ministack) = MiniStack::shared() else { return };
+    let name = unique("mirror");
+    ministack.make_bucket(&name);
+    let bucket = MirrorBucket::s3(&config(&ministack.endpoint()), &name).unwrap();
+    for key in ["osv/Rocky Linux/all.zip", "osv/Debian/DSA-1:2.json", "osv/Debian/DSA-1.json", "osv2/a"] {
+        ministack.put_object(&name, key, key.as_bytes());
+    }
+    let read = async |key: &str, known: Option<&str>| match bucket.object(key, known).await.unwrap() {
+        MirrorAnswer::Absent => Err("absent"),
+        MirrorAnswer::Unchanged => Err("unchanged"),
+        MirrorAnswer::Object(mut object) => {
+            let mut bytes = Vec::new();
+            while let Some(chunk) = object.chunk().await.unwrap() {
+                bytes.extend_from_slice(&chunk);
+            }
+            assert_eq!(object.size, bytes.len() as u64);
+            Ok((String::from_utf8(bytes).unwrap(), object.etag.unwrap()))
+        }
+    };
+    let key = "osv/Rocky Linux/all.zip";
+    let (text, etag) = read(key, None).await.unwrap();
+    assert_eq!(text, key);
+    assert_eq!(read(key, Some(&etag)).await, Err("unchanged"));
+    ministack.put_object(&name, key, b"another");
+    let (text, changed) = read(key, Some(&etag)).await.unwrap();
+    assert_eq!((text.as_str(), changed != etag), ("another", true));
+    assert_eq!(read("osv/Rocky Linux", None).await, Err("absent"));
+
+    let entries = bucket.list("osv/Debian", 2).await.unwrap();
+    let keys: Vec<_> = entries.iter().map(|entry| (entry.key.as_str(), entry.size)).collect();
+    assert_eq!(keys, [("osv/Debian/DSA-1.json", 21), ("osv/Debian/DSA-1:2.json", 23)]);
+    assert!(entries.iter().all(|entry| entry.etag.is_some()));
+    assert!(matches!(bucket.list("osv", 2).await, Err(MirrorError::TooMany { limit: 2, .. })));
+    assert!(matches!(bucket.object("a//b", None).await, Err(MirrorError::InvalidKey { .. })));
+    let never = MirrorBucket::s3(&config(&ministack.endpoint()), &unique("never")).unwrap();
+    assert_eq!(never.object("a", None).await.err().unwrap().retry(), Retry::Again);
 }
 
 #[tokio::test]

@@ -116,15 +116,25 @@ impl ArchiveServer {
 
     /// Serves these bytes as the archive of `ecosystem`.
     pub fn put_bytes(&self, ecosystem: &str, bytes: impl Into<Bytes>) {
+        self.put_file(&path_of(ecosystem), bytes);
+    }
+
+    /// Serves these bytes at this path, which begins with a slash.
+    pub fn put_file(&self, path: &str, bytes: impl Into<Bytes>) {
         let mut state = self.state();
         state.changes += 1;
         let change = state.changes;
-        state.archives.insert(path_of(ecosystem), (bytes.into(), change));
+        state.archives.insert(path.to_owned(), (bytes.into(), change));
     }
 
     /// From now on this goes wrong with the archive of `ecosystem`.
     pub fn fail(&self, ecosystem: &str, fault: Fault) {
-        self.state().faults.insert(path_of(ecosystem), fault);
+        self.fail_file(&path_of(ecosystem), fault);
+    }
+
+    /// From now on this goes wrong with what is at this path.
+    pub fn fail_file(&self, path: &str, fault: Fault) {
+        self.state().faults.insert(path.to_owned(), fault);
     }
 
     /// Nothing goes wrong any more.
@@ -144,7 +154,11 @@ impl ArchiveServer {
 
     /// The statuses of the answers about `ecosystem` so far, oldest first.
     pub fn statuses(&self, ecosystem: &str) -> Vec<u16> {
-        let path = path_of(ecosystem);
+        self.statuses_of(&path_of(ecosystem))
+    }
+
+    /// The statuses of the answers about this path so far, oldest first.
+    pub fn statuses_of(&self, path: &str) -> Vec<u16> {
         let state = self.state();
         state.requests.iter().filter(|request| request.path == path).map(|request| request.status).collect()
     }

@@ -1,6 +1,7 @@
 //! Stores that fail when a test says so, in front of stores that work: for what must survive an outage or a crash
 //! between any two operations.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -180,6 +181,16 @@ impl Objects for FailingObjects {
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), ObjectsError> {
         self.check(key)?;
         self.objects.put(key, bytes).await
+    }
+
+    async fn get_file(&self, key: &str, to: &Path) -> Result<bool, ObjectsError> {
+        self.check(key)?;
+        self.objects.get_file(key, to).await
+    }
+
+    async fn put_file(&self, key: &str, from: &Path) -> Result<(), ObjectsError> {
+        self.check(key)?;
+        self.objects.put_file(key, from).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), ObjectsError> {

@@ -18,3 +18,4 @@ pub mod runtime_api;
 pub mod saved;
 pub mod sbom;
 pub mod skip;
+pub mod updateinfo;

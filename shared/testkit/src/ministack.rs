@@ -157,8 +157,15 @@ impl MiniStack {
 
     /// Makes the S3 bucket `name`, where policies are not enforced.
     pub fn make_bucket(&self, name: &str) {
-        let status = request(self.port, "PUT", &format!("/{name}")).expect("MiniStack answers");
+        let status = request(self.port, "PUT", &format!("/{name}"), b"").expect("MiniStack answers");
         assert_eq!(status, "200", "MiniStack makes the bucket {name}");
+    }
+
+    /// Puts an object into the S3 bucket `bucket`, where policies are not enforced.
+    pub fn put_object(&self, bucket: &str, key: &str, bytes: &[u8]) {
+        let path = format!("/{bucket}/{}", key.replace(' ', "%20"));
+        let status = request(self.port, "PUT", &path, bytes).expect("MiniStack answers");
+        assert_eq!(status, "200", "MiniStack stores {key}");
     }
 
     /// The folder of its files, which is removed with it: `ministack.log`, and `tmp` with the programs of functions.
@@ -215,15 +222,16 @@ fn command(program: &Path, folder: &Path, port: u16, settings: &[(&str, &str)]) 
 
 /// Whether MiniStack on `port` says that it is ready.
 fn is_ready(port: u16) -> bool {
-    request(port, "GET", "/_ministack/ready").is_ok_and(|status| status == "200")
+    request(port, "GET", "/_ministack/ready", b"").is_ok_and(|status| status == "200")
 }
 
-/// Asks MiniStack on `port` without a body and a signature, and gives the status of its answer.
-fn request(port: u16, method: &str, path: &str) -> std::io::Result<String> {
+/// Asks MiniStack on `port` without a signature, and gives the status of its answer.
+fn request(port: u16, method: &str, path: &str, body: &[u8]) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    let head = "Connection: close\r\nContent-Length: 0\r\n";
+    let head = format!("Connection: close\r\nContent-Length: {}\r\n", body.len());
     write!(stream, "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{head}\r\n")?;
+    stream.write_all(body)?;
     let mut answer = String::new();
     stream.take(12).read_to_string(&mut answer)?;
     Ok(answer.trim_start_matches("HTTP/1.1 ").to_owned())

@@ -83,9 +83,29 @@ pub const VARIABLES: &[Variable] = &[
     Variable {
         name: "TIDEWATCH_ADVISORIES_URL",
         readers: Readers::Both,
-        default: "nothing is fetched",
-        meaning: "where advisories are fetched each hour, as OSV lays them out: `URL/Debian/all.zip`; the option \
-                  `--advisories-url` goes before",
+        default: "`https://storage.googleapis.com/osv-vulnerabilities`",
+        meaning: "where advisories are fetched each hour, as OSV lays them out (`PLACE/Debian/all.zip`): a URL, \
+                  `s3://BUCKET/PREFIX` or a folder; `none` fetches nothing. The option `--advisories-url` goes before",
+    },
+    Variable {
+        name: "TIDEWATCH_AMAZON_LINUX_URL",
+        readers: Readers::Both,
+        default: "see [ADVISORIES.md](ADVISORIES.md#where-they-come-from)",
+        meaning: "where the repositories of Amazon Linux are, or `none`; the option `--amazon-linux-url` goes before",
+    },
+    Variable {
+        name: "TIDEWATCH_KEV_URL",
+        readers: Readers::Both,
+        default: "see [ADVISORIES.md](ADVISORIES.md#where-they-come-from)",
+        meaning: "where the catalogue of known exploited vulnerabilities is, or `none`; the option `--kev-url` goes \
+                  before",
+    },
+    Variable {
+        name: "TIDEWATCH_NVD_URL",
+        readers: Readers::Both,
+        default: "none are fetched",
+        meaning: "where the feeds of the NVD are, such as `https://nvd.nist.gov/feeds/json/cve/2.0`; the option \
+                  `--nvd-url` goes before",
     },
     Variable {
         name: "TIDEWATCH_LAYER_LIMITS",
@@ -97,7 +117,7 @@ pub const VARIABLES: &[Variable] = &[
     Variable {
         name: "TIDEWATCH_ECOSYSTEMS",
         readers: Readers::Both,
-        default: "those that are matched",
+        default: "those whose packages are found in images, and `GIT`",
         meaning: "the ecosystems whose advisories are fetched, with commas between them; the option `--ecosystem` goes \
                   before",
     },

@@ -81,6 +81,11 @@ fn a_mistake_in_the_template_is_noticed() {
             "the routes",
         ),
         (
+            "                  Resource: !Sub \"arn:${AWS::Partition}:s3:::${AdvisoriesBucket}/*\"\n",
+            "                  Resource: \"arn:aws:s3:::*\"\n",
+            "sync-advisories, where a bucket is named: its role has (\"s3:GetObject\", \"arn:aws:s3:::*\")",
+        ),
+        (
             "      AutoDeploy: true\n",
             "      AutoDeploy: true\n      AccessLogSettings: {Format: '$context.path'}\n",
             "access log tells paths",

@@ -44,6 +44,8 @@ pub(crate) struct Needs {
     pub(crate) answers_http: bool,
     /// Whether it reads secrets of Secrets Manager.
     pub(crate) reads_secrets: bool,
+    /// Whether it reads a bucket that belongs to others.
+    pub(crate) reads_others: bool,
     /// The environment variables that it reads beside those of the places.
     pub(crate) variables: BTreeSet<String>,
 }
@@ -69,6 +71,7 @@ impl Needs {
         let mut needs = Self::default();
         for function in reachable(start, &functions) {
             needs.add(name, function, records);
+            needs.reads_others |= function.paths.iter().flatten().any(|name| name == "MirrorBucket");
         }
         // What is set up outside of functions, in `main.rs` or a library, is told by names that mean nothing else.
         let mentions = |wanted: &str| main.iter().any(|function| function.names().any(|name| name == wanted));
@@ -86,7 +89,9 @@ impl Needs {
         let source = root.join("infra/tidewatch/src");
         let mut functions = functions_in(&source.join("instance"));
         for file in fs::read_dir(source.join("commands")).unwrap().map(|entry| entry.unwrap().path()) {
-            if !file.ends_with("up.rs") {
+            if file.is_dir() {
+                functions.extend(functions_in(&file));
+            } else if !file.ends_with("up.rs") {
                 functions.extend(functions_of(&file));
             }
         }

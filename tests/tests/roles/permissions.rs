@@ -41,15 +41,23 @@ pub(crate) fn role(faults: &mut Vec<String>, template: &Template, function: &Dep
     {
         faults.push(format!("{name}: its role is for more than Lambda"));
     }
-    let (mut there, mut network) = (BTreeSet::new(), false);
+    let (mut there, mut network, mut others) = (BTreeSet::new(), false, BTreeSet::new());
     for policy in each(&role["Policies"]) {
-        if let Some(choice) = policy["Fn::If"].as_array() {
-            network = true;
-            in_vpc(faults, name, choice);
-            continue;
+        match policy["Fn::If"].as_array() {
+            Some(choice) if choice[0] == "ReadsBucket" => {
+                others.extend(allowed(&choice[1]));
+                if reference(&choice[2]) != "${AWS::NoValue}" {
+                    faults.push(format!("{name}: there is a policy where no bucket is named"));
+                }
+            }
+            Some(choice) => {
+                network = true;
+                in_vpc(faults, name, choice);
+            }
+            None => there.extend(allowed(policy)),
         }
-        there.extend(allowed(policy));
     }
+    compare(faults, &format!("{name}, where a bucket is named"), &of_others(needs), &others);
     if network != needs.reads_secrets {
         faults.push(format!("{name}: who opens registries may be in a VPC, and nobody else"));
     }
@@ -117,6 +125,14 @@ fn permissions(function: &Deployed<'_>) -> BTreeMap<Permission, String> {
         add("secretsmanager:GetSecretValue", secrets.to_owned(), "the credentials of registries");
     }
     wanted
+}
+
+/// What the code asks of the bucket that belongs to others, and why.
+fn of_others(needs: &Needs) -> BTreeMap<Permission, String> {
+    let bucket = "arn:${AWS::Partition}:s3:::${AdvisoriesBucket}";
+    let reading = [("s3:GetObject", format!("{bucket}/*")), ("s3:ListBucket", bucket.to_owned())];
+    let reading = reading.into_iter().filter(|_| needs.reads_others);
+    reading.map(|(action, resource)| ((action.to_owned(), resource), "its copies".to_owned())).collect()
 }
 
 /// What code asks of the table, of object storage and of the queues that it sends to, and why.

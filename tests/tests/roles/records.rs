@@ -34,6 +34,9 @@ const WRITES: &[(&str, &str)] = &[
 const OBJECTS: &[(&str, Option<&str>, bool)] = &[
     ("get", Some("s3:GetObject"), true),
     ("put", Some("s3:PutObject"), false),
+    ("get_file", Some("s3:GetObject"), true),
+    // In parts, that is the same action: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
+    ("put_file", Some("s3:PutObject"), false),
     ("delete", Some("s3:DeleteObject"), false),
     ("list", None, true),
 ];

@@ -100,7 +100,8 @@ impl Fleet {
                 _ => (3, application),
             };
             let layer_digest = Digest::of(&[layer, seed].map(u64::to_le_bytes).concat());
-            let of_language = place >= (OF_BASE + OF_RUNTIME / 2) as u64 && !self.languages[language].is_empty();
+            let of_language =
+                place >= (OF_BASE + OF_RUNTIME / 2) as u64 && !self.languages[language].is_empty();
             let random = pick(seed * 1000 + place, layer + 10);
             let location = |path: &str| vec![Location { layer: layer_digest, path: path.to_owned() }];
             packages.push(if of_language {
@@ -113,7 +114,8 @@ impl Fleet {
                 }
             } else {
                 // About every other one there are no advisories.
-                let unknown = |prefix| Known { name: format!("{prefix}-{}", random % 20_000), versions: Vec::new() };
+                let unknown =
+                    |prefix| Known { name: format!("{prefix}-{}", random % 20_000), versions: Vec::new() };
                 let known = match layer {
                     _ if random.is_multiple_of(2) => choose(&self.distributions[kind], random / 2).clone(),
                     1 => unknown("base"),

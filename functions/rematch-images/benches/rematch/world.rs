@@ -133,7 +133,12 @@ impl World {
                     let is_new = seen.lock().is_ok_and(|mut seen| seen.insert(hash));
                     let key = format!("inventories/acme/{}.postcard", hash.hex());
                     let bytes = self.objects.get(&key).await?.map_or(0, |bytes| bytes.len());
-                    anyhow::Ok((assessed.inventory.packages.len(), assessed.report.findings.len(), is_new, bytes))
+                    anyhow::Ok((
+                        assessed.inventory.packages.len(),
+                        assessed.report.findings.len(),
+                        is_new,
+                        bytes,
+                    ))
                 }
             })
             .buffer_unordered(AT_ONCE);

@@ -135,8 +135,12 @@ async fn a_crash_before_any_table_operation_loses_nothing() {
 
 /// Begins something, and lets it do so many operations; then `meanwhile` happens; then it goes on to its end. For every
 /// number of operations.
-async fn at_every_step<S, F, M>(scenes: impl AsyncFn() -> S, begin: F, meanwhile: M, check: impl AsyncFn(&S, usize))
-where
+async fn at_every_step<S, F, M>(
+    scenes: impl AsyncFn() -> S,
+    begin: F,
+    meanwhile: M,
+    check: impl AsyncFn(&S, usize),
+) where
     F: for<'s> AsyncFn(&'s S) -> bool,
     M: AsyncFn(&S),
 {
@@ -313,7 +317,11 @@ async fn a_change_that_is_undone_while_an_image_is_matched_is_undone_for_it() {
             fleet.world.publish(&advisories()).await;
             fleet.world.deliver(everything()).await.unwrap();
             // Its message is on its way, but for the other image.
-            fleet.world.deliver(message(Some(RematchTask::Unposted(vec![fleet.unposted.id()])))).await.unwrap();
+            fleet
+                .world
+                .deliver(message(Some(RematchTask::Unposted(vec![fleet.unposted.id()]))))
+                .await
+                .unwrap();
             fleet
         },
         async |fleet| {

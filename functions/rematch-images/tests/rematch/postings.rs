@@ -60,7 +60,8 @@ fn about(ecosystem: &str, name: &str) -> Value {
 async fn of_posted_images_those_are_sent_for_that_hold_what_a_change_is_about() {
     let world = World::new().await;
     let images =
-        scanned(&world, &[&[("openssl", "1")], &[("zlib", "1")], &[("openssl", "2"), ("zlib", "3")], &[]]).await;
+        scanned(&world, &[&[("openssl", "1")], &[("zlib", "1")], &[("openssl", "2"), ("zlib", "3")], &[]])
+            .await;
     world.compact().await;
     assert!(sent_for(&world).await.is_empty(), "nothing has changed");
     world.publish(&advisories()).await;
@@ -88,7 +89,8 @@ async fn a_release_that_comes_or_goes_finds_the_images_of_it() {
         inventory.distribution = Some(Distribution { id, version_id, ..Distribution::default() });
         inventory
     };
-    let images = ["12", "13", "14"].map(|version| (image(&format!("team/{version}"), version), release(version)));
+    let images =
+        ["12", "13", "14"].map(|version| (image(&format!("team/{version}"), version), release(version)));
     for (image, inventory) in &images {
         world.tag(image, "latest").await;
         world.scan(image, inventory).await;

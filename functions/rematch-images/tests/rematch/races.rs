@@ -210,11 +210,7 @@ async fn assert_settled(world: &World, images: &[Image]) -> Result<(), TestCaseE
 }
 
 /// Lets all workers go on to their end, in turn.
-async fn finish(
-    mut tasks: Interleaving<'_, bool>,
-    mut jobs: Vec<Option<Job>>,
-    unfinished: &mut Vec<Job>,
-) {
+async fn finish(mut tasks: Interleaving<'_, bool>, mut jobs: Vec<Option<Job>>, unfinished: &mut Vec<Job>) {
     for _ in 0..10_000 {
         let running = tasks.running();
         if running.is_empty() {

@@ -114,7 +114,8 @@ impl World {
     pub(crate) async fn assess(&self, inventory: &ImageInventory) -> Assessment {
         let in_force = self.records.in_force(&acme(), None).await.unwrap().unwrap();
         let (indexes, now) = (self.indexes(), self.clock.now());
-        let assessment = indexes.assess(&self.records, inventory.clone().into(), Arc::new(in_force), now).await;
+        let assessment =
+            indexes.assess(&self.records, inventory.clone().into(), Arc::new(in_force), now).await;
         let mut assessment = assessment.unwrap();
         assessment.result.created_at = Some(created_at());
         assessment
@@ -137,10 +138,8 @@ impl World {
     pub(crate) async fn forget(&self, image: &Image) {
         let (digest, platform) = (image.digest.hex(), &image.platform);
         let result = Key::new(format!("IMAGE#acme#{digest}#{platform}"), "RESULT");
-        let row = Key::new(
-            format!("UNPOSTED#acme#{}", image.digest.spread() % 8),
-            format!("{digest}#{platform}"),
-        );
+        let row =
+            Key::new(format!("UNPOSTED#acme#{}", image.digest.spread() % 8), format!("{digest}#{platform}"));
         for key in [result, row] {
             self.table.delete(&key, Condition::Always).await.unwrap();
         }
@@ -349,7 +348,8 @@ impl Scanner {
                 return Ok(());
             }
             let now = self.clock.now();
-            let assessed = self.indexes.assess(&self.records, inventory.clone().into(), in_force, now).await?;
+            let assessed =
+                self.indexes.assess(&self.records, inventory.clone().into(), in_force, now).await?;
             record(&self.records, &org, &id, assessed, stored.as_ref(), None).await?;
         }
     }

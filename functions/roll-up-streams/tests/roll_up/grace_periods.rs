@@ -65,7 +65,9 @@ fn findings(advisories: &[(Severity, i8)]) -> Vec<Finding> {
             purl: "pkg:deb/debian/openssl@1".to_owned(),
             severity: *severity,
             fixed_version: Some("2".to_owned()),
+            fix_published_at: None,
             published_at: Some(days_from_start((*published).into())),
+            known_exploited: None,
         })
         .collect()
 }
@@ -116,8 +118,7 @@ impl Scan {
             inventory: Some(Digest::of(b"inventory")),
             report: Some(records.put_report(&world.org, &report, None).await?),
         };
-        let revision =
-            records.put_result(&world.org, &digest, &platform, &result, stored.as_ref()).await?;
+        let revision = records.put_result(&world.org, &digest, &platform, &result, stored.as_ref()).await?;
         records.put_member(&world.org, &world.stream, &member, revision).await?;
         records.mark_member(&world.org, &world.stream, &member).await
     }
@@ -302,11 +303,7 @@ async fn an_image_whose_rows_are_gone_keeps_its_numbers() {
     let image = scan.member().image;
     let stored = world.records.result(&world.org, &image.digest, &image.platform).await.unwrap().unwrap();
     let lost = ImageResult { report: None, ..stored.result.clone() };
-    world
-        .records
-        .put_result(&world.org, &image.digest, &image.platform, &lost, Some(&stored))
-        .await
-        .unwrap();
+    world.records.put_result(&world.org, &image.digest, &image.platform, &lost, Some(&stored)).await.unwrap();
     world.clock.set(days_from_start(4));
     world.roll_up().await;
     assert_eq!(world.published().await, one_image(Outcome::Pass));

@@ -9,6 +9,7 @@ use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::work::AdvisoriesMessage;
 use tidewatch_runtime::{Deadline, MessageHandler as _};
 use tidewatch_store::records::AdvisorySource;
+use tidewatch_sync_advisories::Place;
 use tidewatch_testkit::archives::{ArchiveServer, Fault};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -102,7 +103,7 @@ async fn a_server_that_is_silent_or_gone_is_given_up() {
     });
     assert!(fails_with(&world, "failed to fetch").await);
     // Port 1 of this machine: nobody is there.
-    world.again_with(|settings| settings.url = Some("http://127.0.0.1:1".parse().unwrap()));
+    world.again_with(|settings| settings.osv = Place::parse("http://127.0.0.1:1").ok());
     let reason = "failed to fetch http://127.0.0.1:1/Debian/all.zip";
     assert!(fails_with(&world, reason).await);
 }
@@ -111,8 +112,8 @@ async fn a_server_that_is_silent_or_gone_is_given_up() {
 async fn a_download_ends_in_time_to_compile_before_the_function_is_killed() {
     let world = with_an_index().await;
     world.server.fail("Debian", Fault::Hangs);
-    let deadline = Deadline::at(world.clock.now() + Duration::from_secs(180) + Duration::from_millis(100));
-    let message = AdvisoriesMessage { ecosystem: "Debian".to_owned(), failures: 0 };
+    let deadline = Deadline::at(world.clock.now() + Duration::from_secs(300) + Duration::from_millis(100));
+    let message = AdvisoriesMessage::of("Debian");
     world.sync.handle(message, deadline).await.unwrap();
     assert!(world.error("Debian").await.contains("failed to fetch"));
 }
@@ -129,6 +130,37 @@ async fn garbage_and_archives_without_records_never_come_into_force() {
     archive.write_all(b"{\"id\": 7}").unwrap();
     world.server.put_bytes("Debian", archive.finish().unwrap().into_inner());
     assert!(fails_with(&world, "there is no record in it").await);
+}
+
+#[tokio::test]
+async fn an_archive_that_has_suddenly_lost_most_of_its_records_is_not_believed_unless_somebody_says_so() {
+    let world = World::of(&["Debian"]).await;
+    let records: Vec<_> = (0..120).map(|n| debian(&format!("DSA-{n}-1"), "CVE-2024-1", "pkg")).collect();
+    world.server.put("Debian", &records);
+    world.tick().await;
+    world.server.put("Debian", &records[..59]);
+    assert!(!fails_with(&world, "59 of its records can be read, less than half of those before (120)").await);
+    // Records that cannot be read are as good as missing.
+    let mut archive = ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for n in 0..120 {
+        archive.start_file(format!("{n}.json"), SimpleFileOptions::default()).unwrap();
+        let json = if n < 59 { records[n].to_string() } else { "{".to_owned() };
+        archive.write_all(json.as_bytes()).unwrap();
+    }
+    world.server.put_bytes("Debian", archive.finish().unwrap().into_inner());
+    assert!(!fails_with(&world, "--accept-fewer").await);
+
+    world.server.put("Debian", &records[..59]);
+    let message = AdvisoriesMessage { accept_fewer: true, ..AdvisoriesMessage::of("Debian") };
+    world.handle_message(message).await.unwrap();
+    assert_eq!(
+        (world.error("Debian").await.as_str(), world.source("Debian").await.archive.unwrap().records),
+        ("", 59)
+    );
+    // Half is not suspicious, and neither is anything of a few records.
+    world.server.put("Debian", &records[..1]);
+    world.handle("Debian").await.unwrap();
+    assert_eq!(world.error("Debian").await, "");
 }
 
 #[tokio::test]
@@ -161,7 +193,7 @@ async fn it_is_tried_five_times_with_growing_pauses_and_then_at_the_next_schedul
     let world = with_an_index().await;
     world.server.fail("Debian", Fault::Status(500));
     let mut pauses = Vec::new();
-    let mut next = Some(AdvisoriesMessage { ecosystem: "Debian".to_owned(), failures: 0 });
+    let mut next = Some(AdvisoriesMessage::of("Debian"));
     while let Some(message) = next {
         world.handle_message(message).await.unwrap();
         pauses.extend(world.queue.sent(QueueName::Advisories).iter().map(|sent| sent.delay.as_secs()));
@@ -191,7 +223,7 @@ async fn new_scores_come_into_force_while_the_archive_cannot_be_fetched() {
 
 #[tokio::test]
 async fn without_a_url_a_message_is_answered_with_a_recorded_error_and_the_schedule_sends_nothing() {
-    let world = World::with(&["Debian"], |settings| settings.url = None).await;
+    let world = World::with(&["Debian"], |settings| settings.osv = None).await;
     assert_eq!(world.sync.tick().await.unwrap(), 0);
     assert!(!world.sync.tick_if_due().await.unwrap());
     world.handle("Debian").await.unwrap();

@@ -1,6 +1,7 @@
 //! Settings from the environment.
 
-use tidewatch_sync_advisories::{Settings, SettingsError};
+use tidewatch_advisories::FAMILIES;
+use tidewatch_sync_advisories::{Place, Settings, SettingsError};
 
 fn settings(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
     Settings::from_environment("/scratch", &|name| {
@@ -9,36 +10,93 @@ fn settings(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
     })
 }
 
+/// The places of the archives, of Amazon Linux, of the catalogue, and of the NVD; empty where there is none.
+fn places(variables: &[(&str, &str)]) -> [String; 4] {
+    let Settings { osv, amazon_linux, kev, nvd, .. } = settings(variables).unwrap();
+    [osv, amazon_linux, kev, nvd].map(|place| place.map_or_else(String::new, |place| place.to_string()))
+}
+
+const OSV: &str = "https://storage.googleapis.com/osv-vulnerabilities";
+const AMAZON: &str = "https://cdn.amazonlinux.com/";
+const KEV: &str = "https://www.cisa.gov/sites/default/files/feeds/known_exploited_vulnerabilities.json";
+
 #[test]
-fn without_variables_there_is_no_url_and_every_ecosystem_that_is_matched() {
-    let settings = settings(&[]).unwrap();
-    assert_eq!(settings, Settings::new("/scratch"));
-    assert_eq!(settings.url, None);
-    assert_eq!(settings.ecosystems.iter().collect::<Vec<_>>(), ["Alpine", "Debian"]);
+fn without_variables_everything_is_fetched_from_its_publisher_but_for_the_nvd() {
+    assert_eq!(places(&[]), [OSV, AMAZON, KEV, ""]);
+    assert_eq!(
+        places(&[("TIDEWATCH_ADVISORIES_URL", ""), ("TIDEWATCH_KEV_URL", "")]),
+        [OSV, AMAZON, KEV, ""]
+    );
+    let sources = settings(&[]).unwrap().sources("2026-06-01T00:00:00Z".parse().unwrap());
+    for family in FAMILIES {
+        assert_eq!(sources.contains(family.ecosystem), family.package_type.is_some(), "{}", family.ecosystem);
+    }
+    assert!(sources.contains("GIT") && sources.contains("KEV"));
+    assert!(!sources.iter().any(|name| name.starts_with("NVD")));
+}
+
+#[test]
+fn what_lies_beside_the_archives_of_a_folder_or_bucket_is_taken_from_there() {
+    assert_eq!(
+        places(&[("TIDEWATCH_ADVISORIES_URL", "file:///srv/osv")]),
+        ["/srv/osv", "/srv/osv/Amazon Linux", "/srv/osv/KEV/known_exploited_vulnerabilities.json", ""]
+    );
+    assert_eq!(
+        places(&[("TIDEWATCH_ADVISORIES_URL", "s3://acme-osv/a"), ("TIDEWATCH_AMAZON_LINUX_URL", AMAZON)]),
+        ["s3://acme-osv/a", AMAZON, "s3://acme-osv/a/KEV/known_exploited_vulnerabilities.json", ""]
+    );
+}
+
+#[test]
+fn none_turns_a_source_off_and_in_place_of_the_archives_all() {
+    assert_eq!(places(&[("TIDEWATCH_ADVISORIES_URL", "none")]), ["", "", "", ""]);
+    assert_eq!(
+        places(&[("TIDEWATCH_KEV_URL", "none"), ("TIDEWATCH_AMAZON_LINUX_URL", "none")]),
+        [OSV, "", "", ""]
+    );
+    let now = "2026-06-01T00:00:00Z".parse().unwrap();
+    let off = settings(&[("TIDEWATCH_ADVISORIES_URL", "none"), ("TIDEWATCH_KEV_URL", KEV)]).unwrap();
+    assert_eq!(off.sources(now).into_iter().collect::<Vec<_>>(), ["KEV"]);
+    let off = settings(&[("TIDEWATCH_AMAZON_LINUX_URL", "none")]).unwrap();
+    assert!(!off.sources(now).contains("Amazon Linux"));
 }
 
 #[test]
 fn the_variables_say_where_and_what_to_fetch() {
     let settings = settings(&[
         ("TIDEWATCH_ADVISORIES_URL", "https://osv.example.com/bucket/"),
+        ("TIDEWATCH_NVD_URL", "https://nvd.example.com/feeds"),
+        ("TIDEWATCH_KEV_URL", "none"),
         ("TIDEWATCH_ECOSYSTEMS", "Debian, GIT ,Rocky Linux,"),
     ])
     .unwrap();
-    assert_eq!(settings.url.unwrap().as_str(), "https://osv.example.com/bucket/");
+    assert_eq!(settings.osv, Place::parse("https://osv.example.com/bucket/").ok());
     assert_eq!(settings.ecosystems.iter().collect::<Vec<_>>(), ["Debian", "GIT", "Rocky Linux"]);
+    let sources = settings.sources("2003-06-01T00:00:00Z".parse().unwrap());
+    assert_eq!(
+        sources.into_iter().collect::<Vec<_>>(),
+        ["Debian", "GIT", "NVD-2002", "NVD-2003", "Rocky Linux"]
+    );
 }
 
 #[test]
-fn a_url_that_cannot_be_used_is_an_error_that_says_why_and_shows_no_password() {
+fn a_place_that_cannot_be_used_is_an_error_that_says_why_and_shows_no_password() {
     for (url, reason) in [
         ("osv.example.com", "it is no URL"),
-        ("ftp://osv.example.com", "neither with https:// nor with http://"),
+        ("ftp://osv.example.com", "neither with https://, http://"),
         ("https://user:secret@osv.example.com", "it names a user"),
         ("https://osv.example.com/?a=b", "a query or a fragment"),
     ] {
-        let error = settings(&[("TIDEWATCH_ADVISORIES_URL", url)]).unwrap_err().to_string();
-        assert!(error.contains(reason) && error.contains("osv.example.com"), "{error}");
-        assert!(!error.contains("secret"), "{error}");
+        for variable in [
+            "TIDEWATCH_ADVISORIES_URL",
+            "TIDEWATCH_AMAZON_LINUX_URL",
+            "TIDEWATCH_KEV_URL",
+            "TIDEWATCH_NVD_URL",
+        ] {
+            let error = settings(&[(variable, url)]).unwrap_err().to_string();
+            assert!(error.contains(reason) && error.contains("osv.example.com"), "{error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
     }
 }
 

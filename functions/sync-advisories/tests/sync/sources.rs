@@ -6,6 +6,7 @@ use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::ports::{Clock as _, Objects as _};
 use tidewatch_core::work::AdvisoriesMessage;
 use tidewatch_store::records::AdvisorySource;
+use tidewatch_sync_advisories::Place;
 use tidewatch_testkit::archives::Validators;
 
 use crate::world::{CRITICAL, MEDIUM, World, alpine, debian, score, size};
@@ -173,7 +174,7 @@ async fn an_archive_at_another_url_is_fetched_whatever_its_validators() {
     let other = World::of(&["Debian"]).await;
     let records = vec![debian("DSA-9-1", "CVE-2024-9", "pkg")];
     other.server.put("Debian", &records);
-    world.again_with(|settings| settings.url = Some(other.server.url().parse().unwrap()));
+    world.again_with(|settings| settings.osv = Some(Place::parse(&other.server.url()).unwrap()));
     world.tick().await;
     assert_eq!(other.server.statuses("Debian"), [200]);
     assert_eq!(world.in_force().await, world.expected(&archives([("Debian", records)])));

@@ -5,17 +5,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidewatch_advisories::{BuildOptions, build};
 use tidewatch_core::Digest;
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::ports::{Clock as _, Objects, Table};
 use tidewatch_core::work::AdvisoriesMessage;
+use tidewatch_runtime::aws::SdkConfig;
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler as _};
 use tidewatch_store::records::AdvisorySource;
 use tidewatch_store::{MemoryTable, ObjectStorage, Records};
-use tidewatch_sync_advisories::{Settings, SyncAdvisories};
+use tidewatch_sync_advisories::{Place, Settings, SyncAdvisories};
 use tidewatch_testkit::advisory::{AdvisoryBuilder, archive};
 use tidewatch_testkit::archives::ArchiveServer;
 use tidewatch_testkit::failing::{FailingObjects, FailingTable, Outages};
@@ -24,6 +25,9 @@ use tidewatch_testkit::ports::{InstantSleeper, RecordingQueue, SettableClock};
 /// Two vectors, the worse one first.
 pub(crate) const CRITICAL: &str = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H";
 pub(crate) const MEDIUM: &str = "CVSS:3.1/AV:N/AC:L/PR:N/UI:R/S:C/C:L/I:L/A:N";
+
+/// Where the server has the catalogue.
+pub(crate) const KEV: &str = "/known_exploited_vulnerabilities.json";
 
 /// Messages that are handled until none is left, at most: more is a loop without an end.
 const MOST_MESSAGES: usize = 200;
@@ -37,6 +41,8 @@ pub(crate) struct World {
     pub(crate) outages: Arc<Outages>,
     pub(crate) sync: SyncAdvisories,
     pub(crate) folder: TempDir,
+    /// The records as the function has them.
+    failing: Records,
     settings: Settings,
 }
 
@@ -51,7 +57,7 @@ impl World {
         let server = ArchiveServer::start().await.unwrap();
         let folder = TempDir::new().unwrap();
         let mut settings = Settings {
-            url: Some(server.url().parse().unwrap()),
+            osv: Some(Place::parse(&server.url()).unwrap()),
             ecosystems: ecosystems.iter().map(|&name| name.to_owned()).collect(),
             ..Settings::new(folder.path())
         };
@@ -65,21 +71,47 @@ impl World {
         let records = Records::new(table, Arc::clone(&objects) as _, Arc::clone(&sleeper) as _);
         let queue = Arc::new(RecordingQueue::new());
         let clock = Arc::new(SettableClock::at("2026-06-01T00:00:00Z"));
+        let failing = Records::new(failing, failing_objects, sleeper);
         let sync = SyncAdvisories::new(
-            Records::new(failing, failing_objects, sleeper),
+            failing.clone(),
             Arc::clone(&queue) as _,
             Arc::clone(&clock) as _,
             settings.clone(),
+            None,
         )
         .unwrap();
-        Self { server, records, objects, queue, clock, outages, sync, folder, settings }
+        Self { server, records, objects, queue, clock, outages, sync, folder, failing, settings }
+    }
+
+    /// In 2004, when there are few feeds, with the catalogue, the feeds of the NVD, and the repositories of Amazon Linux on the same server.
+    pub(crate) async fn of_every_kind(ecosystems: &[&str]) -> Self {
+        let mut world = Self::of(ecosystems).await;
+        world.clock.set("2004-06-01T00:00:00Z".parse().unwrap());
+        let place = |path: &str| Place::parse(&format!("{}{path}", world.server.url())).ok();
+        let (kev, nvd, amazon_linux) = (place(KEV), place("/nvd"), place(""));
+        world.again_with(|settings| {
+            settings.kev = kev;
+            settings.nvd = nvd;
+            settings.amazon_linux = amazon_linux;
+        });
+        world
     }
 
     /// The function with other settings, on the same records.
     pub(crate) fn again_with(&mut self, change: impl FnOnce(&mut Settings)) {
         change(&mut self.settings);
+        self.restart(None);
+    }
+
+    fn restart(&mut self, aws: Option<SdkConfig>) {
         let (queue, clock) = (Arc::clone(&self.queue), Arc::clone(&self.clock));
-        self.sync = SyncAdvisories::new(self.records.clone(), queue, clock, self.settings.clone()).unwrap();
+        let (records, settings) = (self.failing.clone(), self.settings.clone());
+        self.sync = SyncAdvisories::new(records, queue, clock, settings, aws).unwrap();
+    }
+
+    /// The function that reads buckets with this configuration, on the same records.
+    pub(crate) fn read_buckets(&mut self, aws: SdkConfig) {
+        self.restart(Some(aws));
     }
 
     /// Has the server serve these archives.
@@ -91,7 +123,7 @@ impl World {
 
     /// Handles one message.
     pub(crate) async fn handle(&self, ecosystem: &str) -> Result<(), HandlerError> {
-        self.handle_message(AdvisoriesMessage { ecosystem: ecosystem.to_owned(), failures: 0 }).await
+        self.handle_message(AdvisoriesMessage::of(ecosystem)).await
     }
 
     pub(crate) async fn handle_message(&self, message: AdvisoriesMessage) -> Result<(), HandlerError> {
@@ -171,12 +203,31 @@ impl World {
         self.built(folder.path())
     }
 
-    fn built(&self, source: &Path) -> BTreeMap<String, Digest> {
+    /// What `advisories build` makes of this folder.
+    pub(crate) fn built(&self, source: &Path) -> BTreeMap<String, Digest> {
         let output = TempDir::new().unwrap();
         let options = BuildOptions { output: output.path().to_owned(), now: self.clock.now() };
         let built = build(source, &options, &mut |_| {}).unwrap();
         built.families.iter().map(|family| (family.family.to_owned(), family.hash)).collect()
     }
+}
+
+/// A catalogue of these CVEs.
+pub(crate) fn catalogue(ids: &[&str]) -> Value {
+    let entry = |id: &&str| json!({"cveID": id, "dateAdded": "2024-05-01"});
+    let entries: Vec<_> = ids.iter().map(entry).collect();
+    json!({"dateReleased": "2024-05-01T00:00:00Z", "count": entries.len(), "vulnerabilities": entries})
+}
+
+/// A feed of the NVD with these CVEs, each with a vector.
+pub(crate) fn nvd_feed(cves: &[(&str, &str)]) -> Value {
+    let cve = |(id, vector): &(&str, &str)| {
+        let data = json!({"version": "3.1", "vectorString": vector, "baseScore": 1.0});
+        let metric = json!({"source": "nvd@nist.gov", "type": "Primary", "cvssData": data});
+        json!({"cve": {"id": id, "vulnStatus": "Analyzed", "metrics": {"cvssMetricV31": [metric]}}})
+    };
+    let cves: Vec<_> = cves.iter().map(cve).collect();
+    json!({"resultsPerPage": cves.len(), "format": "NVD_CVE", "version": "2.0", "vulnerabilities": cves})
 }
 
 /// A record of Debian that fixes `package` and rates nothing.

@@ -2,6 +2,7 @@
 
 mod advisories;
 mod image;
+mod versions;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,8 +14,12 @@ use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId};
 
 use crate::instance::{Given, StackName};
 
-pub(crate) use advisories::{Advisories, BuildAdvisories, DiffAdvisories, InfoOfAdvisories, QueryAdvisories};
+pub(crate) use advisories::{
+    Advisories, AdvisoryPlaces, BuildAdvisories, DiffAdvisories, InfoOfAdvisories, QueryAdvisories,
+    SyncAdvisories,
+};
 pub(crate) use image::{ImageArguments, Inventory, LayerLimits, Scan};
+pub(crate) use versions::{CompareVersions, Versions};
 
 /// Know how vulnerable your container images are, on the dashboards you already have.
 #[derive(Debug, Parser)]
@@ -118,6 +123,9 @@ pub(crate) enum Command {
     Advisories(Advisories),
     /// List the images that are known, with their results.
     Images(Images),
+    /// Versions: compare.
+    #[command(subcommand)]
+    Versions(Versions),
 }
 
 /// Start local mode: rules, scans and the metrics endpoint in one process, with everything kept in the data folder.
@@ -127,9 +135,10 @@ pub(crate) enum Command {
 Examples:
   tidewatch up
   tidewatch up --config tidewatch.yaml --listen 0.0.0.0:8480
-  tidewatch up --advisories-url https://osv-vulnerabilities.storage.googleapis.com
+  tidewatch up --ecosystem Debian,Alpine
+  tidewatch up --advisories-url /srv/osv
 
-It ends on Ctrl-C, after at most 30 seconds for what is at work. The metrics are at http://ADDRESS/v1/exporter/org/ORG/metrics.")]
+Advisories are fetched at the start and then hourly, from the OSV service unless another place is given. It ends on Ctrl-C, after at most 30 seconds for what is at work. The metrics are at http://ADDRESS/v1/exporter/org/ORG/metrics.")]
 pub(crate) struct Up {
     /// The address to listen on.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8480")]
@@ -140,14 +149,8 @@ pub(crate) struct Up {
     /// How many images are scanned at the same time.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) workers: u16,
-    #[arg(
-        long,
-        env = "TIDEWATCH_ADVISORIES_URL",
-        value_name = "URL",
-        value_parser = tidewatch_sync_advisories::parse_url,
-        help = "Fetch advisories hourly from URL/<Ecosystem>/all.zip, as the OSV service lays them out"
-    )]
-    pub(crate) advisories_url: Option<url::Url>,
+    #[command(flatten)]
+    pub(crate) advisories: AdvisoryPlaces,
     #[command(flatten)]
     pub(crate) ecosystems: Ecosystems,
     #[command(flatten)]
@@ -157,8 +160,8 @@ pub(crate) struct Up {
 /// Which ecosystems.
 #[derive(Debug, Args)]
 pub(crate) struct Ecosystems {
-    /// An ecosystem whose advisories are fetched, by its name at OSV; can be given several times. Without it: every one
-    /// that is matched. Others give CVSS scores.
+    /// An ecosystem whose advisories are fetched, by its name at OSV; can be given several times. Without it: all whose
+    /// packages are found in images, and GIT, which has CVSS scores of CVEs.
     #[arg(long = "ecosystem", env = "TIDEWATCH_ECOSYSTEMS", value_name = "NAME", value_delimiter = ',')]
     pub(crate) names: Vec<String>,
 }

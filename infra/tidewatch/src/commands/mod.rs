@@ -11,6 +11,7 @@ mod run_images;
 mod scan;
 mod token;
 mod up;
+mod versions;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -79,7 +80,10 @@ fn no_data(folder: &Path) -> String {
 
 /// Runs a command, and gives its exit code.
 pub(crate) async fn run(cli: Cli, given: InstanceOptions) -> Result<ExitCode, Failure> {
-    let is_local = matches!(cli.command, Command::Up(_) | Command::Scan(_) | Command::Inventory(_));
+    let is_local = matches!(
+        cli.command,
+        Command::Up(_) | Command::Scan(_) | Command::Inventory(_) | Command::Versions(_)
+    );
     let place = Place::choose((cli.data, given.data), (cli.stack, given.stack), is_local)?;
     check_format(&cli.command, cli.format)?;
     let context = Context { place, format: cli.format, quiet: cli.quiet };
@@ -110,6 +114,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failu
         Command::Hook(command) => hook::run(context, command).await,
         Command::Advisories(command) => advisories::run(context, command).await,
         Command::Images(arguments) => images::run(context, arguments).await,
+        Command::Versions(command) => versions::run(context, command),
     }
     .map(|()| ExitCode::SUCCESS)
 }

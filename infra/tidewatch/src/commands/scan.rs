@@ -139,7 +139,8 @@ fn print(
         return print_document("scan", 1, &document);
     }
     if !report.findings.is_empty() {
-        let mut table = Table::new(["VULNERABILITY", "SEVERITY", "PACKAGE", "INSTALLED", "FIXED"]);
+        let mut table =
+            Table::new(["VULNERABILITY", "SEVERITY", "PACKAGE", "INSTALLED", "FIXED", "EXPLOITED"]);
         for finding in &report.findings {
             table.row([
                 cell(&finding.vulnerability),
@@ -147,6 +148,7 @@ fn print(
                 cell(&finding.package),
                 cell(&finding.version),
                 cell(finding.fixed_version.as_deref().unwrap_or_default()),
+                cell(finding.known_exploited.map(|day| format!("since {day}")).unwrap_or_default()),
             ]);
         }
         table.print();

@@ -7,14 +7,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tidewatch_export_metrics::ExportMetrics;
 use tidewatch_receive_webhook::ReceiveWebhook;
+use tidewatch_runtime::aws::caller_config;
 use tidewatch_runtime::system::SystemClock;
-use tidewatch_sync_advisories::{SyncAdvisories, parse_ecosystems};
+use tidewatch_sync_advisories::{Places, SyncAdvisories, parse_ecosystems};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::{Context, apply};
-use crate::cli::Up;
+use crate::cli::{Ecosystems, Up};
 use crate::failure::Failure;
 use crate::instance::{BuildFolder, Instance};
 use crate::local::{Functions, OwnedInstance, Settings, Workers, serve};
@@ -25,6 +26,12 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// The pause before advisories that could not be fetched are tried again; it doubles with each try.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long a download of advisories may take: nothing kills this process, and the line may be slow.
+const DOWNLOAD: Duration = Duration::from_secs(4 * 3600);
+
+/// The pause before changed scores are taken into the indexes of others.
+const SCORES_PAUSE: Duration = Duration::from_secs(2);
 
 /// How long what is at work may take to finish after the first signal; service managers kill after 90 seconds or less.
 const GRACE: Duration = Duration::from_secs(30);
@@ -49,7 +56,9 @@ pub(super) async fn run(context: &Context, arguments: Up) -> Result<(), Failure>
     };
     // For archives while they are compiled; it is there as long as the workers are.
     let build = BuildFolder::make(&owned.instance.cache())?;
-    let sync = sync_advisories(&owned.instance, build.path(), &arguments)?;
+    let (places, ecosystems) = (arguments.advisories.get(), arguments.ecosystems);
+    let sync = sync_advisories(&owned.instance, build.path(), places, ecosystems).await?;
+    sync.note_sources().await?;
     let mut workers = Workers::start(&owned, settings, sync);
     advise(
         context.quiet,
@@ -101,16 +110,26 @@ pub(super) async fn run(context: &Context, arguments: Up) -> Result<(), Failure>
 }
 
 /// The function that keeps advisories up to date, on files in `folder`.
-fn sync_advisories(instance: &Instance, folder: &Path, arguments: &Up) -> Result<SyncAdvisories, Failure> {
-    let settings = tidewatch_sync_advisories::Settings {
-        url: arguments.advisories_url.clone(),
-        ecosystems: parse_ecosystems(arguments.ecosystems.names.iter().map(String::as_str))
+async fn sync_advisories(
+    instance: &Instance,
+    folder: &Path,
+    places: Places,
+    ecosystems: Ecosystems,
+) -> Result<SyncAdvisories, Failure> {
+    let mut settings = tidewatch_sync_advisories::Settings {
+        ecosystems: parse_ecosystems(ecosystems.names.iter().map(String::as_str))
             .map_err(Failure::wrong_use)?,
+        download_timeout: DOWNLOAD,
+        progress_period: TICK,
         retry_pause: RETRY_PAUSE,
+        scores_pause: SCORES_PAUSE,
         ..tidewatch_sync_advisories::Settings::new(folder)
     };
+    places.settle(&mut settings).map_err(Failure::wrong_use)?;
+    // Boxed, because the clients of AWS make large futures.
+    let aws = if settings.reads_buckets() { Some(Box::pin(caller_config()).await) } else { None };
     let queue = Arc::clone(&instance.queue);
-    Ok(SyncAdvisories::new(instance.records.clone(), queue, Arc::new(SystemClock), settings)?)
+    Ok(SyncAdvisories::new(instance.records.clone(), queue, Arc::new(SystemClock), settings, aws)?)
 }
 
 /// The failure of local mode when a part of it has ended by itself. The process ends with it, so that a supervisor

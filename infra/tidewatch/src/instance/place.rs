@@ -79,7 +79,7 @@ impl Place {
             Self::Stack(_) => Err(Failure::wrong_use(anyhow!(
                 "this command works on this machine, with a data folder: it takes no --stack"
             ))
-            .hint("leave --stack out; `tidewatch up` and `tidewatch scan` take --data DIR, `tidewatch inventory` takes neither")),
+            .hint("leave --stack out; `tidewatch up` and `tidewatch scan` take --data DIR, `tidewatch inventory` and `tidewatch versions` take neither")),
         }
     }
 

@@ -6,6 +6,7 @@
 use tidewatch_core::package::{Distribution, PackageType};
 
 use super::{DISTRIBUTION, Family, Names, major};
+use crate::order::rpm;
 use crate::severity::of_summary;
 
 pub(super) static FAMILY: Family = Family {
@@ -15,7 +16,7 @@ pub(super) static FAMILY: Family = Family {
     release: |release| Some(major(release).to_owned()),
     scope,
     names: Names::Binary,
-    compare: super::orders::rpm,
+    compare: rpm::compare,
     rating: |record, _| of_summary(record),
     fixes_related: true,
     notices: &["ALBA-", "ALEA-"],

@@ -5,6 +5,7 @@
 use tidewatch_core::package::{Distribution, PackageType};
 
 use super::{DISTRIBUTION, Family, Names};
+use crate::order::rpm;
 use crate::severity::of_database;
 
 pub(super) static FAMILY: Family = Family {
@@ -13,7 +14,7 @@ pub(super) static FAMILY: Family = Family {
     package_type: Some(PackageType::Rpm),
     scope,
     names: Names::Binary,
-    compare: super::orders::rpm,
+    compare: rpm::compare,
     rating: of_database,
     ..DISTRIBUTION
 };

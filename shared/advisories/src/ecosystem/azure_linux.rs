@@ -4,6 +4,7 @@
 use tidewatch_core::package::{Distribution, PackageType};
 
 use super::{DISTRIBUTION, Family, major, without_epoch};
+use crate::order::rpm;
 
 pub(super) static FAMILY: Family = Family {
     id: "azure-linux",
@@ -12,7 +13,7 @@ pub(super) static FAMILY: Family = Family {
     release: |release| Some(major(release).to_owned()),
     scope,
     version: |version| without_tag(without_epoch(version)),
-    compare: super::orders::rpm,
+    compare: rpm::compare,
     ..DISTRIBUTION
 };
 

@@ -3,12 +3,13 @@
 use tidewatch_core::package::PackageType;
 
 use super::{Family, LANGUAGE};
+use crate::order::go;
 
 pub(super) static FAMILY: Family = Family {
     id: "go",
     ecosystem: "Go",
     package_type: Some(PackageType::Golang),
     scope: |_| Some(FAMILY.ecosystem.to_owned()),
-    compare: super::orders::go,
+    compare: go::compare,
     ..LANGUAGE
 };

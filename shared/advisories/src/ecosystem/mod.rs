@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use tidewatch_core::Severity;
 use tidewatch_core::package::{Distribution, Package, PackageType};
 
-use crate::order::Compare;
+use crate::order::{Compare, semver};
 use crate::record::{Affected, Record};
 
 mod almalinux;
@@ -119,14 +119,16 @@ pub struct Family {
     pub name: fn(&str) -> Cow<'_, str>,
     /// The normal form of a version, in the index and in look-ups.
     pub version: fn(&str) -> &str,
+    /// The last of the versions that a record means by a last affected one, in normal form.
+    pub last_affected: fn(&str) -> Cow<'_, str>,
     /// The order of its versions.
     pub compare: Compare,
     /// The distribution's own rating of a vulnerability in a package, where the record holds one.
     pub rating: fn(&Record, &Affected) -> Option<Severity>,
     /// Whether the CVEs that its records call related are those that they fix.
     pub fixes_related: bool,
-    /// How the ids of advisories begin that tell of changes that are no fixes of vulnerabilities. Those that name a CVE
-    /// count all the same.
+    /// How the ids of advisories begin that tell of changes that are no fixes of vulnerabilities. Those that name a CVE,
+    /// or are rated, count all the same.
     pub notices: &'static [&'static str],
 }
 
@@ -165,7 +167,8 @@ const LANGUAGE: Family = Family {
     names: Names::Binary,
     name: |name| Cow::Borrowed(name),
     version: |version| version,
-    compare: orders::semver,
+    last_affected: |version| Cow::Borrowed(version),
+    compare: semver::compare,
     rating: |_, _| None,
     fixes_related: false,
     notices: &[],
@@ -272,31 +275,6 @@ fn without_epoch(version: &str) -> &str {
         Some((epoch, rest)) if !epoch.is_empty() && epoch.bytes().all(|byte| byte.is_ascii_digit()) => rest,
         _ => version,
     }
-}
-
-/// Orders that are not there yet.
-mod orders {
-    use std::cmp::Ordering;
-
-    use crate::order::OrderError;
-
-    pub(super) fn any(a: &str, b: &str) -> Result<Ordering, OrderError> {
-        crate::order::dpkg::compare(a, b)
-    }
-
-    pub(super) use any as bitnami;
-    pub(super) use any as cran;
-    pub(super) use any as go;
-    pub(super) use any as hackage;
-    pub(super) use any as hex;
-    pub(super) use any as maven;
-    pub(super) use any as nuget;
-    pub(super) use any as packagist;
-    pub(super) use any as pub_;
-    pub(super) use any as pypi;
-    pub(super) use any as rpm;
-    pub(super) use any as rubygems;
-    pub(super) use any as semver;
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 use tidewatch_core::package::PackageType;
 
 use super::{Family, LANGUAGE};
+use crate::order::npm;
 
 pub(super) static FAMILY: Family = Family {
     id: "npm",
     ecosystem: "npm",
     package_type: Some(PackageType::Npm),
     scope: |_| Some(FAMILY.ecosystem.to_owned()),
-    compare: super::orders::semver,
+    compare: npm::compare,
     ..LANGUAGE
 };

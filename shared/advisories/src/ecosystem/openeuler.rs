@@ -4,6 +4,7 @@
 use tidewatch_core::package::{Distribution, PackageType};
 
 use super::{DISTRIBUTION, Family, without_epoch};
+use crate::order::rpm;
 
 pub(super) static FAMILY: Family = Family {
     id: "openeuler",
@@ -11,7 +12,9 @@ pub(super) static FAMILY: Family = Family {
     package_type: Some(PackageType::Rpm),
     scope,
     version: without_epoch,
-    compare: super::orders::rpm,
+    compare: rpm::compare,
+    rating: crate::severity::of_database,
+    fixes_related: true,
     ..DISTRIBUTION
 };
 

@@ -4,15 +4,17 @@
 use tidewatch_core::package::{Distribution, PackageType};
 
 use super::{DISTRIBUTION, Family, without_epoch};
+use crate::order::rpm;
 
 pub(super) static FAMILY: Family = Family {
     id: "opensuse",
     ecosystem: "openSUSE",
     package_type: Some(PackageType::Rpm),
+    // What is not free is in a product of its own.
+    release: |product| Some(product.strip_suffix(" NonFree").unwrap_or(product).to_owned()),
     scope,
     version: without_epoch,
-    compare: super::orders::rpm,
-    rating: crate::severity::of_database,
+    compare: rpm::compare,
     fixes_related: true,
     notices: &["SUSE-FU-", "SUSE-OU-", "SUSE-RU-", "openSUSE-FU-", "openSUSE-OU-", "openSUSE-RU-"],
     ..DISTRIBUTION

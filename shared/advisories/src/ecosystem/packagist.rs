@@ -4,6 +4,7 @@
 use tidewatch_core::package::PackageType;
 
 use super::{Family, LANGUAGE};
+use crate::order::packagist;
 
 pub(super) static FAMILY: Family = Family {
     id: "packagist",
@@ -11,6 +12,6 @@ pub(super) static FAMILY: Family = Family {
     package_type: Some(PackageType::Composer),
     scope: |_| Some(FAMILY.ecosystem.to_owned()),
     name: |name| name.to_lowercase().into(),
-    compare: super::orders::packagist,
+    compare: packagist::compare,
     ..LANGUAGE
 };

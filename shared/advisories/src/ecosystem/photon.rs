@@ -4,6 +4,7 @@
 use tidewatch_core::package::{Distribution, PackageType};
 
 use super::{DISTRIBUTION, Family, Names, without_epoch};
+use crate::order::rpm;
 
 pub(super) static FAMILY: Family = Family {
     id: "photon",
@@ -13,7 +14,7 @@ pub(super) static FAMILY: Family = Family {
     scope,
     names: Names::Both,
     version: without_epoch,
-    compare: super::orders::rpm,
+    compare: rpm::compare,
     fixes_related: true,
     ..DISTRIBUTION
 };

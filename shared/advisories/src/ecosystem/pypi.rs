@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use tidewatch_core::package::PackageType;
 
 use super::{Family, LANGUAGE};
+use crate::order::pypi;
 
 pub(super) static FAMILY: Family = Family {
     id: "pypi",
@@ -12,7 +13,7 @@ pub(super) static FAMILY: Family = Family {
     package_type: Some(PackageType::Pypi),
     scope: |_| Some(FAMILY.ecosystem.to_owned()),
     name: normal,
-    compare: super::orders::pypi,
+    compare: pypi::compare,
     ..LANGUAGE
 };
 

@@ -9,7 +9,8 @@
 use tidewatch_core::package::{Distribution, PackageType};
 
 use super::{DISTRIBUTION, Family, Names, major};
-use crate::severity::of_database;
+use crate::order::rpm;
+use crate::severity::{of_database, of_summary};
 
 pub(super) static FAMILY: Family = Family {
     id: "red-hat",
@@ -18,8 +19,8 @@ pub(super) static FAMILY: Family = Family {
     release: |cpe| Some(of_cpe(cpe)),
     scope,
     names: Names::Binary,
-    compare: super::orders::rpm,
-    rating: of_database,
+    compare: rpm::compare,
+    rating: |record, affected| of_summary(record).or_else(|| of_database(record, affected)),
     notices: &["RHBA-", "RHEA-"],
     ..DISTRIBUTION
 };

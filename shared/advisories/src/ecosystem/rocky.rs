@@ -4,6 +4,7 @@
 use tidewatch_core::package::{Distribution, PackageType};
 
 use super::{DISTRIBUTION, Family, major, without_epoch};
+use crate::order::rpm;
 use crate::severity::of_summary;
 
 pub(super) static FAMILY: Family = Family {
@@ -13,7 +14,7 @@ pub(super) static FAMILY: Family = Family {
     release: |release| Some(major(release).to_owned()),
     scope,
     version: without_epoch,
-    compare: super::orders::rpm,
+    compare: rpm::compare,
     rating: |record, _| of_summary(record),
     fixes_related: true,
     ..DISTRIBUTION

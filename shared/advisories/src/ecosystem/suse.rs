@@ -8,6 +8,7 @@
 use tidewatch_core::package::{Distribution, PackageType};
 
 use super::{DISTRIBUTION, Family, without_epoch};
+use crate::order::rpm;
 
 pub(super) static FAMILY: Family = Family {
     id: "suse",
@@ -22,8 +23,7 @@ pub(super) static FAMILY: Family = Family {
         std::iter::once(scope.to_owned()).chain(base.map(|base| format!("{base}12"))).collect()
     },
     version: without_epoch,
-    compare: super::orders::rpm,
-    rating: crate::severity::of_database,
+    compare: rpm::compare,
     fixes_related: true,
     notices: &["SUSE-FU-", "SUSE-OU-", "SUSE-RU-"],
     ..DISTRIBUTION
@@ -50,7 +50,7 @@ fn of_product(product: &str) -> String {
     let is_linux = ["Linux ", "Real Time ", "Package Hub "].iter().any(|name| product.starts_with(name));
     // `15 SP5-LTSS` is two words and a kind of support.
     let words: Vec<_> = product.split([' ', '-']).filter(|word| !word.is_empty()).collect();
-    let Some(position) = words.iter().rposition(|word| is_number(&word)).filter(|_| is_linux) else {
+    let Some(position) = words.iter().rposition(is_number).filter(|_| is_linux) else {
         return product.to_owned();
     };
     let number = words[position];

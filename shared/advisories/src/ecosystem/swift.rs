@@ -1,12 +1,13 @@
 //! The packages of Swift, by the URL of their repository without a scheme: GitHub's records.
 
 use super::{Family, LANGUAGE};
+use crate::order::semver;
 
 pub(super) static FAMILY: Family = Family {
     id: "swift",
     ecosystem: "SwiftURL",
     name: |name| without_scheme(name).into(),
-    compare: super::orders::semver,
+    compare: semver::compare,
     ..LANGUAGE
 };
 

@@ -3,6 +3,7 @@
 use tidewatch_core::package::SourcePackage;
 
 use super::*;
+use crate::order::Order;
 use crate::subject::{Subject, subjects, subjects_of};
 
 fn distribution(id: &str, version_id: Option<&str>, pretty_name: &str) -> Distribution {
@@ -121,6 +122,7 @@ fn the_spellings_of_a_release_are_one_key_and_other_products_keep_theirs() {
         ("SUSE:Linux Micro 6.0", "suse", "SUSE:Micro 6.0"),
         ("SUSE:Manager Server 4.3", "suse", "SUSE:Manager Server 4.3"),
         ("openSUSE:Leap 15.5", "opensuse", "openSUSE:Leap 15.5"),
+        ("openSUSE:Leap 15.5 NonFree", "opensuse", "openSUSE:Leap 15.5"),
         ("openSUSE:Tumbleweed", "opensuse", "openSUSE:Tumbleweed"),
         ("openEuler:22.03-LTS-SP1", "openeuler", "openEuler:22.03-LTS-SP1"),
         ("Azure Linux:2", "azure-linux", "Azure Linux:2"),
@@ -274,4 +276,26 @@ fn the_table_lists_every_family_once_and_in_order() {
     let mut table: Vec<_> = FAMILIES.iter().map(|family| file(family.id)).collect();
     table.sort();
     assert_eq!(files, table, "a file without its line in the table, or a line without its file");
+}
+
+#[test]
+fn the_page_of_advisories_lists_every_family_as_it_is() {
+    let page =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/ADVISORIES.md")).unwrap();
+    let (_, section) = page.split_once("\n## Families\n").unwrap();
+    let rows =
+        section.lines().take_while(|line| !line.starts_with("## ")).filter(|line| line.starts_with("| `"));
+    // The order may be followed by what of versions is left out.
+    let listed: Vec<Vec<&str>> = rows
+        .map(|row| row.trim_matches('|').split('|').map(str::trim).collect())
+        .map(|row: Vec<_>| [&row[..4], &[row[5].split(',').next().unwrap()]].concat())
+        .collect();
+    let of = |family: &&Family| -> Vec<String> {
+        let packages = family.package_type.map_or("", PackageType::as_str);
+        let order = Order::of_ecosystem(family.ecosystem).unwrap();
+        assert!(std::ptr::fn_addr_eq(order.compare, family.compare), "{}", family.id);
+        let id = format!("`{}`", family.id);
+        [&id, family.ecosystem, packages, family.names.as_str(), order.name].map(str::to_owned).into()
+    };
+    assert_eq!(listed, FAMILIES.iter().map(of).collect::<Vec<_>>(), "docs/ADVISORIES.md");
 }

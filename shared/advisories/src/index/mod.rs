@@ -72,7 +72,7 @@ impl Statement<'_> {
     /// Judges `version` by it.
     pub fn judge(&self, version: &str, compare: Compare) -> Judgement {
         match &self.affected {
-            AffectedVersions::Before(fixed) => judge(version, &[], &[Range::before(*fixed)], compare),
+            AffectedVersions::Before(fixed) => judge(version, &[], &[Range::before(fixed)], compare),
             AffectedVersions::Among(versions, ranges) => judge(version, versions, ranges, compare),
         }
     }

@@ -150,13 +150,12 @@ impl<'a> Matcher<'a> {
             Scope::Covered { family, ecosystem, index, memo } => {
                 let question = Question::new(family, ecosystem, package);
                 let key = question.bytes();
-                match memo.get(&key) {
-                    Some(known) => known,
-                    None => {
-                        let evaluated = Arc::new(evaluate(&question, index)?);
-                        memo.insert(key, Arc::clone(&evaluated));
-                        evaluated
-                    }
+                if let Some(known) = memo.get(&key) {
+                    known
+                } else {
+                    let evaluated = Arc::new(evaluate(&question, index)?);
+                    memo.insert(key, Arc::clone(&evaluated));
+                    evaluated
                 }
             }
         };

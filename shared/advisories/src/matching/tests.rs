@@ -121,14 +121,17 @@ fn the_fingerprint_is_the_same_for_the_same_findings_alone() {
     let fingerprint = |advisories: usize, versions: &[&str], fixed: &str| {
         let folder = TempDir::new().unwrap();
         let records: Vec<Value> = (0..advisories)
-            .map(|number| AdvisoryBuilder::new(&format!("DSA-{number}-1")).fixed("Debian:12", "pkg", fixed).build())
+            .map(|number| {
+                AdvisoryBuilder::new(&format!("DSA-{number}-1")).fixed("Debian:12", "pkg", fixed).build()
+            })
             .chain([AdvisoryBuilder::new("DSA-9-1").fixed("Debian:12", "other", "1").build()])
             .collect();
         write_archive(&folder.path().join("osv"), "Debian", &records);
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
         let options = BuildOptions { output: folder.path().to_owned(), now };
         let built = build(&folder.path().join("osv"), &options, &mut |_| {}).unwrap();
-        let indexes: IndexSet = built.families.iter().map(|family| Index::open(&family.path).unwrap()).collect();
+        let indexes: IndexSet =
+            built.families.iter().map(|family| Index::open(&family.path).unwrap()).collect();
         let packages = packages(versions.iter().map(|version| (*version).to_owned()));
         look_up(&indexes, &Memos::default(), Some(&debian), &packages).unwrap().fingerprint()
     };

@@ -4,10 +4,12 @@
 
 use std::cmp::Ordering;
 
-use super::OrderError;
 use super::number::{Number, split_digits};
+use super::text::split_while;
+use super::{Order, OrderError};
 
-const SCHEME: &str = "dpkg";
+/// The order of Debian and of the distributions that use its packages.
+pub static ORDER: Order = Order { name: "dpkg", compare };
 
 /// Compares two Debian versions as `dpkg --compare-versions` does.
 ///
@@ -29,7 +31,7 @@ struct Version<'a> {
 
 impl<'a> Version<'a> {
     fn parse(text: &'a str) -> Result<Self, OrderError> {
-        let error = |reason| OrderError::new(text, SCHEME, reason);
+        let error = |reason| OrderError::new(text, ORDER.name, reason);
         let (epoch, rest) = match text.split_once(':') {
             Some((epoch, rest)) => (parse_epoch(epoch).ok_or_else(|| error("the epoch is no number"))?, rest),
             None => (0, text),
@@ -43,10 +45,11 @@ impl<'a> Version<'a> {
         if upstream.is_empty() {
             return Err(error("the upstream version is empty"));
         }
-        if !upstream.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-+~:".contains(&byte)) {
+        let is_in_revision = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'+' | b'~');
+        if !upstream.bytes().all(|byte| is_in_revision(byte) || matches!(byte, b'-' | b':')) {
             return Err(error("the upstream version holds a character that no version may hold"));
         }
-        if !revision.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".+~".contains(&byte)) {
+        if !revision.bytes().all(is_in_revision) {
             return Err(error("the revision holds a character that no version may hold"));
         }
         Ok(Self { epoch, upstream, revision })
@@ -62,8 +65,8 @@ fn parse_epoch(text: &str) -> Option<u32> {
 /// Compares by turns a run of other characters by their weight and a run of digits by its value.
 fn compare_part(mut a: &str, mut b: &str) -> Ordering {
     while !(a.is_empty() && b.is_empty()) {
-        let (text_a, rest_a) = split_text(a);
-        let (text_b, rest_b) = split_text(b);
+        let (text_a, rest_a) = split_while(a, |byte| !byte.is_ascii_digit());
+        let (text_b, rest_b) = split_while(b, |byte| !byte.is_ascii_digit());
         let (digits_a, rest_a) = split_digits(rest_a);
         let (digits_b, rest_b) = split_digits(rest_b);
         let order =
@@ -76,16 +79,10 @@ fn compare_part(mut a: &str, mut b: &str) -> Ordering {
     Ordering::Equal
 }
 
-fn split_text(text: &str) -> (&str, &str) {
-    let end = text.bytes().position(|byte| byte.is_ascii_digit()).unwrap_or(text.len());
-    text.split_at(end)
-}
-
 fn compare_text(a: &str, b: &str) -> Ordering {
-    let length = a.len().max(b.len());
-    let weights =
-        |text: &str| text.bytes().map(weight).chain(std::iter::repeat(END)).take(length).collect::<Vec<_>>();
-    weights(a).cmp(&weights(b))
+    let weight_at = |text: &str, place| text.as_bytes().get(place).map_or(END, |byte| weight(*byte));
+    let mut orders = (0..a.len().max(b.len())).map(|place| weight_at(a, place).cmp(&weight_at(b, place)));
+    orders.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
 }
 
 /// The weight of the end of a run, and of the digit after it.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken set-up ends a test")]
 
+mod families;
 mod index;
 mod matching;
 mod set_up;

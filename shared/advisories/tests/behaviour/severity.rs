@@ -1,12 +1,16 @@
 //! Which of several ratings decides.
 
-use serde_json::json;
-use tidewatch_advisories::ScoreTable;
-use tidewatch_advisories::record::Record;
-use tidewatch_core::Severity;
-use tidewatch_testkit::advisory::AdvisoryBuilder;
+use std::io::Cursor;
 
-use crate::set_up::{Built, DEBIAN, advisory};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tidewatch_advisories::record::Record;
+use tidewatch_advisories::{Index, IndexSet, ReadOptions, Reading, ScoreTable, kev, match_packages, nvd};
+use tidewatch_core::Severity;
+use tidewatch_core::package::{Package, PackageType};
+use tidewatch_testkit::advisory::{AdvisoryBuilder, archive};
+
+use crate::set_up::{Built, DEBIAN, advisory, deb, debian, distribution, package, time};
 
 const V2: (&str, &str) = ("CVSS_V2", "AV:N/AC:L/Au:N/C:P/I:P/A:P");
 const V30: (&str, &str) = ("CVSS_V3", "CVSS:3.0/AV:N/AC:L/PR:N/UI:R/S:U/C:L/I:L/A:N");
@@ -90,4 +94,76 @@ fn stored_scores_are_merged_in_any_order_and_the_same_scores_are_the_same_bytes(
     assert_eq!(merged(&[&b, &a]).to_bytes().unwrap(), whole.to_bytes().unwrap());
     assert_ne!(a.to_bytes().unwrap(), whole.to_bytes().unwrap());
     assert!(ScoreTable::from_bytes(b"\xff").is_err());
+}
+
+#[test]
+fn what_other_sources_know_of_a_cve_is_told_of_its_findings() {
+    let dla = advisory("DLA-1-1").upstream(["CVE-2024-1"]).published("2024-01-01T00:00:00Z");
+    let dsa = advisory("DSA-1-1").upstream(["CVE-2024-1", "CVE-2024-2"]).published("2024-03-01T00:00:00Z");
+    let later = advisory("DSA-2-1").upstream(["CVE-2024-1"]).published("2024-04-01T00:00:00Z");
+    let records = [
+        dla.affects_all(DEBIAN, "pkg").build(),
+        dsa.fixed(DEBIAN, "pkg", "3").build(),
+        later.fixed(DEBIAN, "pkg", "2").build(),
+    ];
+    let options = ReadOptions::at(time("2026-01-01T00:00:00Z"));
+    let reading = Reading::of_archive("Debian", Cursor::new(archive(&records)), &options).unwrap();
+    let mut scores = reading.scores().clone();
+    let exploited = json!({
+        "dateReleased": "2025-08-25T17:04:19Z",
+        "vulnerabilities": [{"cveID": "CVE-2024-1", "dateAdded": "2024-05-06"}],
+    });
+    scores.merge(kev::catalogue(exploited.to_string().as_bytes()).unwrap().scores);
+    let metric = json!({"type": "Primary", "cvssData": {"vectorString": V31.1}});
+    let cve = json!({"cve": {"id": "CVE-2024-2", "metrics": {"cvssMetricV31": [metric]}}});
+    scores.merge(nvd::feed(json!({"vulnerabilities": [cve]}).to_string().as_bytes()).unwrap().scores);
+    let scores = ScoreTable::from_bytes(&scores.to_bytes().unwrap()).unwrap();
+    let folder = TempDir::new().unwrap();
+    let family = reading.compile(&scores, folder.path()).unwrap().unwrap();
+    let indexes: IndexSet = [Index::open(&family.path).unwrap()].into_iter().collect();
+    let findings = match_packages(&indexes, Some(&debian("12")), &[deb("pkg", "1")]).unwrap().findings;
+    let seen: Vec<_> =
+        findings.iter().map(|f| (f.vulnerability.as_str(), f.severity, f.known_exploited)).collect();
+    let day = Some("2024-05-06".parse().unwrap());
+    let expected = [("CVE-2024-1", Severity::Unspecified, day), ("CVE-2024-2", Severity::Critical, None)];
+    assert_eq!(seen, expected);
+    let times: Vec<_> = findings.iter().map(|f| (f.published_at, f.fix_published_at)).collect();
+    let at = |text| Some(time(text));
+    let (first, fix) = (at("2024-01-01T00:00:00Z"), at("2024-03-01T00:00:00Z"));
+    assert_eq!(times, [(first, fix), (fix, fix)]);
+}
+
+#[test]
+fn a_distribution_rates_its_packages_in_its_own_way_and_that_counts_before_any_cvss() {
+    let summary = |word: &str| json!({"summary": format!("{word}: openssl security update")});
+    let specific = |word: &str| json!({"database_specific": {"severity": word}});
+    let ubuntu = json!({"severity": [{"type": V30.0, "score": V30.1}, {"type": "Ubuntu", "score": "low"}]});
+    let rpm = package(PackageType::Rpm, "pkg", "1-1");
+    let cases: [(&str, &str, &str, &Package, Value, Severity); 9] = [
+        ("AlmaLinux", "AlmaLinux:9", "almalinux 9.4", &rpm, summary("Important"), Severity::High),
+        ("Rocky Linux", "Rocky Linux:9", "rocky 9.4", &rpm, summary("Critical"), Severity::Critical),
+        ("Red Hat", "Red Hat:enterprise_linux:9::baseos", "rhel 9.4", &rpm, summary("Low"), Severity::Low),
+        (
+            "Red Hat",
+            "Red Hat:enterprise_linux:9::baseos",
+            "rhel 9.4",
+            &rpm,
+            summary("Red Hat Security Advisory"),
+            Severity::Medium,
+        ),
+        ("Amazon Linux", "Amazon Linux:2023", "amzn 2023", &rpm, specific("Important"), Severity::High),
+        ("openEuler", "openEuler:24.03", "openeuler 24.03", &rpm, specific("High"), Severity::High),
+        ("Ubuntu", "Ubuntu:22.04:LTS", "ubuntu 22.04", &deb("pkg", "1"), ubuntu, Severity::Low),
+        ("Azure Linux", "Azure Linux:3", "azurelinux 3.0", &rpm, specific("Low"), Severity::Medium),
+        ("SUSE", "SUSE:Linux Enterprise Server 15 SP5", "sles 15.5", &rpm, specific("Low"), Severity::Medium),
+    ];
+    for (folder, ecosystem, image, package, fields, expected) in cases {
+        let mut record =
+            advisory("X-1").upstream(["CVE-1"]).affects_all(ecosystem, "pkg").severity(V30.0, V30.1).build();
+        record.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let (id, version) = image.split_once(' ').unwrap();
+        let built = Built::of(&[(folder, &[record])]);
+        let findings = built.matches(&distribution(id, version), std::slice::from_ref(package)).findings;
+        assert_eq!(findings[0].severity, expected, "{ecosystem}");
+    }
 }

@@ -115,7 +115,9 @@ mod tests {
             purl: "pkg:deb/debian/openssl@1".to_owned(),
             severity,
             fixed_version: fixed.then(|| "2".to_owned()),
+            fix_published_at: None,
             published_at: Some("2026-06-10T00:00:00Z".parse().unwrap()),
+            known_exploited: None,
         }
     }
 

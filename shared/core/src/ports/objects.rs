@@ -1,5 +1,7 @@
 //! Object storage as a port: bytes by key, for what is too large for a table item.
 
+use std::path::{Path, PathBuf};
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -14,6 +16,13 @@ pub trait Objects: Send + Sync {
 
     /// Stores `bytes` at `key`, replacing what is there.
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), ObjectsError>;
+
+    /// Writes the object at `key` to the file `to`, which is made or replaced, without holding all of it in memory.
+    /// `false` where there is none; then, and after an error, what is in the file means nothing.
+    async fn get_file(&self, key: &str, to: &Path) -> Result<bool, ObjectsError>;
+
+    /// Stores the content of the file `from` at `key`, replacing what is there, without holding all of it in memory.
+    async fn put_file(&self, key: &str, from: &Path) -> Result<(), ObjectsError>;
 
     /// Removes the object at `key`; it is no error when there is none.
     async fn delete(&self, key: &str) -> Result<(), ObjectsError>;
@@ -33,6 +42,14 @@ pub enum ObjectsError {
         /// What the adapter says.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The file from which an object is stored, or to which one is written, cannot be used.
+    #[error("failed to use the file {path:?} for an object")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
     /// The key is not one that object storage can hold.
     #[error("failed to use {key:?} as an object key")]
     InvalidKey {
@@ -44,7 +61,7 @@ pub enum ObjectsError {
 impl Retryable for ObjectsError {
     fn retry(&self) -> Retry {
         match self {
-            Self::Unavailable { .. } => Retry::Again,
+            Self::Unavailable { .. } | Self::File { .. } => Retry::Again,
             Self::InvalidKey { .. } => Retry::Never,
         }
     }

@@ -1,15 +1,23 @@
 //! The sources of advisories: for each ecosystem what was fetched last, and what was compiled of it. Sources are the
 //! truth about what should be in force; what is in force ([`super::CurrentAdvisories`]) is brought in line with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tidewatch_core::Digest;
-use tidewatch_core::ports::table::{Condition, Query};
+use tidewatch_core::ports::table::{Condition, Query, TIME_TO_LIVE};
 
-use super::{AdvisoryFamily, RecordError, Records, corrupt, decode, encode, keys, unless_condition_failed};
+use super::{
+    AdvisoryFamily, RecordError, Records, corrupt, decode, encode, keys, time_to_live,
+    unless_condition_failed,
+};
+
+/// How long it is kept how far a source was.
+const PROGRESS_KEPT: Duration = Duration::from_secs(3600);
 
 /// What is known of the archive of an ecosystem.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +61,12 @@ pub struct SourceArchive {
     pub problems: u64,
     /// SHA-256 of the stored scores that its records give.
     pub scores: Digest,
+    /// When its publisher has released it, where that is said in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released_at: Option<Timestamp>,
+    /// SHA-256 of the stored list of the vulnerabilities that its records are about; none where nothing is compiled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ids: Option<Digest>,
     /// The number of how it was read: one that was read for another is read again.
     pub format: u32,
 }
@@ -66,8 +80,23 @@ pub struct CompiledSource {
     pub archive: Digest,
     /// Ecosystem to SHA-256 of its scores, its own among them.
     pub scores: BTreeMap<String, Digest>,
+    /// SHA-256 of what these scores say of the vulnerabilities that the archive is about: other scores that say the same
+    /// of them give the same index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<Digest>,
     /// The index.
     pub index: AdvisoryFamily,
+}
+
+/// How far a source is that is being brought up to date: told of what takes long, and only for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceProgress {
+    /// Bytes that were fetched.
+    pub done: u64,
+    /// Bytes that there are to fetch; none when the server does not say.
+    pub total: Option<u64>,
+    /// When it was so.
+    pub at: Timestamp,
 }
 
 /// Why a source could not be brought up to date.
@@ -124,19 +153,71 @@ impl Records {
         }
     }
 
+    /// Notes the names of the sources that are fetched, for those who ask for all of them.
+    pub async fn put_advisories_set(&self, names: &BTreeSet<String>) -> Result<(), RecordError> {
+        Ok(self.table.put(encode(keys::advisories_set(), names)?, Condition::Always).await?)
+    }
+
+    /// The names of the sources that are fetched; `None` when nothing has fetched yet.
+    pub async fn advisories_set(&self) -> Result<Option<BTreeSet<String>>, RecordError> {
+        self.record(&keys::advisories_set()).await
+    }
+
+    /// Notes how far a source is.
+    pub async fn put_advisory_progress(
+        &self,
+        ecosystem: &str,
+        progress: &SourceProgress,
+    ) -> Result<(), RecordError> {
+        let until = time_to_live(progress.at, PROGRESS_KEPT);
+        let item = encode(keys::advisory_progress(ecosystem), progress)?.with(TIME_TO_LIVE, until);
+        Ok(self.table.put(item, Condition::Always).await?)
+    }
+
+    /// How far sources were when they last told it, by ecosystem.
+    pub async fn advisory_progress(&self) -> Result<BTreeMap<String, SourceProgress>, RecordError> {
+        let prefix = keys::ADVISORY_PROGRESS;
+        let items = self.all(Query::prefix(keys::ADVISORIES, prefix)).await?;
+        let told = items.iter().map(|item| {
+            Ok((item.key.sort.strip_prefix(prefix).unwrap_or_default().to_owned(), decode(item)?))
+        });
+        told.collect()
+    }
+
     /// Stores an archive, by its hash, so that it can be compiled again without being fetched.
     pub async fn put_source_archive(
         &self,
         ecosystem: &str,
         hash: &Digest,
-        archive: Bytes,
+        archive: &Path,
     ) -> Result<(), RecordError> {
-        Ok(self.objects.put(&keys::object::source_archive(ecosystem, hash), archive).await?)
+        Ok(self.objects.put_file(&keys::object::source_archive(ecosystem, hash), archive).await?)
     }
 
-    /// A stored archive; `None` when it is not there, or spoilt.
-    pub async fn source_archive(&self, ecosystem: &str, hash: &Digest) -> Result<Option<Bytes>, RecordError> {
-        self.hashed(&keys::object::source_archive(ecosystem, hash), hash).await
+    /// Writes a stored archive to the file `to`; `false` when it is not there. Whether it is whole is for the caller to
+    /// see, by its hash.
+    pub async fn source_archive(
+        &self,
+        ecosystem: &str,
+        hash: &Digest,
+        to: &Path,
+    ) -> Result<bool, RecordError> {
+        Ok(self.objects.get_file(&keys::object::source_archive(ecosystem, hash), to).await?)
+    }
+
+    /// Stores the list of vulnerabilities that an archive is about, by its hash.
+    pub async fn put_source_ids(
+        &self,
+        ecosystem: &str,
+        hash: &Digest,
+        ids: Bytes,
+    ) -> Result<(), RecordError> {
+        Ok(self.objects.put(&keys::object::source_ids(ecosystem, hash), ids).await?)
+    }
+
+    /// A stored list of vulnerabilities; `None` when it is not there, or spoilt.
+    pub async fn source_ids(&self, ecosystem: &str, hash: &Digest) -> Result<Option<Bytes>, RecordError> {
+        self.hashed(&keys::object::source_ids(ecosystem, hash), hash).await
     }
 
     /// Stores the scores that an archive gives, by their hash.
@@ -163,6 +244,9 @@ impl Records {
     ) -> Result<(), RecordError> {
         if old.hash != new.hash {
             self.objects.delete(&keys::object::source_archive(ecosystem, &old.hash)).await?;
+        }
+        if let Some(ids) = old.ids.filter(|ids| new.ids != Some(*ids)) {
+            self.objects.delete(&keys::object::source_ids(ecosystem, &ids)).await?;
         }
         if old.scores != new.scores {
             self.objects.delete(&keys::object::source_scores(ecosystem, &old.scores)).await?;

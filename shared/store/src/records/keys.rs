@@ -16,6 +16,7 @@ pub(super) const UNPOSTED_SHARDS: u64 = 8;
 
 pub(super) const ORGS: &str = "ORGS";
 pub(super) const ADVISORIES: &str = "ADVISORIES";
+pub(super) const ADVISORY_PROGRESS: &str = "PROGRESS#";
 pub(super) const ADVISORY_SOURCE: &str = "SOURCE#";
 pub(super) const HOOK: &str = "HOOK#";
 pub(super) const LISTING: &str = "LISTING#";
@@ -38,8 +39,17 @@ pub(super) fn advisories() -> Key {
     Key::new(ADVISORIES, "CURRENT")
 }
 
+/// The names of the sources that are fetched.
+pub(super) fn advisories_set() -> Key {
+    Key::new(ADVISORIES, "SET")
+}
+
 pub(super) fn advisory_source(ecosystem: &str) -> Key {
     Key::new(ADVISORIES, format!("{ADVISORY_SOURCE}{ecosystem}"))
+}
+
+pub(super) fn advisory_progress(ecosystem: &str) -> Key {
+    Key::new(ADVISORIES, format!("{ADVISORY_PROGRESS}{ecosystem}"))
 }
 
 pub(super) fn configuration(name: &OrgName) -> Key {
@@ -216,6 +226,10 @@ pub(super) mod object {
 
     pub(in crate::records) fn source_archive(ecosystem: &str, hash: &Digest) -> String {
         format!("advisories/sources/{}-{}.zip", part(ecosystem), hash.hex())
+    }
+
+    pub(in crate::records) fn source_ids(ecosystem: &str, hash: &Digest) -> String {
+        format!("advisories/ids/{}-{}.postcard", part(ecosystem), hash.hex())
     }
 
     pub(in crate::records) fn source_scores(ecosystem: &str, hash: &Digest) -> String {

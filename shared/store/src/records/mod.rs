@@ -35,7 +35,9 @@ use tidewatch_core::ports::{Objects, Sleeper, Table};
 use tidewatch_core::{Retry, Retryable};
 
 pub use advisories::{AdvisoryFamily, CurrentAdvisories};
-pub use advisory_sources::{AdvisorySource, CompiledSource, SourceArchive, SourceError, StoredSource};
+pub use advisory_sources::{
+    AdvisorySource, CompiledSource, SourceArchive, SourceError, SourceProgress, StoredSource,
+};
 pub use configuration::AppliedConfig;
 pub use images::{ImageManifest, ImagePlace};
 pub use in_force::{InForce, RematchState};

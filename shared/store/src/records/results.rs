@@ -101,9 +101,8 @@ impl Records {
         covered: Option<&Basis>,
     ) -> Result<Option<Unposted>, RecordError> {
         let Some(inventory) = result.inventory else { return Ok(None) };
-        let posted_alike = before.filter(|before| {
-            (before.inventory, before.matching) == (result.inventory, result.matching)
-        });
+        let posted_alike = before
+            .filter(|before| (before.inventory, before.matching) == (result.inventory, result.matching));
         let (footing, before) = (result.footing(), posted_alike.map(ImageResult::footing));
         if before.as_ref() == Some(&footing) {
             return Ok(None);

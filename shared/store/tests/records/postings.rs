@@ -143,7 +143,8 @@ async fn a_result_by_what_all_are_settled_by_leaves_nothing_to_note(world: World
     let put_within = async |result: &ImageResult, read: Option<&StoredResult>| {
         let covered = basis("2");
         let records = &world.records;
-        let stored = records.put_result_within(&acme(), digest, platform, result, read, Some(&covered));
+        let org = acme();
+        let stored = records.put_result_within(&org, digest, platform, result, read, Some(&covered));
         StoredResult { result: result.clone(), revision: stored.await.unwrap() }
     };
     let first = put_within(&result_by("1"), None).await;

@@ -46,9 +46,7 @@ async fn a_result_is_stored_on_the_revision_that_it_was_computed_from(world: Wor
         let (records, of_image) = (&world.records, result(packages));
         let (org, image) = (&org, &image);
         let read = (revision > 0).then(|| StoredResult { result: result(0), revision });
-        async move {
-            records.put_result(org, &image.digest, &image.platform, &of_image, read.as_ref()).await
-        }
+        async move { records.put_result(org, &image.digest, &image.platform, &of_image, read.as_ref()).await }
     };
     assert_changed(put(1, 1).await);
     assert_eq!(put(1, 0).await.unwrap(), 1);

@@ -1,5 +1,6 @@
 //! The contract of the [`Objects`] port. Every promise is a function that takes fresh, empty object storage.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -26,6 +27,7 @@ macro_rules! objects_contract {
     ($backend:ident, $make:path) => {
         $crate::objects_contract!(@tests $backend, $make,
             a_put_object_is_read_back,
+            a_file_is_stored_and_written_back_whatever_its_size,
             a_key_without_an_object_reads_as_none,
             a_put_replaces_the_object,
             a_delete_removes_the_object_and_may_be_repeated,
@@ -47,6 +49,27 @@ pub async fn a_put_object_is_read_back(objects: Arc<dyn Objects>) {
         put(&objects, key, bytes).await;
         assert!(objects.get(key).await.unwrap().unwrap() == bytes, "{key} is read back");
     }
+}
+
+/// Also one that is larger than what is kept in memory of it: nothing tells how an object was stored.
+pub async fn a_file_is_stored_and_written_back_whatever_its_size(objects: Arc<dyn Objects>) {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+    for (length, already) in [(0, 100), (5, 0), (16 << 20, 5), ((33 << 20) + 1, 40 << 20)] {
+        let bytes: Vec<u8> = (0..length).map(|number: u32| (number / 7 % 251) as u8).collect();
+        std::fs::write(&from, &bytes).unwrap();
+        std::fs::write(&to, vec![1; already]).unwrap();
+        objects.put_file("a/file.zip", &from).await.unwrap();
+        assert!(objects.get_file("a/file.zip", &to).await.unwrap());
+        assert!(std::fs::read(&to).unwrap() == bytes, "{length} bytes are written back");
+        assert!(objects.get("a/file.zip").await.unwrap().unwrap() == bytes, "{length} bytes are read back");
+    }
+    assert!(!objects.get_file("a/other.zip", &to).await.unwrap());
+    let outcome = objects.put_file("a/other.zip", &folder.path().join("none")).await;
+    assert!(matches!(outcome, Err(ObjectsError::File { .. })), "{outcome:?}");
+    let outcome = objects.get_file("a/file.zip", &folder.path().join("none/to")).await;
+    assert!(matches!(outcome, Err(ObjectsError::File { .. })), "{outcome:?}");
+    assert_eq!(objects.list("a/").await.unwrap(), ["a/file.zip"]);
 }
 
 /// Also a key that only other keys begin with.
@@ -96,6 +119,8 @@ pub async fn keys_that_are_none_are_refused(objects: Arc<dyn Objects>) {
         let refused = [
             objects.get(key).await.map(drop),
             objects.put(key, Bytes::from_static(b"x")).await,
+            objects.get_file(key, Path::new("/dev/null")).await.map(drop),
+            objects.put_file(key, Path::new("/dev/null")).await,
             objects.delete(key).await,
         ];
         for result in refused {

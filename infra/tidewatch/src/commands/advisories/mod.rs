@@ -15,6 +15,7 @@ use tidewatch_store::records::{AdvisoryFamily, CurrentAdvisories};
 mod diff;
 mod indexes;
 mod query;
+mod sync;
 
 use super::Context;
 use super::advisory_sources::{self, SourceRow};
@@ -44,7 +45,7 @@ struct FamilyRows {
 pub(super) async fn run(context: &Context, command: cli::Advisories) -> Result<(), Failure> {
     match command {
         cli::Advisories::Build(arguments) => build(context, arguments).await,
-        cli::Advisories::Sync(arguments) => advisory_sources::sync(context, arguments).await,
+        cli::Advisories::Sync(arguments) => sync::run(context, arguments).await,
         cli::Advisories::Query(arguments) => query::run(context, arguments).await,
         cli::Advisories::Info(arguments) => info(context, arguments).await,
         cli::Advisories::Diff(arguments) => diff::run(context, &arguments),
@@ -171,7 +172,9 @@ async fn info(context: &Context, arguments: InfoOfAdvisories) -> Result<(), Fail
     }
     let instance = context.existing_instance().await?;
     let current = instance.records.current_advisories().await?;
-    let sources = advisory_sources::rows(instance.records.advisory_sources().await?);
+    let records = &instance.records;
+    let (stored, progress) = (records.advisory_sources().await?, records.advisory_progress().await?);
+    let sources = advisory_sources::rows(stored, progress, SystemClock.now());
     if context.is_json() {
         let rows = FamilyRows { families: rows(&current), sources, problems: Vec::new() };
         return print_document("advisories", 1, &rows);
@@ -180,8 +183,8 @@ async fn info(context: &Context, arguments: InfoOfAdvisories) -> Result<(), Fail
     if current.families.is_empty() {
         advise(
             context.quiet,
-            "there are no advisories in force: tidewatch up --advisories-url URL, or tidewatch advisories build \
-             --from DIR",
+            "there are no advisories in force: tidewatch up fetches them, and tidewatch advisories build --from DIR \
+             compiles a folder",
         );
     }
     advisory_sources::print(&sources, SystemClock.now());

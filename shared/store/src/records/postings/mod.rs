@@ -55,8 +55,7 @@ impl Postings {
     /// Whether all images are, whatever they hold.
     pub fn all_are_due(&self, basis: &Basis, now: Timestamp) -> bool {
         let Some(covered) = &self.covered else { return true };
-        let is_recent =
-            |sent: Timestamp| now < sent.checked_add(ALL_PERIOD).unwrap_or(Timestamp::MAX);
+        let is_recent = |sent: Timestamp| now < sent.checked_add(ALL_PERIOD).unwrap_or(Timestamp::MAX);
         (covered.matching, covered.judging) != (basis.matching, basis.judging)
             || !self.all_sent_at.is_some_and(is_recent)
     }
@@ -88,10 +87,7 @@ impl Records {
     /// The postings of an organisation; `None` where there are none yet.
     pub async fn postings(&self, org: &OrgName) -> Result<Option<StoredPostings>, RecordError> {
         let Some(item) = self.table.get(&keys::postings(org)).await? else { return Ok(None) };
-        Ok(Some(StoredPostings {
-            postings: decode(&item)?,
-            revision: item.number("revision").unwrap_or(0),
-        }))
+        Ok(Some(StoredPostings { postings: decode(&item)?, revision: item.number("revision").unwrap_or(0) }))
     }
 
     /// Stores postings that were computed from those that were `read` (none, where there were none). `false` when others

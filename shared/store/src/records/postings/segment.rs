@@ -227,7 +227,8 @@ mod tests {
     use super::*;
 
     fn posted(number: usize) -> PostedImage {
-        let platform = if number.is_multiple_of(3) { Platform::linux_arm64() } else { Platform::linux_amd64() };
+        let platform =
+            if number.is_multiple_of(3) { Platform::linux_arm64() } else { Platform::linux_amd64() };
         let image = ImageId { digest: Digest::of(&number.to_le_bytes()), platform };
         PostedImage { image, inventory: Digest::of(&[u8::try_from(number % 7).unwrap()]) }
     }

@@ -8,9 +8,7 @@ use tidewatch_core::image::ImageId;
 use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::table::{Condition, Item, Query};
 
-use super::super::{
-    RecordError, Records, corrupt, decode, encode, keys, unless_condition_failed,
-};
+use super::super::{RecordError, Records, corrupt, decode, encode, keys, unless_condition_failed};
 
 /// An image whose result rests on something new since it was posted, if it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
