@@ -49,7 +49,7 @@ impl RematchImages {
         let Some(stored) = stored else { return Ok(Step::Done(Rematched::Unscanned)) };
         if stored.result.footing().is_of(&pass.basis) {
             self.enter_slots(pass, image, &stored).await?;
-            self.note_standing(pass, image, &stored.result, stored.result.footing()).await?;
+            self.note_standing(pass, image, &stored, stored.result.footing()).await?;
             return Ok(Step::Done(Rematched::Current));
         }
         match self.look(pass, &stored).await? {
@@ -59,11 +59,11 @@ impl RematchImages {
                 let indexes = indexes.map(|id| (id.clone(), pass.basis.indexes.get(id).copied())).collect();
                 let (matching, judging) = (pass.basis.matching, pass.basis.judging);
                 let footing = Footing { matching, indexes, judging };
-                self.note_standing(pass, image, &stored.result, footing).await?;
+                self.note_standing(pass, image, &stored, footing).await?;
                 Ok(Step::Done(Rematched::Same))
             }
             Look::Left(reason) => {
-                self.note_left(pass, image, &stored.result).await?;
+                self.note_left(pass, image, &stored).await?;
                 Ok(Step::Done(Rematched::Left(reason)))
             }
             Look::Anew(assessment) => {
@@ -98,23 +98,24 @@ impl RematchImages {
         &self,
         pass: &Pass<'_>,
         image: &ImageId,
-        result: &ImageResult,
+        stored: &StoredResult,
         footing: Footing,
     ) -> Result<(), RecordError> {
-        let Some(inventory) = result.inventory else { return Ok(()) };
+        let Some(inventory) = stored.result.inventory else { return Ok(()) };
+        let revision = stored.revision;
         match pass.standing {
             Standing::Posted => Ok(()),
             Standing::Unknown => {
                 let (image, is_posted, is_left) = (image.clone(), false, false);
                 let noted_at = self.clock.now();
-                let row = Unposted { image, inventory, footing, is_posted, is_left, noted_at };
+                let row = Unposted { image, revision, inventory, footing, is_posted, is_left, noted_at };
                 self.records.note_unposted(pass.org, &row).await
             }
             Standing::Unposted => {
                 let Some(noted) = self.records.unposted_image(pass.org, image).await? else { return Ok(()) };
-                // Another inventory is of a newer result, whose writer sees to it.
+                // That of a newer result is its writer's.
                 let is_settled = noted.row.footing == footing && !noted.row.is_left;
-                if noted.row.inventory == inventory && !is_settled {
+                if noted.row.revision <= revision && !is_settled {
                     let row =
                         Unposted { footing, is_left: false, noted_at: self.clock.now(), ..noted.row.clone() };
                     // Who has changed it meanwhile knows better.
@@ -131,19 +132,21 @@ impl RematchImages {
         &self,
         pass: &Pass<'_>,
         image: &ImageId,
-        result: &ImageResult,
+        stored: &StoredResult,
     ) -> Result<(), RecordError> {
+        let StoredResult { result, revision } = stored;
         let Some(inventory) = result.inventory else { return Ok(()) };
         let noted_at = self.clock.now();
         match self.records.unposted_image(pass.org, image).await? {
-            Some(noted) if noted.row.is_left => Ok(()),
+            Some(noted) if noted.row.is_left || noted.row.revision > *revision => Ok(()),
             Some(noted) => {
                 let row = Unposted { is_left: true, noted_at, ..noted.row.clone() };
                 self.records.change_unposted(pass.org, &row, &noted).await.map(drop)
             }
             None => {
-                let (image, footing, is_posted) = (image.clone(), result.footing(), true);
-                let row = Unposted { image, inventory, footing, is_posted, is_left: true, noted_at };
+                let (image, revision, footing) = (image.clone(), *revision, result.footing());
+                let (is_posted, is_left) = (true, true);
+                let row = Unposted { image, revision, inventory, footing, is_posted, is_left, noted_at };
                 self.records.note_unposted(pass.org, &row).await
             }
         }

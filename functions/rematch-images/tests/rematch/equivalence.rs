@@ -15,7 +15,7 @@ use tidewatch_inventory::ImageInventory;
 use tidewatch_store::records::StoredResult;
 use tidewatch_testkit::advisory::AdvisoryBuilder;
 
-use crate::world::{World, acme, image, message};
+use crate::world::{World, image, message};
 
 /// What advisories are about: an ecosystem and a package.
 const SUBJECTS: [(&str, &str); 9] = [
@@ -270,24 +270,9 @@ impl Fleet {
 
     /// No image is missing: each is in a segment with its inventory, or has a row.
     async fn assert_posted(&self) -> Result<(), TestCaseError> {
-        let (world, org) = (&self.world, acme());
-        let postings = world.records.postings(&org).await.unwrap().unwrap().postings;
-        let in_force = world.records.in_force(&org, None).await.unwrap().unwrap();
         for (image, _) in self.scanned() {
-            let result = world.stored(image).await.result;
-            let unposted = world.records.unposted_image(&org, &image.id()).await.unwrap();
-            let mut is_posted = false;
-            for entry in &postings.segments {
-                let segment = world.records.segment(&org, &entry.hash).await.unwrap();
-                is_posted |= segment
-                    .images()
-                    .iter()
-                    .any(|posted| posted.image == image.id() && Some(posted.inventory) == result.inventory);
-            }
-            let is_noted = unposted.is_some_and(|unposted| Some(unposted.row.inventory) == result.inventory);
-            prop_assert!(is_posted || is_noted, "{} is missing", image);
-            let is_current = world.records.is_current(&org, &image.id(), &result, &in_force.basis()).await;
-            prop_assert!(is_current.unwrap(), "{} would be scanned again", image);
+            prop_assert!(self.world.is_findable(image).await, "{} is missing", image);
+            prop_assert!(self.world.is_current(image).await, "{} would be scanned again", image);
         }
         Ok(())
     }

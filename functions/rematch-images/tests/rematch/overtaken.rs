@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use tidewatch_core::image::Image;
 use tidewatch_core::ports::Sleeper as _;
+use tidewatch_core::work::RematchTask;
 use tidewatch_core::{Retry, Retryable as _};
 use tidewatch_runtime::system::SystemSleeper;
 use tidewatch_runtime::{Deadline, MessageHandler as _};
 use tidewatch_testkit::interleave::Interleaving;
 
-use crate::world::{World, advisories, debian, image, repository_of};
+use crate::world::{World, advisories, debian, everything, image, message, repository_of};
 
 /// One step of a worker, after a moment for threads that it waits for: a step without that would be one for nothing.
 async fn step<T>(interleaving: &mut Interleaving<'_, T>, task: usize) -> Option<T> {
@@ -130,4 +131,213 @@ async fn a_crash_before_any_table_operation_loses_nothing() {
         }
     }
     panic!("a message takes more than 1000 operations");
+}
+
+/// Begins something, and lets it do so many operations; then `meanwhile` happens; then it goes on to its end. For every
+/// number of operations.
+async fn at_every_step<S, F, M>(
+    scenes: impl AsyncFn() -> S,
+    begin: F,
+    meanwhile: M,
+    check: impl AsyncFn(&S, usize),
+) where
+    F: for<'s> AsyncFn(&'s S) -> bool,
+    M: AsyncFn(&S),
+{
+    for steps in 0..1_000 {
+        let scene = scenes().await;
+        let mut finished = false;
+        {
+            let mut tasks = Interleaving::new();
+            let task = tasks.start(begin(&scene));
+            for _ in 0..steps {
+                finished = finished || step(&mut tasks, task).await.is_some();
+            }
+            meanwhile(&scene).await;
+            let mut ended = finished;
+            while !ended {
+                ended = step(&mut tasks, task).await.is_some();
+            }
+        }
+        check(&scene, steps).await;
+        if finished {
+            return;
+        }
+    }
+    panic!("it takes more than 1000 operations");
+}
+
+/// One image that is posted, and another that is not.
+struct Fleet {
+    world: World,
+    posted: Image,
+    unposted: Image,
+}
+
+impl Fleet {
+    async fn new() -> Self {
+        let world = World::new().await;
+        let posted = world.scanned("team/posted", &[("openssl", "1"), ("zlib", "1")]).await;
+        world.compact().await;
+        let unposted = world.scanned("team/unposted", &[("zlib", "1")]).await;
+        Self { world, posted, unposted }
+    }
+
+    /// Does all that is left to do, and checks that both images have so many vulnerabilities, and will be found.
+    async fn settles(&self, vulnerabilities: [u64; 2], steps: usize) {
+        self.world.drain().await;
+        self.world.rematch().await;
+        self.world.clock.advance(Duration::from_secs(600));
+        self.world.compact().await;
+        self.world.rematch().await;
+        for (image, expected) in [&self.posted, &self.unposted].into_iter().zip(vulnerabilities) {
+            assert_eq!(self.world.vulnerabilities(image).await, expected, "{image} after {steps} steps");
+            assert!(self.world.is_findable(image).await, "{image} after {steps} steps");
+            assert!(self.world.is_current(image).await, "{image} after {steps} steps");
+        }
+    }
+}
+
+#[tokio::test]
+async fn images_that_are_posted_while_others_look_for_them_are_found() {
+    at_every_step(
+        Fleet::new,
+        async |fleet| {
+            let worker = fleet.world.pausing_worker();
+            worker.handle(everything(), Deadline::NONE).await.is_ok()
+        },
+        async |fleet| {
+            fleet.world.deliver(message(Some(RematchTask::Compact {}))).await.unwrap();
+        },
+        async |fleet, steps| {
+            fleet.world.publish(&advisories()).await;
+            fleet.settles([2, 1], steps).await;
+        },
+    )
+    .await;
+    // The same while something has changed.
+    at_every_step(
+        async || {
+            let fleet = Fleet::new().await;
+            fleet.world.publish(&advisories()).await;
+            fleet
+        },
+        async |fleet| {
+            let worker = fleet.world.pausing_worker();
+            worker.handle(everything(), Deadline::NONE).await.is_ok()
+        },
+        async |fleet| {
+            fleet.world.deliver(message(Some(RematchTask::Compact {}))).await.unwrap();
+        },
+        async |fleet, steps| fleet.settles([2, 1], steps).await,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_image_that_is_scanned_anew_while_it_is_posted_is_found_by_what_was_read_last() {
+    at_every_step(
+        Fleet::new,
+        async |fleet| {
+            let worker = fleet.world.pausing_worker();
+            worker.handle(message(Some(RematchTask::Compact {})), Deadline::NONE).await.is_ok()
+        },
+        async |fleet| {
+            fleet.world.scan_anew(&fleet.unposted, &debian(&[("openssl", "1")])).await;
+            fleet.world.scan_anew(&fleet.posted, &debian(&[("zlib", "1")])).await;
+        },
+        async |fleet, steps| {
+            fleet.settles([0, 1], steps).await;
+            fleet.world.publish(&advisories()).await;
+            fleet.settles([1, 1], steps).await;
+            fleet.world.publish(&advisories()[1..]).await;
+            fleet.settles([1, 0], steps).await;
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_change_while_images_are_posted_finds_them() {
+    at_every_step(
+        Fleet::new,
+        async |fleet| {
+            let worker = fleet.world.pausing_worker();
+            worker.handle(message(Some(RematchTask::Compact {})), Deadline::NONE).await.is_ok()
+        },
+        async |fleet| {
+            fleet.world.publish(&advisories()).await;
+            fleet.world.rematch().await;
+        },
+        async |fleet, steps| {
+            fleet.settles([2, 1], steps).await;
+            fleet.world.publish(&advisories()[..1]).await;
+            fleet.settles([1, 0], steps).await;
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_change_while_an_image_is_scanned_reaches_it() {
+    for is_posted_meanwhile in [false, true] {
+        at_every_step(
+            Fleet::new,
+            async |fleet| {
+                let inventory = debian(&[("zlib", "1"), ("openssl", "1")]);
+                // Of the image that has no result yet.
+                fleet.world.pausing_scanner().scan(&image("team/new", "new"), &inventory).await.is_ok()
+            },
+            async |fleet| {
+                fleet.world.publish(&advisories()).await;
+                fleet.world.rematch().await;
+                if is_posted_meanwhile {
+                    fleet.world.compact().await;
+                }
+            },
+            async |fleet, steps| {
+                let new = image("team/new", "new");
+                assert_eq!(fleet.world.vulnerabilities(&new).await, 2, "after {steps} steps");
+                fleet.settles([2, 1], steps).await;
+                assert_eq!(fleet.world.vulnerabilities(&new).await, 2, "after {steps} steps");
+                assert!(fleet.world.is_findable(&new).await, "after {steps} steps");
+                assert!(fleet.world.is_current(&new).await, "after {steps} steps");
+            },
+        )
+        .await;
+    }
+}
+
+/// Whoever sends for the image for the second change may look at it before the first has been recorded.
+#[tokio::test]
+async fn a_change_that_is_undone_while_an_image_is_matched_is_undone_for_it() {
+    at_every_step(
+        async || {
+            let fleet = Fleet::new().await;
+            fleet.world.publish(&advisories()).await;
+            fleet.world.deliver(everything()).await.unwrap();
+            // Its message is on its way, but for the other image.
+            fleet
+                .world
+                .deliver(message(Some(RematchTask::Unposted(vec![fleet.unposted.id()]))))
+                .await
+                .unwrap();
+            fleet
+        },
+        async |fleet| {
+            let worker = fleet.world.pausing_worker();
+            let images = vec![fleet.posted.id()];
+            worker.handle(message(Some(RematchTask::Images(images))), Deadline::NONE).await.is_ok()
+        },
+        async |fleet| {
+            fleet.world.publish(&advisories()[..1]).await;
+            fleet.world.rematch().await;
+        },
+        async |fleet, steps| {
+            let vulnerabilities = fleet.world.vulnerabilities(&fleet.posted).await;
+            assert_eq!(vulnerabilities, 1, "after {steps} steps");
+            fleet.settles([1, 0], steps).await;
+        },
+    )
+    .await;
 }

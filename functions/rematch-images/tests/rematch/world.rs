@@ -256,6 +256,31 @@ impl World {
         images.flatten().collect()
     }
 
+    /// Whether an image has a row or stands in a segment, with the inventory of its result.
+    pub(crate) async fn is_findable(&self, image: &Image) -> bool {
+        let inventory = self.stored(image).await.result.inventory;
+        let noted = self.records.unposted_image(&acme(), &image.id()).await.unwrap();
+        if noted.is_some_and(|noted| Some(noted.row.inventory) == inventory) {
+            return true;
+        }
+        let postings = self.records.postings(&acme()).await.unwrap().unwrap().postings;
+        for entry in &postings.segments {
+            let segment = self.records.segment(&acme(), &entry.hash).await.unwrap();
+            let mut posted = segment.images().iter();
+            if posted.any(|posted| posted.image == image.id() && Some(posted.inventory) == inventory) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether a listing leaves an image as it is.
+    pub(crate) async fn is_current(&self, image: &Image) -> bool {
+        let in_force = self.records.in_force(&acme(), None).await.unwrap().unwrap();
+        let result = self.stored(image).await.result;
+        self.records.is_current(&acme(), &image.id(), &result, &in_force.basis()).await.unwrap()
+    }
+
     pub(crate) async fn stored(&self, image: &Image) -> StoredResult {
         let stored = self.records.result(&acme(), &image.digest, &image.platform).await.unwrap();
         stored.expect("a result")

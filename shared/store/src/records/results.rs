@@ -80,6 +80,7 @@ impl Records {
         let stored = match self.unposted_by(org, &image, result, before, covered).await? {
             None => self.table.put(item, unchanged).await,
             Some(unposted) => {
+                let unposted = Unposted { revision: revision + 1, ..unposted };
                 let noted = Write::Put(unposted.item(org)?, Condition::Always);
                 self.transact(vec![Write::Put(item, unchanged), noted]).await
             }
@@ -89,8 +90,8 @@ impl Records {
             .ok_or_else(|| RecordError::Changed { what: format!("the result of {image}") })
     }
 
-    /// What is to be noted with the `result` of an image that had the result `before`; `None` where that leaves everything
-    /// as it is.
+    /// What is to be noted with the `result` of an image that had the result `before`, but for its revision; `None` where
+    /// that leaves everything as it is.
     async fn unposted_by(
         &self,
         org: &OrgName,
@@ -116,6 +117,7 @@ impl Records {
         let footing = if is_judged_only { self.judged_footing(org, footing, noted).await? } else { footing };
         Ok(Some(Unposted {
             image: image.clone(),
+            revision: 0,
             inventory,
             footing,
             is_posted,

@@ -97,6 +97,7 @@ async fn an_image_is_unposted_when_its_result_rests_on_something_new(world: Worl
     let first = put(&world, &image, &result_by("1"), Some(&failed)).await;
     let noted = Unposted {
         image: image.id(),
+        revision: 2,
         inventory: Digest::of(b"inventory"),
         footing: result_by("1").footing(),
         is_posted: false,
@@ -106,7 +107,7 @@ async fn an_image_is_unposted_when_its_result_rests_on_something_new(world: Worl
     assert_eq!(unposted(&world, &image).await, Some(noted.clone()));
     let footing = result_by("2").footing();
     let second = put(&world, &image, &result_by("2"), Some(&first)).await;
-    assert_eq!(unposted(&world, &image).await, Some(Unposted { footing, ..noted.clone() }));
+    assert_eq!(unposted(&world, &image).await, Some(Unposted { footing, revision: 3, ..noted.clone() }));
     // Nothing new: what is noted stays, also that it is not there any more.
     post(&world, &image).await;
     let later = ImageResult { scanned_at: at(9), ..result_by("2") };
@@ -116,7 +117,7 @@ async fn an_image_is_unposted_when_its_result_rests_on_something_new(world: Worl
     let other = ImageResult { inventory: Some(inventory), ..result_by("2") };
     put(&world, &image, &other, Some(&third)).await;
     let footing = other.footing();
-    assert_eq!(unposted(&world, &image).await, Some(Unposted { inventory, footing, ..noted }));
+    assert_eq!(unposted(&world, &image).await, Some(Unposted { inventory, footing, revision: 5, ..noted }));
 }
 
 async fn an_image_that_is_posted_stays_so_when_only_what_it_rests_on_changes(world: World) {

@@ -16,7 +16,9 @@ pub struct Unposted {
     /// The image.
     #[serde(flatten)]
     pub image: ImageId,
-    /// Content hash of the inventory of its result.
+    /// The revision of the result with which this was noted, or of an earlier one that rested on the same.
+    pub revision: i64,
+    /// Content hash of the inventory of that result.
     pub inventory: Digest,
     /// What it is settled by: its findings and answers are those that this gives.
     pub footing: Footing,
