@@ -26,7 +26,7 @@ const MOST_FOUND: usize = 100_000;
 /// What is found for an image now.
 enum Look {
     Same,
-    Anew(Assessment),
+    Anew(Box<Assessment>),
     Left(String),
 }
 
@@ -68,7 +68,7 @@ impl RematchImages {
             }
             Look::Anew(assessment) => {
                 let covered = pass.covered.as_ref();
-                match record(&self.records, pass.org, image, assessment, Some(&stored), covered).await {
+                match record(&self.records, pass.org, image, *assessment, Some(&stored), covered).await {
                     Ok(_) => Ok(Step::Done(Rematched::Anew)),
                     // Another writer came first: a scan, or another of these messages.
                     Err(RecordError::Changed { .. }) => Ok(Step::Overtaken),
@@ -229,7 +229,7 @@ impl RematchImages {
             let report = self.records.report_key(pass.org, &assessment.report)?;
             Some(&report) == before.report.as_ref()
         };
-        Ok(if is_same { Look::Same } else { Look::Anew(assessment) })
+        Ok(if is_same { Look::Same } else { Look::Anew(Box::new(assessment)) })
     }
 
     /// The inventory of a result; also that in a report of an earlier version.

@@ -72,7 +72,9 @@ impl RematchImages {
             if !anew.is_empty() {
                 let now = self.records.in_force(org, Some(&pass.in_force)).await?;
                 if now.is_none_or(|now| now.basis() == pass.basis) {
-                    anew.iter().for_each(|image| outcome.note(image, &Rematched::Anew));
+                    for image in &anew {
+                        outcome.note(image, &Rematched::Anew);
+                    }
                 } else {
                     images.extend(anew);
                 }

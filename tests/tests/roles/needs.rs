@@ -31,6 +31,7 @@ const CALLED_BY_COMMANDS: &[(&str, &[&str])] =
 
 /// What one function needs.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each says whether it needs another thing")]
 pub(crate) struct Needs {
     /// What it asks of the table and of object storage, with the method of `Records` that does it.
     pub(crate) stored: BTreeMap<Permission, BTreeSet<String>>,

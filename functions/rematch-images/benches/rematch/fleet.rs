@@ -68,13 +68,13 @@ impl Fleet {
             let id = inventory.distribution.as_ref().map(|distribution| distribution.id.as_str());
             id == Some("debian")
         });
-        let rare = debian.filter_map(|inventory| {
+        let mut rare = debian.filter_map(|inventory| {
             let release = inventory.distribution?.version_id?;
             let mut names = inventory.packages.into_iter().filter_map(|package| package.source);
             let name = names.find(|source| source.name.starts_with("rare-"))?.name;
             Some((format!("Debian:{release}"), name))
         });
-        rare.skip(nth).next()
+        rare.nth(nth)
     }
 
     /// The image with this number.

@@ -1,7 +1,11 @@
 //! Measures matching again (`make bench-advisories`): so many synthetic images, with packages and versions that the given
 //! OSV archives know, on an embedded DynamoDB and a folder of objects. Posts them, adds one advisory and matches the images
 //! again that it is about; then matches all of them. See docs/BENCHMARKS.md.
-#![allow(clippy::print_stdout, reason = "it is a program for people")]
+#![allow(
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "it is a program for people, and prints no more than three places"
+)]
 
 mod fleet;
 mod world;

@@ -3,6 +3,8 @@
 //!
 //! Layout: <https://google.github.io/osv.dev/data/#data-dumps>
 
+use std::path::Path;
+
 use async_trait::async_trait;
 
 use super::{Ask, Kind, mark_of};
@@ -57,7 +59,8 @@ pub(super) async fn of_folder(ask: &mut Ask<'_, '_>) -> Result<Fetched, FetchErr
 /// An archive of the records that lie in a folder or bucket.
 async fn records(ask: &mut Ask<'_, '_>) -> Result<Fetched, FetchError> {
     let mut entries = ask.fetcher.list(ask.place, ask.until).await?;
-    entries.retain(|entry| entry.name.ends_with(".json") && !entry.name.contains('/'));
+    let is_record = |name: &str| Path::new(name).extension().is_some_and(|extension| extension == "json");
+    entries.retain(|entry| is_record(&entry.name) && !entry.name.contains('/'));
     if entries.is_empty() {
         return Err(FetchError::Absent { place: ask.place.join(&[ARCHIVE]).to_string() });
     }

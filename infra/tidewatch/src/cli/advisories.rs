@@ -81,6 +81,7 @@ pub(crate) struct SyncAdvisories {
 
 /// Where advisories are.
 #[derive(Debug, Args)]
+#[allow(clippy::struct_field_names, reason = "they are the names of the options")]
 pub(crate) struct AdvisoryPlaces {
     /// Where the archives of OSV are, as PLACE/<Ecosystem>/all.zip: a URL, s3://BUCKET/PREFIX, or a folder; `none` to
     /// fetch nothing. Without it: the bucket of the OSV service.

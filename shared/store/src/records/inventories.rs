@@ -190,6 +190,7 @@ impl Packed<'_> {
     }
 
     /// `None` for a number without a text, `Some(None)` where there is no number.
+    #[allow(clippy::option_option, reason = "`?` takes the outer one, as in everything around it")]
     fn optional(&self, number: Option<Number>) -> Option<Option<String>> {
         match number {
             None => Some(None),

@@ -37,7 +37,7 @@ struct Sent {
 /// Sends for sources, and says how to look what comes of it, or waits for that.
 pub(super) async fn run(context: &Context, arguments: SyncAdvisories) -> Result<(), Failure> {
     let names = arguments.names.iter().map(String::as_str).filter(|name| !name.trim().is_empty());
-    let named = names.clone().next().is_some();
+    let is_for_some = names.clone().next().is_some();
     let asked = parse_ecosystems(names).map_err(Failure::wrong_use)?;
     let instance = context.existing_instance().await?;
     if arguments.wait && !instance.is_running {
@@ -47,7 +47,7 @@ pub(super) async fn run(context: &Context, arguments: SyncAdvisories) -> Result<
         .hint("start local mode: tidewatch up"));
     }
     let before = instance.records.advisory_sources().await?;
-    let set = if named { None } else { instance.records.advisories_set().await? };
+    let set = if is_for_some { None } else { instance.records.advisories_set().await? };
     let sources = set.unwrap_or(asked);
     let message = |name: &String| AdvisoriesMessage {
         accept_fewer: arguments.accept_fewer,

@@ -51,7 +51,7 @@ impl Records {
         org: &OrgName,
         image: &ImageId,
     ) -> Result<Option<StoredUnposted>, RecordError> {
-        self.table.get(&keys::unposted(org, image)).await?.map(read).transpose()
+        self.table.get(&keys::unposted(org, image)).await?.as_ref().map(read).transpose()
     }
 
     /// Up to `most` unposted images, of all partitions; each by itself, so that one that cannot be read does not hide the
@@ -91,7 +91,7 @@ impl Records {
         while found.len() < most {
             query.limit = (most - found.len()).min(1000);
             let page = self.table.query(query.clone()).await?;
-            found.extend(page.items.into_iter().map(read));
+            found.extend(page.items.iter().map(read));
             match page.next {
                 Some(next) => query.after = Some(next),
                 None => break,
@@ -129,8 +129,8 @@ impl StoredUnposted {
     }
 }
 
-fn read(item: Item) -> Result<StoredUnposted, RecordError> {
-    let row = decode(&item)?;
+fn read(item: &Item) -> Result<StoredUnposted, RecordError> {
+    let row = decode(item)?;
     let data = item.text("data").map(str::to_owned);
     let data = data.ok_or_else(|| corrupt(item.key.sort.clone(), "there is no `data`"))?;
     Ok(StoredUnposted { row, data })
