@@ -48,7 +48,8 @@ async fn a_scanned_image_has_a_result_a_report_a_member_and_no_work() {
         .map(|finding| (finding.vulnerability.as_str(), finding.package.as_str()))
         .collect();
     assert_eq!(findings, [("CVE-2099-0001", "openssl"), ("CVE-2099-0002", "zlib")]);
-    assert_eq!((report.packages.len(), report.problems.as_slice()), (2, [].as_slice()));
+    let inventory = world.inventory(&work).await;
+    assert_eq!((inventory.packages.len(), inventory.problems, report.unmatched), (2, vec![], vec![]));
 
     let members = world.members().await;
     assert_eq!(members.len(), 1);

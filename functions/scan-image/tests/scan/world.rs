@@ -15,7 +15,7 @@ use tidewatch_core::image::Image;
 use tidewatch_core::names::{OrgName, RegistryId, StreamName};
 use tidewatch_core::ports::queue::{OutgoingMessage, QueueError, QueueName};
 use tidewatch_core::ports::{Clock as _, Objects as _, QueueSender, Registries};
-use tidewatch_core::result::{ImageResult, Report};
+use tidewatch_core::result::{ImageResult, Inventory, Report};
 use tidewatch_core::stream::{Member, SHARDS, shard_of};
 use tidewatch_core::work::{Priority, RunId, ScanMessage, Work};
 use tidewatch_registries::{ConfiguredRegistries, LocalSecrets, Ports};
@@ -326,6 +326,12 @@ impl World {
     pub(crate) async fn report(&self, work: &Work) -> Report {
         let key = self.result(work).await.report.expect("a report");
         self.records.report(&key).await.unwrap().expect("the report is there")
+    }
+
+    /// What was read of an image.
+    pub(crate) async fn inventory(&self, work: &Work) -> Inventory {
+        let hash = self.result(work).await.inventory.expect("an inventory");
+        self.records.inventory(&acme(), &hash).await.unwrap().expect("the inventory is there")
     }
 
     /// All members of `latest-indexed`, by repository.

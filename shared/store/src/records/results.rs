@@ -150,7 +150,8 @@ impl Records {
         report: &Report,
         known: Option<&str>,
     ) -> Result<String, RecordError> {
-        let (key, content) = report_object(org, report)?;
+        let content = report_content(report)?;
+        let key = keys::object::report(org, &Digest::of(&content));
         if known != Some(key.as_str()) {
             self.objects.put(&key, content).await?;
         }
@@ -159,7 +160,7 @@ impl Records {
 
     /// The object key that the rows behind a result would get.
     pub fn report_key(&self, org: &OrgName, report: &Report) -> Result<String, RecordError> {
-        report_object(org, report).map(|(key, _)| key)
+        Ok(keys::object::report(org, &Digest::of(&report_content(report)?)))
     }
 
     /// The rows behind a result, by the key that the result holds.
@@ -175,9 +176,9 @@ impl Records {
     }
 }
 
-fn report_object(org: &OrgName, report: &Report) -> Result<(String, Bytes), RecordError> {
+fn report_content(report: &Report) -> Result<Bytes, RecordError> {
     let content = serde_json::to_vec(report).map_err(|error| corrupt("report".to_owned(), error))?;
-    Ok((keys::object::report(org, &Digest::of(&content)), Bytes::from(content)))
+    Ok(Bytes::from(content))
 }
 
 fn read_result(item: &Item) -> Result<StoredResult, RecordError> {
