@@ -46,7 +46,7 @@ impl EvaluateRules {
             return self.send_for_changes(org, last, &postings, &basis).await;
         }
         if self.is_posting_due(org, last.as_ref(), &basis, now).await? {
-            self.send(org, Some(RematchTask::Compact {})).await?;
+            self.send_task(org, Some(RematchTask::Compact {})).await?;
             let fingerprint = last.map_or(Digest::of(b""), |last| last.fingerprint);
             let sent_at = last.map_or(now, |last| last.sent_at);
             let sent = RematchState { fingerprint, sent_at, posting_sent_at: Some(now) };
@@ -69,7 +69,7 @@ impl EvaluateRules {
         if last.as_ref().is_some_and(is_sent) {
             return Ok(false);
         }
-        self.send(org, None).await?;
+        self.send_task(org, None).await?;
         let posting_sent_at = last.and_then(|last| last.posting_sent_at);
         let sent = RematchState { fingerprint, sent_at: now, posting_sent_at };
         self.records.note_rematch(org, last.as_ref(), &sent).await?;
@@ -99,7 +99,7 @@ impl EvaluateRules {
         Ok(rows.len() >= SAMPLE || waiting.any(is_due))
     }
 
-    async fn send(&self, org: &OrgName, task: Option<RematchTask>) -> Result<(), EvaluateError> {
+    async fn send_task(&self, org: &OrgName, task: Option<RematchTask>) -> Result<(), EvaluateError> {
         let message = RematchMessage { org: org.clone(), task, sent_at: Some(self.clock.now()) };
         Ok(send(&*self.queue, QueueName::Rematches, &[message], Duration::ZERO).await?)
     }

@@ -49,8 +49,7 @@ async fn a_scanned_image_has_a_result_a_report_a_member_and_no_work() {
         .collect();
     assert_eq!(findings, [("CVE-2099-0001", "openssl"), ("CVE-2099-0002", "zlib")]);
     let inventory = world.inventory(&work).await;
-    assert_eq!((inventory.packages.len(), inventory.problems.as_slice()), (2, [].as_slice()));
-    assert_eq!(report.unmatched, []);
+    assert_eq!((inventory.packages.len(), inventory.problems, report.unmatched), (2, vec![], vec![]));
 
     let members = world.members().await;
     assert_eq!(members.len(), 1);

@@ -328,7 +328,7 @@ impl World {
         self.records.report(&key).await.unwrap().expect("the report is there")
     }
 
-    /// The inventory that the result of the image was made from.
+    /// What was read of an image.
     pub(crate) async fn inventory(&self, work: &Work) -> Inventory {
         let hash = self.result(work).await.inventory.expect("an inventory");
         self.records.inventory(&acme(), &hash).await.unwrap().expect("the inventory is there")
