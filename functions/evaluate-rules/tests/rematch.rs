@@ -5,15 +5,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidewatch_core::Digest;
+use tidewatch_core::basis::{Basis, Footing};
 use tidewatch_core::config::Config;
+use tidewatch_core::image::{ImageId, Platform};
+use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::Clock as _;
 use tidewatch_core::ports::queue::QueueName;
-use tidewatch_core::work::RematchMessage;
+use tidewatch_core::work::{RematchMessage, RematchTask};
 use tidewatch_evaluate_rules::EvaluateRules;
-use tidewatch_store::records::AdvisoryFamily;
+use tidewatch_store::records::{AdvisoryFamily, Postings, Unposted};
 use tidewatch_store::{MemoryTable, ObjectStorage, Records};
 use tidewatch_testkit::failing::{FailingTable, Outages};
 use tidewatch_testkit::interleave::{Interleaving, PausingTable};
@@ -80,9 +84,65 @@ impl World {
 
     fn sent(&self) -> Vec<String> {
         let messages: Vec<RematchMessage> = self.queue.messages(QueueName::Rematches);
-        assert!(messages.iter().all(|message| message.task.is_none()), "{messages:?}");
-        messages.into_iter().map(|message| message.org.to_string()).collect()
+        assert!(messages.iter().all(|message| message.sent_at == Some(self.clock.now())), "{messages:?}");
+        let sent = messages.iter().filter(|message| message.task.is_none());
+        sent.map(|message| message.org.to_string()).collect()
     }
+
+    /// How often one tick sends images to be posted.
+    async fn posts(&self) -> usize {
+        self.queue.clear();
+        self.evaluator_on(self.records.clone()).tick().await.unwrap();
+        let messages: Vec<RematchMessage> = self.queue.messages(QueueName::Rematches);
+        assert!(messages.iter().all(|message| message.task == Some(RematchTask::Compact {})), "{messages:?}");
+        messages.len()
+    }
+
+    async fn basis(&self) -> Basis {
+        self.records.in_force(&acme(), None).await.unwrap().unwrap().basis()
+    }
+
+    /// Does what the change that was sent for comes to: all images are settled by what is in force.
+    async fn settle(&self) {
+        let read = self.records.postings(&acme()).await.unwrap();
+        let (covered, all_sent_at) = (Some(self.basis().await), Some(self.clock.now()));
+        let postings = Postings { covered, all_sent_at, ..Postings::default() };
+        assert!(self.records.put_postings(&acme(), &postings, read.as_ref()).await.unwrap());
+    }
+
+    /// Notes so many images as unposted, in the partition that the present minute looks at.
+    async fn note_unposted(&self, images: usize, footing: &Footing, is_left: bool) {
+        let minute = self.clock.now().as_second().unsigned_abs() / 60;
+        let digests = (0_u64..).map(|number| Digest::of(&number.to_le_bytes()));
+        for digest in digests.filter(|digest| digest.spread() % 8 == minute % 8).take(images) {
+            let row = Unposted {
+                image: ImageId { digest, platform: Platform::linux_amd64() },
+                revision: 1,
+                inventory: Digest::of(b"inventory"),
+                footing: footing.clone(),
+                is_posted: false,
+                is_left,
+                noted_at: self.clock.now(),
+            };
+            self.records.note_unposted(&acme(), &row).await.unwrap();
+        }
+    }
+
+    /// So many minutes pass; a multiple of the number of partitions, so that the same is looked at.
+    fn wait(&self, minutes: u64) {
+        assert!(minutes.is_multiple_of(8));
+        self.clock.advance(Duration::from_secs(60 * minutes));
+    }
+}
+
+fn acme() -> OrgName {
+    "acme".parse().unwrap()
+}
+
+/// What the result of an image rests on that needs the index of Debian with this content.
+fn footing(basis: &Basis, content: &str) -> Footing {
+    let indexes = [("debian".to_owned(), Some(Digest::of(content.as_bytes())))].into();
+    Footing { matching: basis.matching, indexes, judging: basis.judging }
 }
 
 const NONE: [&str; 0] = [];
@@ -99,6 +159,87 @@ async fn images_are_sent_once_for_each_change_of_what_results_depend_on() {
     let disabled = json!({"policies": [{"id": "fixable-vulnerabilities", "enabled": false}]});
     world.apply("acme", &disabled).await;
     assert_eq!((world.tick().await, world.tick().await), (vec!["acme".to_owned()], vec![]));
+}
+
+#[tokio::test]
+async fn images_are_sent_for_again_while_they_are_not_settled_in_case_the_message_is_lost() {
+    let world = World::new().await;
+    world.publish("debian", "one").await;
+    assert_eq!(world.tick().await, ["acme"]);
+    world.clock.advance(Duration::from_secs(14 * 60));
+    assert_eq!(world.tick().await, NONE);
+    world.clock.advance(Duration::from_secs(60));
+    assert_eq!((world.tick().await, world.tick().await), (vec!["acme".to_owned()], vec![]));
+    world.settle().await;
+    world.clock.advance(Duration::from_secs(3600));
+    assert_eq!(world.tick().await, NONE);
+    world.clock.advance(Duration::from_secs(7 * 24 * 3600));
+    assert_eq!(world.tick().await, ["acme"], "all of them, each week");
+}
+
+#[tokio::test]
+async fn a_change_back_to_what_was_sent_for_last_is_sent_for_at_once() {
+    let world = World::new().await;
+    world.publish("debian", "one").await;
+    world.tick().await;
+    // It was found when another one was in force, and then that one is undone.
+    world.publish("debian", "two").await;
+    world.settle().await;
+    world.publish("debian", "one").await;
+    assert_eq!((world.tick().await, world.tick().await), (vec!["acme".to_owned()], vec![]));
+}
+
+#[tokio::test]
+async fn a_change_that_is_undone_before_a_tick_sends_for_nobody() {
+    let world = World::new().await;
+    world.publish("debian", "one").await;
+    world.tick().await;
+    world.settle().await;
+    world.publish("debian", "two").await;
+    world.publish("debian", "one").await;
+    assert_eq!(world.tick().await, NONE);
+}
+
+#[tokio::test]
+async fn images_are_posted_when_many_wait_or_one_has_waited_for_an_hour() {
+    for (images, minutes) in [(124, 64), (125, 0)] {
+        let world = World::new().await;
+        world.publish("debian", "one").await;
+        world.settle().await;
+        world.note_unposted(images, &footing(&world.basis().await, "one"), false).await;
+        world.wait(minutes / 2);
+        assert_eq!(world.posts().await, usize::from(minutes == 0), "{images}");
+        world.wait(minutes - minutes / 2);
+        assert_eq!(world.posts().await, usize::from(minutes > 0), "{images}, once in five minutes");
+        world.wait(8);
+        assert_eq!(world.posts().await, 1, "{images}");
+    }
+}
+
+#[tokio::test]
+async fn images_that_nobody_settles_are_looked_at_sooner_and_those_left_to_a_scan_not_at_all() {
+    let world = World::new().await;
+    world.publish("debian", "one").await;
+    world.settle().await;
+    world.note_unposted(3, &footing(&world.basis().await, "of before"), true).await;
+    world.wait(160);
+    assert_eq!(world.posts().await, 0);
+    // Of those there are more, the first of which are noted already.
+    world.note_unposted(4, &footing(&world.basis().await, "of before"), false).await;
+    assert_eq!(world.posts().await, 0, "a scan may be at it");
+    world.wait(8);
+    assert_eq!(world.posts().await, 1);
+}
+
+#[tokio::test]
+async fn images_are_not_posted_while_a_change_is_to_be_sent_for() {
+    let world = World::new().await;
+    world.publish("debian", "one").await;
+    world.settle().await;
+    world.note_unposted(125, &footing(&world.basis().await, "one"), false).await;
+    world.publish("debian", "two").await;
+    assert_eq!(world.tick().await, ["acme"]);
+    assert_eq!(world.posts().await, 0);
 }
 
 #[tokio::test]

@@ -208,3 +208,44 @@ pub struct Work {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::Digest;
+    use crate::image::Platform;
+
+    #[test]
+    fn messages_of_earlier_versions_are_read() {
+        let message = |task| RematchMessage { org: "acme".parse().unwrap(), task, sent_at: None };
+        let (registry, repository) = ("hub".parse().unwrap(), "team/web".parse().unwrap());
+        let target = RematchRepository { registry, repository, after: None };
+        for (text, expected) in [
+            (json!({"org": "acme"}), message(None)),
+            (
+                json!({"org": "acme", "repository": {"registry": "hub", "repository": "team/web"}}),
+                message(Some(RematchTask::Repository(target))),
+            ),
+        ] {
+            assert_eq!(serde_json::from_value::<RematchMessage>(text.clone()).unwrap(), expected);
+            assert_eq!(serde_json::to_value(&expected).unwrap(), text, "and earlier versions read these");
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_matched_again_comes_as_it_was_sent() {
+        let image = ImageId { digest: Digest::of(b"1"), platform: Platform::linux_amd64() };
+        for task in [
+            RematchTask::Images(vec![image.clone()]),
+            RematchTask::Unposted(vec![image]),
+            RematchTask::Compact {},
+        ] {
+            let sent_at = Some("2026-01-01T00:00:00Z".parse().unwrap());
+            let message = RematchMessage { org: "acme".parse().unwrap(), task: Some(task), sent_at };
+            let text = serde_json::to_string(&message).unwrap();
+            assert_eq!(serde_json::from_str::<RematchMessage>(&text).unwrap(), message, "{text}");
+        }
+    }
+}

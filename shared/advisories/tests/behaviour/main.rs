@@ -4,6 +4,7 @@
 
 mod families;
 mod index;
+mod keys;
 mod matching;
 mod set_up;
 mod severity;
