@@ -85,13 +85,17 @@ bench-inventory: ## Measure the inventory of IMAGES beside Syft and the floor; b
 	cargo bench --locked --quiet --package tidewatch-inventory --bench inventory -- \
 	  measure $(RUNS) $(SYFT) "$$command" $(IMAGES:%='$(abspath $(CORPUS))/%')
 
-# The snapshot of advisories that is measured; it is measured once as it is and once with every record CLONES times.
+# The archives of advisories that are measured: once as they are, and once with every record CLONES times. Then FLEET
+# synthetic images are matched again; they take some gigabytes of the cache while that goes on.
 OSV ?= $(CURDIR)/../shared/data/osv
 CLONES ?= 8
+FLEET ?= 100000
 
-bench-advisories: ## Measure indexes of the advisories in OSV: building, opening, look-ups, and how they grow.
+bench-advisories: ## Measure the indexes of the advisories in OSV, and matching FLEET images again.
 	if [[ ! -d '$(OSV)' ]]; then echo 'skipped: $(OSV) is not there'; exit 0; fi; \
-	cargo bench --locked --quiet --package tidewatch-advisories --bench advisories -- '$(OSV)' $(CLONES)
+	mkdir -p '$(CACHE)'; \
+	cargo bench --locked --quiet --package tidewatch-advisories --bench advisories -- '$(OSV)' $(CLONES); \
+	cargo bench --locked --quiet --package tidewatch-rematch-images --bench rematch -- '$(OSV)' $(FLEET) '$(CACHE)'
 
 compare-syft: IMAGES = $(shell ../shared/tools/build-corpus --list 2>/dev/null | cut -d ' ' -f 1)
 compare-syft: ## Compare the packages of IMAGES (all) and of the images in the shared folder with Syft's.
