@@ -42,7 +42,7 @@ impl InForce {
 impl Records {
     /// Whether `result`, the stored one of an image, is as good as a new one by what is in force: it rests on that, or the
     /// image is settled, and whoever finds that a change of what is in force is about it sends for it to be matched again
-    /// (docs/ARCHITECTURE.md, "Rematching"). Who was sent for an image asks [`Footing::is_of`].
+    /// (docs/ARCHITECTURE.md, "Rematching"). Who was sent for an image asks [`tidewatch_core::basis::Footing::is_of`].
     pub async fn is_current(
         &self,
         org: &OrgName,
