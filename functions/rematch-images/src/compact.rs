@@ -25,7 +25,7 @@ use crate::{RematchError, RematchImages};
 const MOST_ROWS: usize = 50_000;
 
 /// The most segments of the usual size: their list must fit into an item.
-const MOST_SEGMENTS: u64 = 1_000;
+const MOST_SEGMENTS: u64 = 500;
 
 /// How many rows or objects are read or written at the same time.
 const AT_ONCE: usize = 16;

@@ -51,7 +51,7 @@ pub struct RematchSettings {
 impl Default for RematchSettings {
     fn default() -> Self {
         Self {
-            images_at_once: 8,
+            images_at_once: 16,
             tags_at_once: 100,
             tags_per_message: 1_000,
             images_per_message: 100,

@@ -48,3 +48,38 @@ pub fn changed_keys(family: &str, old: Option<&Index>, new: &Index) -> Result<Ve
     let keys: BTreeSet<u64> = changed.iter().map(|(ecosystem, name)| package_key(ecosystem, name)).collect();
     Ok(keys.into_iter().collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use tidewatch_core::basis::MATCHING;
+
+    use super::*;
+    use crate::ecosystem::FAMILIES;
+
+    /// What is stored was looked up by the families of then.
+    #[test]
+    fn another_family_for_packages_of_images_is_another_number() {
+        let families = FAMILIES.iter().filter_map(|family| {
+            Some(format!("{} {} {:?}", family.id, family.package_type?.as_str(), family.names))
+        });
+        let families = Digest::of(families.collect::<Vec<_>>().join("\n").as_bytes()).hex();
+        assert_eq!(
+            (MATCHING, &families[..8]),
+            (1, "7406e27a"),
+            "raise MATCHING, and note the families of the new number here"
+        );
+    }
+
+    #[test]
+    fn keys_tell_packages_ecosystems_and_families_apart() {
+        let keys = [
+            package_key("Debian:12", "openssl"),
+            package_key("Debian:1", "2openssl"),
+            package_key("Debian:12", ""),
+            package_key("", "Debian:12"),
+            package_key("6/family", "debian"),
+            family_key("debian"),
+        ];
+        assert_eq!(BTreeSet::from(keys).len(), keys.len());
+    }
+}

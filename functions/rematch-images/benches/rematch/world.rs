@@ -41,7 +41,6 @@ pub(crate) struct World {
     records: Records,
     objects: Arc<ObjectStorage>,
     queue: Arc<RecordingQueue>,
-    advisories: Arc<AdvisoryIndexes>,
     worker: RematchImages,
     org: OrgName,
     archives: PathBuf,
@@ -62,16 +61,14 @@ impl World {
         let config: Config = serde_json::from_value(json!({"org": "acme"}))?;
         records.apply_config(&config, None, clock.now()).await?;
         let queue = Arc::new(RecordingQueue::new());
-        let advisories = Arc::new(AdvisoryIndexes::new(folder.join("indexes")));
-        let ports = RematchPorts {
-            records: records.clone(),
-            queue: Arc::clone(&queue) as _,
-            advisories: Arc::clone(&advisories),
-            clock: Arc::clone(&clock) as _,
-        };
-        let worker = RematchImages::new(ports, RematchSettings::default());
         let (archives, folder) = (archives.to_owned(), folder.to_owned());
-        Ok(Self { clock, records, objects, queue, advisories, worker, org, archives, folder })
+        let worker = worker(&records, &queue, &clock, &folder);
+        Ok(Self { clock, records, objects, queue, worker, org, archives, folder })
+    }
+
+    /// Goes on with a worker that has just started: it has no index open, and remembers nothing.
+    pub(crate) fn restart(&mut self) {
+        self.worker = worker(&self.records, &self.queue, &self.clock, &self.folder);
     }
 
     /// Compiles the archives, with these advisories for Debian beside theirs, and puts them in force.
@@ -116,14 +113,15 @@ impl World {
     pub(crate) async fn record(&self, fleet: &Fleet, images: usize) -> anyhow::Result<Recorded> {
         let in_force = self.records.in_force(&self.org, None).await?.context("no organisation")?;
         let in_force = Arc::new(in_force);
+        let advisories = AdvisoryIndexes::new(self.folder.join("indexes"));
         let seen: Mutex<HashSet<Digest>> = Mutex::default();
         let mut done = futures::stream::iter(0..images as u64)
             .map(|number| {
-                let (in_force, seen) = (Arc::clone(&in_force), &seen);
+                let (in_force, seen, advisories) = (Arc::clone(&in_force), &seen, &advisories);
                 async move {
                     let (image, now) = (Fleet::image(number), self.clock.now());
                     let inventory = fleet.inventory(number);
-                    let assessed = self.advisories.assess(&self.records, inventory, in_force, now).await?;
+                    let assessed = advisories.assess(&self.records, inventory, in_force, now).await?;
                     let mut result = assessed.result;
                     let hash = self.records.put_inventory(&self.org, &assessed.inventory, None).await?;
                     result.inventory = Some(hash);
@@ -206,6 +204,21 @@ impl World {
         }
         Ok(sum)
     }
+}
+
+fn worker(
+    records: &Records,
+    queue: &Arc<RecordingQueue>,
+    clock: &Arc<SettableClock>,
+    folder: &Path,
+) -> RematchImages {
+    let ports = RematchPorts {
+        records: records.clone(),
+        queue: Arc::clone(queue) as _,
+        advisories: Arc::new(AdvisoryIndexes::new(folder.join("indexes"))),
+        clock: Arc::clone(clock) as _,
+    };
+    RematchImages::new(ports, RematchSettings::default())
 }
 
 /// The records of an archive.

@@ -13,6 +13,7 @@ use crate::world::{World, acme, assert_changed, at, image, result, result_by};
 
 on_every_table!(
     postings_are_stored_over_those_that_were_read,
+    the_longest_list_of_segments_fits_into_an_item,
     a_segment_that_is_not_there_or_noise_is_no_empty_one,
     an_image_is_unposted_when_its_result_rests_on_something_new,
     an_image_that_is_posted_stays_so_when_only_what_it_rests_on_changes,
@@ -72,6 +73,22 @@ async fn postings_are_stored_over_those_that_were_read(world: World) {
     let read = records.postings(&acme()).await.unwrap().unwrap();
     assert_eq!(read.postings, second);
     assert_eq!(records.postings(&"zebra".parse().unwrap()).await.unwrap(), None);
+}
+
+/// Of segments that are half empty there may be twice as many as are aimed at, and one for each of some compactions.
+async fn the_longest_list_of_segments_fits_into_an_item(world: World) {
+    let families = (0..60).map(|number| (format!("family-{number}"), Digest::of(b"1")));
+    let covered = Basis { indexes: families.collect(), ..basis("1") };
+    let entry = |number: u64| SegmentEntry {
+        hash: Digest::of(&number.to_le_bytes()),
+        images: 1_000_000,
+        matching: MATCHING,
+        checked_at: at(1),
+    };
+    let segments = (0..2_000).map(entry).collect();
+    let postings = Postings { covered: Some(covered), all_sent_at: Some(at(0)), segments };
+    assert!(world.records.put_postings(&acme(), &postings, None).await.unwrap());
+    assert_eq!(world.records.postings(&acme()).await.unwrap().unwrap().postings, postings);
 }
 
 async fn a_segment_that_is_not_there_or_noise_is_no_empty_one(world: World) {
