@@ -1,15 +1,7 @@
-//! Every family on real data: what is read, what cannot be used and why, and that the index says what the records say,
-//! read here without the crate's own reader.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a broken set-up ends a test, and a skipped one says so"
-)]
+//! Every family: what is read, what cannot be used and why, and that the index says what the records say.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::path::Path;
 
 use serde_json::Value;
 use tidewatch_advisories::index::Relevance;
@@ -18,10 +10,7 @@ use tidewatch_advisories::{Advisory, Family, Index, kev};
 use tidewatch_core::Severity;
 
 use crate::comparison::{Comparison, SAMPLE, affected_versions, compare_with_index, fixed_versions};
-use crate::data::{DATA, advisories, built, index, list, records, text};
-
-mod comparison;
-mod data;
+use crate::data::{advisories, built, index, list, present, records, text};
 
 /// What cannot be used of the data: versions and a vector with slips of the pen, ranges that end and do not begin, and
 /// records that name a package and no version of it.
@@ -270,11 +259,7 @@ fn what_does_not_count_is_told_from_what_does() {
 
 #[test]
 fn the_whole_catalogue_of_exploited_vulnerabilities_is_read() {
-    let path = Path::new(DATA).join("../kev/known_exploited_vulnerabilities.json");
-    if !path.exists() {
-        tidewatch_testkit::skip::skipped(format_args!("{} is not there", path.display()));
-        return;
-    }
+    let Some(path) = present("kev/known_exploited_vulnerabilities.json") else { return };
     let catalogue = kev::catalogue(File::open(path).unwrap()).unwrap();
     assert_eq!(catalogue.vulnerabilities, 1404);
     assert_eq!(catalogue.released_at.to_string(), "2025-08-25T17:04:19.9796Z");

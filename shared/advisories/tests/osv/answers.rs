@@ -1,33 +1,13 @@
 //! Recorded answers of the OSV service, compared with those of the indexes that are compiled of a snapshot of its data.
 //! Every difference has one of three reasons, and each is proved from the records themselves.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a broken set-up ends a test, and a skipped one says so"
-)]
+use std::collections::{BTreeMap, BTreeSet};
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::File;
-use std::path::{Path, PathBuf};
-
-use serde::Deserialize;
 use serde_json::Value;
-use tempfile::TempDir;
 use tidewatch_advisories::order::go;
-use tidewatch_advisories::{BuildOptions, Index, Question, build, canonical};
+use tidewatch_advisories::{Build, Family, Question, canonical};
 
-const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
-
-/// One line of the recorded answers.
-#[derive(Deserialize)]
-struct Recorded {
-    ecosystem: String,
-    name: String,
-    version: String,
-    ids: BTreeSet<String>,
-}
+use crate::data::{Recorded, built, indexes, list, recorded, records};
 
 /// What the snapshot says of one id, read without the crate's own reader.
 #[derive(Default)]
@@ -62,52 +42,35 @@ const RECORDED: &str = "2026-08-21";
 /// What ids of databases begin with that the service does not carry.
 const FOREIGN: [&str; 5] = ["DEBCL-", "FOP-", "NSWG-ECO-", "RETIREJS-", "RUBYADV-"];
 
-fn present(name: &str) -> Option<PathBuf> {
-    let path = Path::new(DATA).join(name);
-    if !path.exists() {
-        tidewatch_testkit::skip::skipped(format_args!("{} is not there", path.display()));
-        return None;
-    }
-    Some(path)
-}
-
 /// Every record of the snapshot by its id.
-fn snapshot(source: &Path) -> BTreeMap<String, Known> {
-    let mut known = BTreeMap::new();
-    for folder in std::fs::read_dir(source).unwrap().map(|folder| folder.unwrap().path()) {
-        let Ok(archive) = File::open(folder.join("all.zip")) else { continue };
-        let mut archive = zip::ZipArchive::new(archive).unwrap();
-        for number in 0..archive.len() {
-            let record: Value = serde_json::from_reader(archive.by_index(number).unwrap()).unwrap();
-            known.insert(text(&record["id"]), known_of(&record));
-        }
-    }
-    known
+fn snapshot(build: &Build) -> BTreeMap<String, Known> {
+    let ecosystems = build.families.iter().map(|built| Family::of_id(built.family).unwrap().ecosystem);
+    let known = |record: &Value| (text(&record["id"]), known_of(record));
+    ecosystems.flat_map(|ecosystem| records(ecosystem).iter().map(known).collect::<Vec<_>>()).collect()
 }
 
 fn known_of(record: &Value) -> Known {
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let ids = |field: &str| list(&record[field]).iter().map(text).collect::<BTreeSet<_>>();
+    let ids = |field: &str| list(&record[field]).map(text).collect::<BTreeSet<_>>();
     let changed = [&record["modified"], &record["published"]].map(text).into_iter().max().unwrap_or_default();
-    let affected = list(&record["affected"]);
-    let events = affected
-        .iter()
-        .flat_map(|affected| list(&affected["ranges"]))
-        .flat_map(|range| list(&range["events"]));
+    let affected = || list(&record["affected"]);
+    let events =
+        affected().flat_map(|affected| list(&affected["ranges"])).flat_map(|range| list(&range["events"]));
+    let package = |affected: &Value| {
+        let package = &affected["package"];
+        (text(&package["ecosystem"]), text(&package["name"]))
+    };
     Known {
         aliases: &ids("aliases") | &ids("upstream"),
         changed_on: changed.get(..10).filter(|day| *day > "0001-01-01").map(str::to_owned),
         is_withdrawn: record["withdrawn"].is_string(),
         is_foreign: FOREIGN.iter().any(|beginning| text(&record["id"]).starts_with(beginning))
             && record["database_specific"]["source"].is_string(),
-        packages: affected
-            .iter()
-            .map(|a| (text(&a["package"]["ecosystem"]), text(&a["package"]["name"])))
-            .collect(),
+        packages: affected().map(package).collect(),
         fixes: events.map(|event| text(&event["fixed"])).filter(|fix| !fix.is_empty()).collect(),
     }
 }
 
+/// A text; empty where there is none.
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
@@ -154,17 +117,10 @@ fn why_not_theirs(id: &str, recorded: &Recorded, snapshot: &BTreeMap<String, Kno
 
 #[test]
 fn every_difference_to_the_osv_service_has_a_reason() {
-    let (Some(source), Some(answers)) = (present("osv"), present("osv-api/queries.ndjson")) else { return };
-    let snapshot = snapshot(&source);
-    let folder = TempDir::new().unwrap();
-    let now = "2026-11-22T00:00:00Z".parse().unwrap();
-    let options = BuildOptions { output: folder.path().to_owned(), now };
-    let built = build(&source, &options, &mut |_| {}).unwrap();
-    let indexes: HashMap<&str, Index> =
-        built.families.iter().map(|family| (family.family, Index::open(&family.path).unwrap())).collect();
+    let (Some((_, build)), Some(indexes), Some(answers)) = (built(), indexes(), recorded()) else { return };
+    let snapshot = snapshot(build);
     let (mut lines, mut same, mut reasons, mut wrong) = (0, 0, BTreeMap::new(), Vec::new());
-    for line in std::fs::read_to_string(answers).unwrap().lines() {
-        let recorded: Recorded = serde_json::from_str(line).unwrap();
+    for (line, recorded) in answers {
         let question = Question::new(&recorded.ecosystem, &recorded.name, &recorded.version);
         let index = question.as_ref().and_then(|question| indexes.get(question.family().id));
         let ours = question.zip(index).map(|(question, index)| question.answer(index).unwrap());

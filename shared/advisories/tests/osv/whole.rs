@@ -1,57 +1,20 @@
-//! The whole way on real data: OSV archives are compiled and compared with recorded answers of the OSV service.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a broken set-up ends a test, and a skipped one says so"
-)]
+//! The whole way: what is compiled of the same archives is the same, and images are matched as the OSV service answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::time::Instant;
 
-use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
 use tidewatch_advisories::evaluate::Judgement;
 use tidewatch_advisories::order::{Compare, apk, dpkg};
 use tidewatch_advisories::{
-    Advisory, Build, BuildOptions, Coverage, Index, IndexSet, ReadOptions, Reading, ScoreTable, build,
-    match_packages,
+    Advisory, Build, Coverage, Index, IndexSet, ReadOptions, Reading, ScoreTable, match_packages,
 };
 use tidewatch_core::Severity;
 use tidewatch_core::package::{Distribution, Package, PackageType};
 
-const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
-
-/// The indexes built from the data, once for all tests; `None`, and a word about it, where there are no data.
-fn built() -> Option<&'static (TempDir, Build)> {
-    static BUILT: OnceLock<Option<(TempDir, Build)>> = OnceLock::new();
-    BUILT.get_or_init(|| present("osv").map(|source| compile(&source))).as_ref()
-}
-
-fn present(name: &str) -> Option<PathBuf> {
-    let path = Path::new(DATA).join(name);
-    if !path.exists() {
-        tidewatch_testkit::skip::skipped(format_args!("{} is not there", path.display()));
-        return None;
-    }
-    Some(path)
-}
-
-fn compile(source: &Path) -> (TempDir, Build) {
-    let folder = TempDir::new().unwrap();
-    let now = "2026-11-22T00:00:00Z".parse().unwrap();
-    let build = build(source, &BuildOptions { output: folder.path().to_owned(), now }, &mut |_| {}).unwrap();
-    (folder, build)
-}
-
-fn indexes(build: &Build) -> IndexSet {
-    build.families.iter().map(|family| Index::open(&family.path).unwrap()).collect()
-}
+use crate::data::{built, compile, indexes, present, recorded};
 
 /// The advisories about a package of the index.
 fn advisories(index: &Index, ecosystem: &str, name: &str) -> Vec<Advisory> {
@@ -87,8 +50,7 @@ fn the_same_archives_give_the_same_files() {
 
 #[test]
 fn cves_of_distributions_get_the_scores_of_other_ecosystems() {
-    let Some((_, build)) = built() else { return };
-    let indexes = indexes(build);
+    let Some(indexes) = indexes() else { return };
     for (family, at_least) in [("debian", 670), ("alpine", 38)] {
         let index = indexes.get(family).unwrap();
         let (mut all, mut rated) = (BTreeSet::new(), BTreeSet::new());
@@ -106,15 +68,6 @@ fn cves_of_distributions_get_the_scores_of_other_ecosystems() {
     }
 }
 
-/// One line of the recorded answers.
-#[derive(Deserialize)]
-struct Answer {
-    ecosystem: String,
-    name: String,
-    version: String,
-    ids: BTreeSet<String>,
-}
-
 /// Ids of all advisories in the indexes.
 fn indexed(indexes: &IndexSet) -> BTreeSet<String> {
     let of = |index: &Index| -> Vec<String> {
@@ -129,12 +82,10 @@ fn indexed(indexes: &IndexSet) -> BTreeSet<String> {
 
 #[test]
 fn the_answers_are_those_of_the_osv_service() {
-    let (Some((_, build)), Some(answers)) = (built(), present("osv-api/queries.ndjson")) else { return };
-    let indexes = indexes(build);
+    let (Some(indexes), Some(answers)) = (indexes(), recorded()) else { return };
     let known = indexed(&indexes);
     let (mut compared, mut found, mut absent, mut unsupported, mut wrong) = (0, 0, 0, 0, Vec::new());
-    for line in std::fs::read_to_string(answers).unwrap().lines() {
-        let answer: Answer = serde_json::from_str(line).unwrap();
+    for (line, answer) in answers {
         let Some((distribution, package_type)) = distribution(&answer.ecosystem) else { continue };
         let package = package(package_type, &answer.name, &answer.version);
         let matches = match_packages(&indexes, Some(&distribution), &[package]).unwrap();
@@ -184,8 +135,7 @@ fn fixes(archive: &Path) -> Vec<[String; 4]> {
 
 #[test]
 fn every_advisory_affects_what_is_older_than_its_fix_and_not_the_fix() {
-    let (Some((_, build)), Some(source)) = (built(), present("osv")) else { return };
-    let indexes = indexes(build);
+    let (Some(indexes), Some(source)) = (indexes(), present("osv")) else { return };
     let mut packages: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for [ecosystem, name, fix, id] in
         ["Alpine", "Debian"].iter().flat_map(|name| fixes(&source.join(name).join("all.zip")))
@@ -226,28 +176,6 @@ fn every_advisory_affects_what_is_older_than_its_fix_and_not_the_fix() {
 
 fn order_of(package_type: PackageType) -> Compare {
     if package_type == PackageType::Deb { dpkg::compare } else { apk::compare }
-}
-
-#[test]
-fn a_large_image_is_matched_in_a_moment() {
-    let Some((_, build)) = built() else { return };
-    let started = Instant::now();
-    let indexes = indexes(build);
-    let opened = started.elapsed();
-    let names: BTreeSet<_> =
-        indexes.get("debian").unwrap().packages().unwrap().into_iter().map(|(_, name)| name).collect();
-    let packages: Vec<_> = names.iter().map(|name| package(PackageType::Deb, name, "0.1-1")).collect();
-    let distribution =
-        Distribution { id: "debian".to_owned(), version_id: Some("8".to_owned()), ..Distribution::default() };
-    let started = Instant::now();
-    let matches = match_packages(&indexes, Some(&distribution), &packages).unwrap();
-    let elapsed = started.elapsed();
-    eprintln!(
-        "opened two indexes in {opened:?}; {} packages, {} findings in {elapsed:?}",
-        packages.len(),
-        matches.findings.len()
-    );
-    assert!(packages.len() > 2000 && matches.findings.len() > 3000);
 }
 
 #[test]
