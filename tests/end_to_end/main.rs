@@ -5,6 +5,7 @@
 // Test code: a broken set-up ends the test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod advisory_queries;
 mod advisory_sync;
 mod artifacts;
 mod commands;
