@@ -83,7 +83,7 @@ pub(crate) struct SyncAdvisories {
 #[derive(Debug, Args)]
 #[allow(clippy::struct_field_names, reason = "they are the names of the options")]
 pub(crate) struct AdvisoryPlaces {
-    /// Where the archives of OSV are, as PLACE/<Ecosystem>/all.zip: a URL, s3://BUCKET/PREFIX, or a folder; `none` to
+    /// Where the archives of OSV are, as PLACE/ECOSYSTEM/all.zip: a URL, s3://BUCKET/PREFIX, or a folder; `none` to
     /// fetch nothing. Without it: the bucket of the OSV service.
     #[arg(long, env = OSV_VARIABLE, value_name = "PLACE", value_parser = place)]
     advisories_url: Option<String>,
@@ -94,7 +94,7 @@ pub(crate) struct AdvisoryPlaces {
     #[arg(long, env = KEV_VARIABLE, value_name = "PLACE", value_parser = place)]
     kev_url: Option<String>,
     /// Where the feeds of the NVD are, as PLACE/nvdcve-2.0-2024.json.gz, for scores of more CVEs: at their publisher
-    /// https://nvd.nist.gov/feeds/json/cve/2.0. Without it they are not fetched.
+    /// <https://nvd.nist.gov/feeds/json/cve/2.0>. Without it they are not fetched.
     #[arg(long, env = NVD_VARIABLE, value_name = "PLACE", value_parser = place)]
     nvd_url: Option<String>,
 }
