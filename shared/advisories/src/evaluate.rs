@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use crate::order::{Compare, OrderError};
 use crate::record;
@@ -163,13 +163,6 @@ impl<S: AsRef<str>> Range<S> {
     }
 }
 
-impl<'a> Range<&'a str> {
-    /// All versions before `fixed`.
-    pub(crate) fn before(fixed: &'a str) -> Self {
-        Self { events: smallvec![Event::Introduced(FIRST), Event::Fixed(fixed)] }
-    }
-}
-
 /// Of the listed `versions`, those of which `ranges` do not say already that they are affected: with these alone, [`judge`]
 /// says the same about every version. One that cannot be ordered stays, because it is told by its text.
 pub fn beyond_ranges(versions: Vec<String>, ranges: &[Range], compare: Compare) -> Vec<String> {
@@ -180,11 +173,11 @@ pub fn beyond_ranges(versions: Vec<String>, ranges: &[Range], compare: Compare) 
 
 /// What an advisory says about one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Judgement {
+pub enum Judgement<'a> {
     /// The version is affected.
     Affected {
         /// The lowest version that is greater and has it fixed, over all ranges that hold the version.
-        fixed: Option<String>,
+        fixed: Option<&'a str>,
     },
     /// The version is not affected.
     NotAffected,
@@ -194,12 +187,12 @@ pub enum Judgement {
 
 /// Judges `version` by the listed `versions` and by `ranges`: it is affected when one of them says so. A listed version
 /// is the same when it is written or ordered the same. A listed version that cannot be ordered is the same as no other.
-pub fn judge<S: AsRef<str>>(
+pub fn judge<'a, S: AsRef<str>>(
     version: &str,
     versions: &[S],
-    ranges: &[Range<S>],
+    ranges: &'a [Range<S>],
     compare: Compare,
-) -> Judgement {
+) -> Judgement<'a> {
     let mut unknown = None;
     let mut affected = versions.iter().any(|listed| listed.as_ref() == version);
     let mut lowest: Option<&str> = None;
@@ -224,9 +217,21 @@ pub fn judge<S: AsRef<str>>(
         }
     }
     match unknown {
-        _ if affected => Judgement::Affected { fixed: lowest.map(str::to_owned) },
+        _ if affected => Judgement::Affected { fixed: lowest },
         Some(error) => Judgement::Unknown(error),
         None => Judgement::NotAffected,
+    }
+}
+
+/// Judges `version` by the range of all versions before `fixed`, as [`judge`] does.
+pub(crate) fn judge_before<'a>(version: &str, fixed: &'a str, compare: Compare) -> Judgement<'a> {
+    if fixed == FIRST {
+        return Judgement::NotAffected;
+    }
+    match compare(version, fixed) {
+        Ok(Ordering::Less) => Judgement::Affected { fixed: Some(fixed) },
+        Ok(_) => Judgement::NotAffected,
+        Err(error) => Judgement::Unknown(error),
     }
 }
 
@@ -259,7 +264,7 @@ mod tests {
     /// Of `versions` those that are affected, each with its fix.
     fn affected<'a>(ranges: &[Range], versions: &[&'a str]) -> Vec<(&'a str, Option<String>)> {
         let judge = |version: &&'a str| match judge(version, &[], ranges, dpkg::compare) {
-            Judgement::Affected { fixed } => Some((*version, fixed)),
+            Judgement::Affected { fixed } => Some((*version, fixed.map(str::to_owned))),
             Judgement::NotAffected => None,
             Judgement::Unknown(error) => panic!("{error}"),
         };
@@ -336,9 +341,9 @@ mod tests {
     }
 
     /// What is judged, in words, without the error that says why it cannot be told.
-    fn told(judgement: &Judgement) -> &str {
+    fn told<'a>(judgement: &Judgement<'a>) -> &'a str {
         match judgement {
-            Judgement::Affected { fixed } => fixed.as_deref().unwrap_or("no fix"),
+            Judgement::Affected { fixed } => fixed.unwrap_or("no fix"),
             Judgement::NotAffected => "not affected",
             Judgement::Unknown(_) => "unknown",
         }

@@ -58,7 +58,7 @@ impl Question {
         for ecosystem in index.info().releases.keys() {
             for key in &self.0.keys {
                 if let Some(stored) = index.statements(ecosystem, &key.name)? {
-                    stored.read()?.iter().try_for_each(&mut each)?;
+                    stored.read()?.try_for_each(|statement| each(&statement?))?;
                 }
             }
         }
@@ -73,7 +73,7 @@ impl Question {
         self.for_each_statement(index, |statement| {
             match statement.judge(version, self.0.family.compare) {
                 Judgement::Affected { .. } => {
-                    answer.ids.insert(index.advisory_id(statement.advisory)?);
+                    answer.ids.insert(index.advisory_id(statement.advisory)?.to_owned());
                 }
                 Judgement::NotAffected => {}
                 Judgement::Unknown(error) => {

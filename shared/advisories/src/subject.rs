@@ -42,22 +42,27 @@ impl Subjects {
     ) -> Result<(), E> {
         let mut judged = Vec::new();
         // Their ids; known only where they are needed, which is seldom.
-        let mut judged_ids: Option<BTreeSet<String>> = None;
-        for keys in self.keys.chunk_by(|a, b| a.ecosystem == b.ecosystem) {
+        let mut judged_ids: Option<BTreeSet<&str>> = None;
+        let mut ecosystems = self.keys.chunk_by(|a, b| a.ecosystem == b.ecosystem).peekable();
+        while let Some(keys) = ecosystems.next() {
+            let is_last = ecosystems.peek().is_none();
             let mut here = Vec::new();
             for key in keys {
                 let Some(stored) = index.statements(&key.ecosystem, &key.name)? else { continue };
                 for statement in stored.read()? {
+                    let statement = statement?;
                     if !judged.is_empty() {
                         let ids = match &mut judged_ids {
                             Some(ids) => ids,
                             none => none.insert(ids_of(index, &judged)?),
                         };
-                        if ids.contains(&index.advisory_id(statement.advisory)?) {
+                        if ids.contains(index.advisory_id(statement.advisory)?) {
                             continue;
                         }
                     }
-                    here.push(statement.advisory);
+                    if !is_last {
+                        here.push(statement.advisory);
+                    }
                     each(key, &statement)?;
                 }
             }
@@ -70,7 +75,7 @@ impl Subjects {
     }
 }
 
-fn ids_of(index: &Index, advisories: &[u32]) -> Result<BTreeSet<String>, IndexError> {
+fn ids_of<'i>(index: &'i Index, advisories: &[u32]) -> Result<BTreeSet<&'i str>, IndexError> {
     advisories.iter().map(|advisory| index.advisory_id(*advisory)).collect()
 }
 

@@ -151,7 +151,7 @@ fn known(indexes: &[Index], ecosystem: &str) -> anyhow::Result<Vec<Known>> {
             let mut versions = vec!["0.1".to_owned()];
             if let Some(statements) = index.statements(&of, &name)? {
                 for statement in statements.read()? {
-                    versions.extend(statement.fixed_versions().map(str::to_owned));
+                    versions.extend(statement?.fixed_versions().map(str::to_owned));
                 }
             }
             versions.dedup();

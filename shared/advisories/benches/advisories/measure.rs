@@ -8,8 +8,8 @@ use anyhow::Context as _;
 use tempfile::TempDir;
 use tidewatch_advisories::{Build, BuildOptions, BuiltFamily, Index, Question, build};
 
-/// How often each package is asked for.
-const ROUNDS: usize = 3;
+/// How often all packages are asked for.
+const ROUNDS: usize = 15;
 /// How often each index is opened.
 const OPENINGS: usize = 20;
 
@@ -55,14 +55,14 @@ pub(crate) fn run(name: &str, source: &Path) -> anyhow::Result<Measured> {
         built.families.iter().map(|family| Index::open(&family.path)).collect::<Result<_, _>>()?;
     print_openings(&built)?;
     let asked = questions(&indexes)?;
-    let (look_up, affected) = look_ups(&indexes, &asked, |asked| &asked.question)?;
+    let present = look_ups(&indexes, &asked, |asked| &asked.question)?;
     println!(
-        "  look-up   {:>9.2} µs  {} distinct versions of packages, each {ROUNDS} times; {affected} advisories affect them",
-        look_up.as_secs_f64() * 1e6,
-        asked.len()
+        "  look-up   {present}, of {} distinct versions of packages; {} advisories affect them",
+        asked.len(),
+        present.affected
     );
-    let (absent, _) = look_ups(&indexes, &asked, |asked| &asked.absent)?;
-    println!("  absent    {:>9.2} µs  the same for packages without advisories", absent.as_secs_f64() * 1e6);
+    let absent = look_ups(&indexes, &asked, |asked| &asked.absent)?;
+    println!("  absent    {absent}, the same for packages without advisories");
     for (family, index) in built.families.iter().zip(&indexes) {
         println!(
             "    {:<12} {:>7} advisories {:>7} packages {:>8.2} MB",
@@ -72,7 +72,7 @@ pub(crate) fn run(name: &str, source: &Path) -> anyhow::Result<Measured> {
             megabytes(family.size)
         );
     }
-    Ok(Measured { advisories: usize::try_from(advisories)?, bytes, build: took, look_up })
+    Ok(Measured { advisories: usize::try_from(advisories)?, bytes, build: took, look_up: present.median })
 }
 
 /// Prints how what was measured has grown with the number of advisories.
@@ -120,7 +120,7 @@ fn questions(indexes: &[Index]) -> anyhow::Result<Vec<Asked>> {
     for (number, index) in indexes.iter().enumerate() {
         for (position, (ecosystem, name)) in index.packages()?.into_iter().enumerate() {
             let Some(stored) = index.statements(&ecosystem, &name)? else { continue };
-            let statements = stored.read()?;
+            let statements: Vec<_> = stored.read()?.collect::<Result<_, _>>()?;
             let versions: Vec<_> = statements
                 .iter()
                 .flat_map(|said| said.fixed_versions().chain(said.versions().iter().copied()))
@@ -137,20 +137,38 @@ fn questions(indexes: &[Index]) -> anyhow::Result<Vec<Asked>> {
     Ok(asked)
 }
 
-/// How long one of the questions takes that `of` gives, and how many advisories affect them all.
-fn look_ups(
-    indexes: &[Index],
-    asked: &[Asked],
-    of: impl Fn(&Asked) -> &Question,
-) -> anyhow::Result<(Duration, usize)> {
-    let start = Instant::now();
-    let mut affected = 0;
+/// How long one look-up takes, over rounds that ask for everything once.
+struct LookUps {
+    median: Duration,
+    fastest: Duration,
+    slowest: Duration,
+    /// How many advisories affect all that was asked for.
+    affected: usize,
+}
+
+impl std::fmt::Display for LookUps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let microseconds = |duration: Duration| duration.as_secs_f64() * 1e6;
+        let Self { median, fastest, slowest, .. } = self;
+        write!(f, "{:>9.2} µs  the median of {ROUNDS} rounds, ", microseconds(*median))?;
+        write!(f, "{:.2} to {:.2} µs", microseconds(*fastest), microseconds(*slowest))
+    }
+}
+
+/// Asks the questions that `of` gives.
+fn look_ups(indexes: &[Index], asked: &[Asked], of: impl Fn(&Asked) -> &Question) -> anyhow::Result<LookUps> {
+    let (mut rounds, mut affected) = (Vec::new(), 0);
     for _ in 0..ROUNDS {
+        let start = Instant::now();
+        affected = 0;
         for asked in asked {
             affected += black_box(of(asked).answer(&indexes[asked.index])?).ids.len();
         }
+        rounds.push(each(start.elapsed(), asked.len()));
     }
-    Ok((each(start.elapsed(), asked.len() * ROUNDS), affected / ROUNDS))
+    rounds.sort();
+    let at = |position: usize| rounds.get(position).copied().unwrap_or_default();
+    Ok(LookUps { median: at(ROUNDS / 2), fastest: at(0), slowest: at(ROUNDS - 1), affected })
 }
 
 fn each(all: Duration, count: usize) -> Duration {

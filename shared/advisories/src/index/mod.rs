@@ -9,7 +9,7 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use redb::{AccessGuard, ReadOnlyDatabase, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 use tidewatch_core::{Date, Retry, Retryable, Timestamp};
 
 use crate::ecosystem::Family;
-use crate::evaluate::{Judgement, Range, judge};
+use crate::evaluate::{Judgement, Range, judge, judge_before};
 use crate::order::Compare;
 use crate::severity::Rating;
 
@@ -70,9 +70,9 @@ enum AffectedVersions<'a> {
 
 impl Statement<'_> {
     /// Judges `version` by it.
-    pub fn judge(&self, version: &str, compare: Compare) -> Judgement {
+    pub fn judge(&self, version: &str, compare: Compare) -> Judgement<'_> {
         match &self.affected {
-            AffectedVersions::Before(fixed) => judge(version, &[], &[Range::before(fixed)], compare),
+            AffectedVersions::Before(fixed) => judge_before(version, fixed, compare),
             AffectedVersions::Among(versions, ranges) => judge(version, versions, ranges, compare),
         }
     }
@@ -102,10 +102,21 @@ pub struct Statements<'i> {
 }
 
 impl Statements<'_> {
-    /// One for each advisory and way of naming the package, sorted by the number of the advisory.
-    pub fn read(&self) -> Result<Vec<Statement<'_>>, IndexError> {
-        let statements = self.stored.value().get(HASH_LENGTH..).unwrap_or_default();
-        decode(statements, self.family, "the statements about a package")
+    /// One for each advisory and way of naming the package, sorted by the number of the advisory; decoded one by one, so
+    /// that nothing is allocated for most.
+    pub fn read(&self) -> Result<impl Iterator<Item = Result<Statement<'_>, IndexError>>, IndexError> {
+        let stored = self.stored.value().get(HASH_LENGTH..).unwrap_or_default();
+        let (count, mut rest) = self.take::<usize>(stored)?;
+        Ok((0..count).map(move |_| {
+            let (statement, after) = self.take(rest)?;
+            rest = after;
+            Ok(statement)
+        }))
+    }
+
+    fn take<'b, T: Deserialize<'b>>(&self, bytes: &'b [u8]) -> Result<(T, &'b [u8]), IndexError> {
+        postcard::take_from_bytes(bytes)
+            .map_err(|source| decode_error(self.family, "the statements about a package", source))
     }
 }
 
@@ -215,6 +226,8 @@ pub struct Index {
     info: IndexInfo,
     packages: ReadOnlyTable<(&'static str, &'static str), &'static [u8]>,
     advisories: ReadOnlyTable<u32, &'static [u8]>,
+    /// The ids that were asked for, by the number of the advisory.
+    ids: OnceLock<Box<[OnceLock<Box<str>>]>>,
     // Declared after the tables, which read from it.
     _database: ReadOnlyDatabase,
 }
@@ -245,7 +258,7 @@ impl Index {
         let info: IndexInfo = decode(get(INFO_KEY)?.ok_or_else(unknown)?.value(), "", INFO_KEY)?;
         let packages = transaction.open_table(PACKAGES).map_err(|e| error(e.into()))?;
         let advisories = transaction.open_table(ADVISORIES).map_err(|e| error(e.into()))?;
-        Ok(Self { info, packages, advisories, _database: database })
+        Ok(Self { info, packages, advisories, ids: OnceLock::new(), _database: database })
     }
 
     /// What the index holds.
@@ -274,19 +287,29 @@ impl Index {
         decode(self.stored_advisory(number)?.value(), &self.info.family, "an advisory")
     }
 
-    /// The id of the advisory with this number.
-    pub fn advisory_id(&self, number: u32) -> Result<String, IndexError> {
+    /// The id of the advisory with this number. It is remembered as long as the index is open.
+    pub fn advisory_id(&self, number: u32) -> Result<&str, IndexError> {
+        let ids = self.ids.get_or_init(|| (0..self.info.advisories).map(|_| OnceLock::new()).collect());
+        let id = usize::try_from(number).ok().and_then(|number| ids.get(number));
+        let id = id.ok_or_else(|| self.absent_advisory(number))?;
+        if let Some(known) = id.get() {
+            return Ok(known);
+        }
         // The id is what an advisory begins with.
         let stored = self.stored_advisory(number)?;
-        let (id, _) = postcard::take_from_bytes(stored.value())
+        let (read, _) = postcard::take_from_bytes::<&str>(stored.value())
             .map_err(|source| decode_error(&self.info.family, "an advisory", source))?;
-        Ok(id)
+        Ok(id.get_or_init(|| read.into()))
     }
 
     fn stored_advisory(&self, number: u32) -> Result<AccessGuard<'_, &'static [u8]>, IndexError> {
-        let name = || format!("advisory {number}");
-        let stored = self.advisories.get(number).map_err(|error| self.read_error(name(), error))?;
-        stored.ok_or_else(|| IndexError::Absent { family: self.info.family.clone(), key: name() })
+        let stored = self.advisories.get(number);
+        let stored = stored.map_err(|error| self.read_error(format!("advisory {number}"), error))?;
+        stored.ok_or_else(|| self.absent_advisory(number))
+    }
+
+    fn absent_advisory(&self, number: u32) -> IndexError {
+        IndexError::Absent { family: self.info.family.clone(), key: format!("advisory {number}") }
     }
 
     /// Every package that has advisories, as (ecosystem, name), sorted.

@@ -176,7 +176,9 @@ fn evaluate(question: &Question<'_>, index: &Index) -> Result<Evaluated, IndexEr
         evaluations += 1;
         match statement.judge(&subject.version, compare) {
             Judgement::NotAffected => {}
-            Judgement::Affected { fixed } => affecting.push((index.advisory(statement.advisory)?, fixed)),
+            Judgement::Affected { fixed } => {
+                affecting.push((index.advisory(statement.advisory)?, fixed.map(str::to_owned)));
+            }
             Judgement::Unknown(error) => {
                 unknown.push((subject, index.advisory(statement.advisory)?, error));
             }

@@ -134,7 +134,7 @@ fn progress_is_told_for_every_record() {
 fn an_open_index_is_shared_between_threads() {
     let built = Built::debian(&[advisory("DSA-1-1").affects_all(DEBIAN, "pkg").build()]);
     let index = built.index("debian");
-    let query = || index.statements(DEBIAN, "pkg").unwrap().unwrap().read().unwrap().len();
+    let query = || index.statements(DEBIAN, "pkg").unwrap().unwrap().read().unwrap().count();
     let counts = std::thread::scope(|scope| {
         [scope.spawn(query), scope.spawn(query)].map(|thread| thread.join().unwrap())
     });

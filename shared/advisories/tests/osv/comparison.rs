@@ -92,8 +92,11 @@ pub(crate) fn compare_with_index(
         for ((ecosystem, name), by_advisory) in entries(family, &records) {
             let stored = index.statements(&ecosystem, &name).unwrap();
             let mut statements: BTreeMap<String, Vec<Statement<'_>>> = BTreeMap::new();
-            for statement in stored.iter().flat_map(|stored| stored.read().unwrap()) {
-                statements.entry(index.advisory_id(statement.advisory).unwrap()).or_default().push(statement);
+            for statement in stored.iter().flat_map(|stored| stored.read().unwrap().map(Result::unwrap)) {
+                statements
+                    .entry(index.advisory_id(statement.advisory).unwrap().to_owned())
+                    .or_default()
+                    .push(statement);
             }
             for (id, entries) in by_advisory {
                 let is_affected = |version: &String| {

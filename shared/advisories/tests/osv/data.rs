@@ -88,7 +88,7 @@ pub(crate) fn list(value: &Value) -> impl Iterator<Item = &Value> {
 pub(crate) fn advisories(index: &Index) -> Vec<Advisory> {
     let of = |(ecosystem, name): (String, String)| {
         let statements = index.statements(&ecosystem, &name).unwrap().unwrap();
-        statements.read().unwrap().iter().map(|statement| statement.advisory).collect::<Vec<_>>()
+        statements.read().unwrap().map(|statement| statement.unwrap().advisory).collect::<Vec<_>>()
     };
     let numbers: BTreeSet<_> = index.packages().unwrap().into_iter().flat_map(of).collect();
     numbers.into_iter().map(|number| index.advisory(number).unwrap()).collect()

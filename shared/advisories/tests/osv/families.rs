@@ -198,7 +198,9 @@ fn the_versions_that_pypi_lists_are_those_of_its_ranges() {
     // What a range holds is not in the index a second time.
     let mut beyond: BTreeMap<String, usize> = BTreeMap::new();
     for (ecosystem, name) in index.packages().unwrap() {
-        for statement in index.statements(&ecosystem, &name).unwrap().unwrap().read().unwrap() {
+        for statement in
+            index.statements(&ecosystem, &name).unwrap().unwrap().read().unwrap().map(Result::unwrap)
+        {
             let id = index.advisory(statement.advisory).unwrap().id;
             if ids.contains(&id) && !statement.versions().is_empty() {
                 *beyond.entry(id).or_default() += statement.versions().len();

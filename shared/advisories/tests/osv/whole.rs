@@ -19,7 +19,7 @@ use crate::data::{built, compile, indexes, present, recorded};
 /// The advisories about a package of the index.
 fn advisories(index: &Index, ecosystem: &str, name: &str) -> Vec<Advisory> {
     let statements = index.statements(ecosystem, name).unwrap().unwrap();
-    statements.read().unwrap().iter().map(|said| index.advisory(said.advisory).unwrap()).collect()
+    statements.read().unwrap().map(|said| index.advisory(said.unwrap().advisory).unwrap()).collect()
 }
 
 /// The distribution whose packages OSV files under `ecosystem`.
@@ -149,7 +149,7 @@ fn every_advisory_affects_what_is_older_than_its_fix_and_not_the_fix() {
         let index = indexes.get(&distribution.id).unwrap();
         let advisories = advisories(index, &ecosystem, &name);
         let stored = index.statements(&ecosystem, &name).unwrap().unwrap();
-        let statements = stored.read().unwrap();
+        let statements: Vec<_> = stored.read().unwrap().map(Result::unwrap).collect();
         for (fix, id) in fixes {
             let position = advisories.iter().position(|advisory| advisory.id == id).unwrap();
             let said = &statements[position];
