@@ -1,16 +1,17 @@
 //! The function `roll-up-streams`, run every minute, and for one organisation by the queue `rollups`: recomputes the
-//! totals of the shards that have changed, and publishes one snapshot for each organisation.
+//! totals of the shards that have changed and of their groups, and publishes one snapshot for each organisation.
 //!
 //! It keeps to the roll-up protocol (see `tidewatch_store::records`): totals are written only over those that were
 //! read, and a snapshot is published only over an older one, so that any number of roll-ups can run at the same time.
 
+mod groups;
 mod rejudge;
 mod snapshot;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::ports::Clock;
 use tidewatch_core::stream::Totals;
@@ -18,9 +19,14 @@ use tidewatch_core::work::RollUpMessage;
 use tidewatch_core::{Retry, Retryable};
 use tidewatch_runtime::messages::describe;
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler};
-use tidewatch_store::records::{AppliedConfig, RecordError, Records, ShardState};
+use tidewatch_store::records::{PartState, RecordError, Records};
+
+use crate::groups::Pass;
 
 pub use snapshot::SnapshotError;
+
+/// How many groups are rolled up at the same time.
+const GROUPS_AT_ONCE: usize = 8;
 
 /// Streams could not be rolled up.
 #[derive(Debug, thiserror::Error)]
@@ -74,52 +80,29 @@ impl RollUpStreams {
     /// Rolls up one organisation. `true` when a new snapshot was published. A shard with a row that cannot be read counts
     /// with the totals it had.
     pub async fn roll_up(&self, org: &OrgName) -> Result<bool, RollUpError> {
-        let stream = StreamName::latest_indexed();
+        let streams = vec![StreamName::latest_indexed()];
         let now = self.clock.now();
-        // The marks are read before all that totals are computed from: whoever changes something in between marks the
-        // shard after that, and it is dirty again. That includes the configuration, whose version in the shard is a mark
-        // too: read in this order, it is never older than the one that the totals are of.
-        let before = self.records.shards(org, &stream).await?;
+        // The marks are read before all that totals are computed from: whoever changes something in between marks after
+        // that, and the part is dirty again.
+        let before = self.records.groups(org, &streams).await?;
         let Some(applied) = self.records.config(org).await? else { return Ok(false) };
-        for (shard, state) in (0..).zip(&before) {
-            if !state.is_dirty(now, applied.version) {
-                continue;
-            }
-            match self.recompute(org, &applied, &stream, shard, state, now).await {
-                // One unreadable row must not stop the others: its shard keeps its totals, and stays dirty.
-                Err(error) if error.retry() == Retry::Never => {
-                    let error = describe(&error);
-                    tracing::error!(org.name = %org, shard.number = shard, error, "shard cannot be rolled up");
-                }
-                done => done?,
-            }
-        }
+        let pass = Pass { org, judging: applied.config.judging_fingerprint(), applied: &applied, now };
+        let dirty: Vec<(StreamName, u16, PartState)> = streams
+            .iter()
+            .zip(before)
+            .flat_map(|(stream, groups)| {
+                (0..).zip(groups).map(move |(group, state)| (stream.clone(), group, state))
+            })
+            .filter(|(.., state)| state.is_dirty(now, applied.version))
+            .collect();
+        let groups = stream::iter(dirty).map(|(stream, group, state)| {
+            let pass = &pass;
+            async move { self.roll_up_group(pass, &stream, group, &state).await }
+        });
+        groups.buffer_unordered(GROUPS_AT_ONCE).try_collect::<()>().await?;
         // Read again after all writes: what is published is at least as new as what this roll-up has computed.
-        let shards = self.records.shards(org, &stream).await?;
-        self.publish(org, &applied, vec![(stream, shards)], now).await
-    }
-
-    /// Recomputes the totals of one shard, which were as `state` has them before the configuration was read, from its
-    /// members.
-    async fn recompute(
-        &self,
-        org: &OrgName,
-        applied: &AppliedConfig,
-        stream: &StreamName,
-        shard: u16,
-        state: &ShardState,
-        now: Timestamp,
-    ) -> Result<(), RollUpError> {
-        let mut members = self.records.members(org, stream, shard).await?;
-        members.retain(|member| applied.config.registry(&member.image.registry).is_some());
-        for member in &mut members {
-            if member.next_change_at.is_some_and(|change| change <= now) {
-                self.rejudge(org, applied, stream, member, now).await?;
-            }
-        }
-        let totals: Totals = members.iter().collect();
-        self.records.put_totals(org, stream, shard, state, applied.version, &totals).await?;
-        Ok(())
+        let groups = self.records.groups(org, &streams).await?;
+        self.publish(org, &applied, streams.into_iter().zip(groups).collect(), now).await
     }
 }
 
@@ -133,11 +116,11 @@ impl MessageHandler for RollUpStreams {
     }
 }
 
-/// The totals of a stream, and the sum of its shards' revisions, which grows with every change.
-fn sum(shards: &[ShardState]) -> (Totals, i64) {
+/// The totals of a stream, and how often those of its groups have changed.
+fn sum(groups: &[PartState]) -> (Totals, i64) {
     let mut totals = Totals::default();
-    for shard in shards {
-        totals += &shard.totals;
+    for group in groups {
+        totals += &group.totals;
     }
-    (totals, shards.iter().map(|shard| shard.revision).sum())
+    (totals, groups.iter().map(|group| group.changes).sum())
 }

@@ -44,6 +44,8 @@ impl RollUpStreams {
         member.severities = result.severities;
         member.policies = result.policies;
         member.next_change_at = result.next_change_at;
+        member.judged_under = Some(result.judged_under);
+        member.scanned_at = Some(result.scanned_at);
         Ok(self.records.put_member(org, stream, member, revision).await?)
     }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tidewatch_core::Digest;
 use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::stream::{StreamTotals, render};
-use tidewatch_store::records::{AppliedConfig, ShardState, Snapshot};
+use tidewatch_store::records::{AppliedConfig, PartState, Snapshot};
 
 use crate::{RollUpError, RollUpStreams, sum};
 
@@ -35,14 +35,14 @@ impl RollUpStreams {
         &self,
         org: &OrgName,
         applied: &AppliedConfig,
-        streams: Vec<(StreamName, Vec<ShardState>)>,
+        streams: Vec<(StreamName, Vec<PartState>)>,
         now: Timestamp,
     ) -> Result<bool, RollUpError> {
         let mut number = 0;
         let mut totals = Vec::with_capacity(streams.len());
-        for (name, shards) in streams {
-            let (sum, revisions) = sum(&shards);
-            number += revisions;
+        for (name, groups) in streams {
+            let (sum, changes) = sum(&groups);
+            number += changes;
             totals.push(StreamTotals { name, totals: sum });
         }
         if let Some(published) = self.records.snapshot(org).await?

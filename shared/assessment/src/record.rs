@@ -100,6 +100,8 @@ async fn put_member(
         severities: result.severities,
         policies: result.policies.clone(),
         next_change_at: result.next_change_at,
+        judged_under: Some(result.judged_under),
+        scanned_at: Some(result.scanned_at),
     };
     records.put_member(org, &stream, &member, stored.revision).await?;
     records.mark_member(org, &stream, &member).await

@@ -165,7 +165,8 @@ async fn a_record_that_cannot_be_read_does_not_hold_up_the_other_images() {
         let sound = image("team/web", "sound");
         world.tag(&sound, "sound").await;
         world.scan(&sound, &debian(&[("zlib", "1")])).await;
-        let shard = tidewatch_core::stream::shard_of(&broken.registry, &broken.repository);
+        let layout = tidewatch_core::stream::Layout::of(&tidewatch_core::names::StreamName::latest_indexed());
+        let shard = layout.shard_of(&broken.registry, &broken.repository);
         let (partition, sort) = match what {
             "result" => (format!("IMAGE#acme#{}#linux/amd64", broken.digest.hex()), "RESULT"),
             "tag" => ("REPO#acme#hub/team/web".to_owned(), "TAG#latest"),

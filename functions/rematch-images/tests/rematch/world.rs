@@ -302,10 +302,10 @@ impl World {
         self.records.member(&acme(), &stream, registry, repository).await.unwrap()
     }
 
-    /// How often shards were marked.
+    /// How often groups were marked.
     pub(crate) async fn marks(&self) -> i64 {
-        let shards = self.records.shards(&acme(), &StreamName::latest_indexed()).await.unwrap();
-        shards.iter().map(|shard| shard.dirty_seq).sum()
+        let groups = self.records.groups(&acme(), &[StreamName::latest_indexed()]).await.unwrap();
+        groups.iter().flatten().map(|group| group.dirty_seq).sum()
     }
 
     /// Makes an item unreadable.

@@ -6,18 +6,20 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tidewatch_core::Severity;
 use tidewatch_core::config::Config;
+use tidewatch_core::names::StreamName;
 use tidewatch_core::policy::Outcome;
 use tidewatch_core::ports::Table as _;
 use tidewatch_core::ports::table::{Query, Update};
-use tidewatch_core::stream::{Member, shard_of};
+use tidewatch_core::stream::{Layout, Member, group_of};
 use tidewatch_roll_up_streams::RollUpStreams;
+use tidewatch_store::records::Part;
 use tidewatch_testkit::interleave::Interleaving;
 
 use crate::naive::{self, Counted, Series};
 use crate::world::{World, config, image, member};
 
-/// The first two share a shard; the last belongs to the registry that goes away.
-const PLACES: [&str; 4] = ["hub/team/web", "hub/team/app-72", "hub/team/api", "quay/team/web"];
+/// The first two share a shard, and the third is in another one of their group; the last belongs to the registry that goes away.
+const PLACES: [&str; 4] = ["hub/team/web", "hub/team/app-102", "hub/team/api-36", "quay/team/web"];
 
 /// What one scan found: which image of a repository, and the how manieth result of that image it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,8 +160,8 @@ async fn apply(world: &World, with_quay: bool) {
 /// What only grows, as it was last seen.
 #[derive(Default)]
 struct Seen {
-    computed: BTreeMap<usize, i64>,
-    configured: BTreeMap<usize, i64>,
+    computed: BTreeMap<Part, i64>,
+    configured: BTreeMap<Part, i64>,
     snapshot: Option<(i64, i64)>,
     versions: BTreeMap<String, String>,
 }
@@ -180,8 +182,18 @@ impl Seen {
     }
 
     async fn check_shards(&mut self, world: &World) -> Result<(), TestCaseError> {
-        let shards = world.records.shards(&world.org, &world.stream).await.unwrap();
-        for (shard, state) in shards.iter().enumerate() {
+        let mut parts = Vec::new();
+        for (group, state) in world.records.groups(&world.org, &[world.stream.clone()]).await.unwrap()[0]
+            .iter()
+            .enumerate()
+            .filter(|(_, state)| state.has_members())
+        {
+            let group = u16::try_from(group).unwrap();
+            parts.push((Part::Group(group), state.clone()));
+            let shards = world.records.shards(&world.org, &world.stream, group).await.unwrap();
+            parts.extend(shards.into_iter().map(|(shard, state)| (Part::Shard(shard), state)));
+        }
+        for (shard, state) in parts {
             let before = self.computed.insert(shard, state.computed_seq).unwrap_or(0);
             prop_assert!(
                 before <= state.computed_seq && state.computed_seq <= state.dirty_seq,
@@ -201,7 +213,7 @@ impl Seen {
     async fn check_slots(&mut self, world: &World) -> Result<(), TestCaseError> {
         for place in PLACES {
             let image = image(place, "");
-            let shard = shard_of(&image.registry, &image.repository);
+            let shard = Layout::of(&world.stream).shard_of(&image.registry, &image.repository);
             let partition = format!("STREAM#{}#{}#{shard}", world.org, world.stream);
             let slots =
                 world.table.query(Query::prefix(partition, format!("MEMBER#{place}"))).await.unwrap().items;
@@ -293,10 +305,13 @@ fn scan_of(place: usize, push: u8, content: u8, revision: u8) -> Scan {
 }
 
 #[test]
-fn two_of_the_repositories_share_a_shard() {
-    let shard = |place| shard_of(&image(place, "").registry, &image(place, "").repository);
+fn two_of_the_repositories_share_a_shard_and_three_a_group() {
+    let layout = Layout::of(&StreamName::latest_indexed());
+    let shard = |place| layout.shard_of(&image(place, "").registry, &image(place, "").repository);
     assert_eq!(shard(PLACES[0]), shard(PLACES[1]));
     assert_ne!(shard(PLACES[0]), shard(PLACES[2]));
+    assert_eq!(group_of(shard(PLACES[0])), group_of(shard(PLACES[2])));
+    assert_ne!(group_of(shard(PLACES[0])), group_of(shard(PLACES[3])));
 }
 
 #[tokio::test]

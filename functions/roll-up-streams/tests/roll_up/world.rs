@@ -12,7 +12,7 @@ use tidewatch_core::policy::Outcome;
 use tidewatch_core::ports::table::{Condition, Key, Update};
 use tidewatch_core::ports::{Clock as _, Table as _};
 use tidewatch_core::result::ResultState;
-use tidewatch_core::stream::{Member, shard_of};
+use tidewatch_core::stream::{Layout, Member};
 use tidewatch_core::{Digest, Severity, Timestamp};
 use tidewatch_roll_up_streams::RollUpStreams;
 use tidewatch_store::records::Snapshot;
@@ -84,7 +84,7 @@ impl World {
 
     /// Changes the item of the member in the slot of `image`.
     pub(crate) async fn change_member(&self, image: &Image, change: Update) {
-        let shard = shard_of(&image.registry, &image.repository);
+        let shard = Layout::of(&self.stream).shard_of(&image.registry, &image.repository);
         let partition = format!("STREAM#{}#{}#{shard}", self.org, self.stream);
         self.change(&Key::new(partition, format!("MEMBER#{}/{}", image.registry, image.repository)), change)
             .await;
@@ -145,5 +145,7 @@ pub(crate) fn member(image: Image, seen_hours: i64, severities: &[Severity], fix
         severities: severities.iter().copied().collect(),
         policies: [("fixable-vulnerabilities".parse().unwrap(), fixable)].into(),
         next_change_at: None,
+        judged_under: None,
+        scanned_at: None,
     }
 }

@@ -16,12 +16,12 @@ use tidewatch_core::names::{OrgName, RegistryId, StreamName};
 use tidewatch_core::ports::queue::{OutgoingMessage, QueueError, QueueName};
 use tidewatch_core::ports::{Clock as _, Objects as _, QueueSender, Registries};
 use tidewatch_core::result::{ImageResult, Inventory, Report};
-use tidewatch_core::stream::{Member, SHARDS, shard_of};
+use tidewatch_core::stream::{Layout, Member};
 use tidewatch_core::work::{Priority, RunId, ScanMessage, Work};
 use tidewatch_registries::{ConfiguredRegistries, LocalSecrets, Ports};
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler as _};
 use tidewatch_scan_image::{ScanImage, ScanPorts, ScanSettings};
-use tidewatch_store::records::{AdvisoryFamily, PendingWork, StoredResult};
+use tidewatch_store::records::{AdvisoryFamily, Part, PendingWork, StoredResult};
 use tidewatch_store::{MemoryTable, ObjectStorage, Records};
 use tidewatch_testkit::failing::{FailingObjects, FailingTable, Outages};
 use tidewatch_testkit::image::BuiltImage;
@@ -337,7 +337,7 @@ impl World {
     /// All members of `latest-indexed`, by repository.
     pub(crate) async fn members(&self) -> Vec<Member> {
         let mut members = Vec::new();
-        for shard in 0..SHARDS {
+        for shard in Layout::of(&StreamName::latest_indexed()).shards() {
             members
                 .extend(self.records.members(&acme(), &StreamName::latest_indexed(), shard).await.unwrap());
         }
@@ -347,14 +347,15 @@ impl World {
 
     /// Whether the shard that holds the repository was ever marked.
     pub(crate) async fn is_marked(&self, work: &Work) -> bool {
-        let shard = shard_of(&work.image.registry, &work.image.repository);
-        self.records.shard(&acme(), &StreamName::latest_indexed(), shard).await.unwrap().dirty_seq > 0
+        let stream = StreamName::latest_indexed();
+        let shard = Layout::of(&stream).shard_of(&work.image.registry, &work.image.repository);
+        self.records.part(&acme(), &stream, Part::Shard(shard)).await.unwrap().has_members()
     }
 
-    /// How often shards of `latest-indexed` were marked.
+    /// How often groups of `latest-indexed` were marked.
     pub(crate) async fn marks(&self) -> i64 {
-        let shards = self.records.shards(&acme(), &StreamName::latest_indexed()).await.unwrap();
-        shards.iter().map(|shard| shard.dirty_seq).sum()
+        let groups = self.records.groups(&acme(), &[StreamName::latest_indexed()]).await.unwrap();
+        groups.iter().flatten().map(|group| group.dirty_seq).sum()
     }
 }
 

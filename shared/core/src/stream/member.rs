@@ -4,22 +4,21 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::SHARDS;
 use crate::image::Image;
-use crate::names::{PolicyId, RegistryId, RepositoryName, Tag};
+use crate::names::{PolicyId, Tag};
 use crate::policy::Outcome;
 use crate::result::ResultState;
 use crate::severity::SeverityCounts;
 use crate::{Digest, Timestamp};
 
-/// The image that stands for its repository in a stream, with what the roll-up needs to know of it.
+/// An image of a stream, with what the roll-up needs to know of it. In `latest-indexed` it stands for its repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// The image.
     pub image: Image,
-    /// The tag by which it was found.
+    /// The tag by which it was found, or put into the environment.
     pub tag: Tag,
-    /// When that tag was first seen to point to it.
+    /// When that tag was first seen to point to it; in an environment, when it was put there.
     pub seen_at: Timestamp,
     /// When it was made, as far as that is known.
     pub created_at: Option<Timestamp>,
@@ -31,6 +30,13 @@ pub struct Member {
     pub policies: BTreeMap<PolicyId, Outcome>,
     /// When the answers change without anything else changing.
     pub next_change_at: Option<Timestamp>,
+    /// [`crate::config::Config::judging_fingerprint`] of the configuration that judged it; `None` where nothing was to be
+    /// judged, and in members of earlier versions.
+    #[serde(default)]
+    pub judged_under: Option<Digest>,
+    /// When its result was made; `None` where there is none.
+    #[serde(default)]
+    pub scanned_at: Option<Timestamp>,
 }
 
 /// Which of two members of one repository is the newer: the one whose tag began to point to it later, then the one
@@ -52,12 +58,6 @@ impl SlotVersion {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-/// The shard of a stream that holds the slot of a repository: the same for ever.
-pub fn shard_of(registry: &RegistryId, repository: &RepositoryName) -> u16 {
-    let shard = Digest::of(format!("{registry}/{repository}").as_bytes()).spread() % u64::from(SHARDS);
-    u16::try_from(shard).unwrap_or_default()
 }
 
 impl Member {
@@ -83,16 +83,5 @@ mod tests {
         let seen_later = version("2026-01-02T00:00:00Z", None, "b", 1);
         let judged_later = version("2026-01-02T00:00:00Z", None, "b", 10);
         assert!(first < made_later && made_later < seen_later && seen_later < judged_later);
-    }
-
-    #[test]
-    fn repositories_spread_over_all_shards() {
-        let registry: RegistryId = "hub".parse().unwrap();
-        let mut shards = vec![0; usize::from(SHARDS)];
-        for number in 0..6_400 {
-            let repository: RepositoryName = format!("team/app-{number}").parse().unwrap();
-            shards[usize::from(shard_of(&registry, &repository))] += 1;
-        }
-        assert!(shards.iter().all(|members| (50..200).contains(members)), "{shards:?}");
     }
 }

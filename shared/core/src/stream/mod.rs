@@ -1,15 +1,14 @@
 //! Streams: named sets of images whose vulnerabilities and policies are counted together.
 //!
-//! A stream has one member per repository. Totals are always recomputed from members, never counted up.
+//! `latest-indexed` has one member per repository; an environment has the images that somebody put into it. Totals are
+//! always recomputed from members, never counted up.
 
 mod exposition;
+mod layout;
 mod member;
 mod totals;
 
 pub use exposition::{StreamTotals, render};
-pub use member::{Member, SlotVersion, shard_of};
+pub use layout::{Layout, SHARDS_PER_GROUP, group_of, shards_of};
+pub use member::{Member, SlotVersion};
 pub use totals::{PolicyTotals, Totals};
-
-/// Into how many shards a stream is split. A roll-up reads a shard at a time, and writers of different shards do not
-/// meet; at 1,000 members a shard, this is good for 64,000 repositories.
-pub const SHARDS: u16 = 64;

@@ -6,11 +6,11 @@ use std::ops::AddAssign;
 use serde::{Deserialize, Serialize};
 
 use super::Member;
-use crate::Timestamp;
 use crate::names::PolicyId;
 use crate::policy::Outcome;
 use crate::result::ResultState;
 use crate::severity::SeverityCounts;
+use crate::{Digest, Timestamp};
 
 /// The images of one policy in a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,13 +34,22 @@ pub struct Totals {
     pub policies: BTreeMap<PolicyId, PolicyTotals>,
     /// When the numbers change without a write.
     pub next_change_at: Option<Timestamp>,
+    /// Members that were judged under other policies or exceptions than those in force.
+    #[serde(default)]
+    pub unjudged: u64,
+    /// When the oldest of the results of its members was made.
+    #[serde(default)]
+    pub oldest_result_at: Option<Timestamp>,
 }
 
-impl<'a> FromIterator<&'a Member> for Totals {
-    fn from_iter<I: IntoIterator<Item = &'a Member>>(members: I) -> Self {
+impl Totals {
+    /// The sum over `members`, of which those are judged that were under `judging`, the fingerprint in force.
+    pub fn of<'a>(members: impl IntoIterator<Item = &'a Member>, judging: &Digest) -> Self {
         let mut totals = Self::default();
         for member in members {
             totals.images += 1;
+            totals.unjudged += u64::from(member.judged_under.is_some_and(|under| under != *judging));
+            totals.oldest_result_at = earlier(totals.oldest_result_at, member.scanned_at);
             *totals.states.entry(member.state).or_default() += 1;
             totals.vulnerabilities += member.severities;
             for (id, outcome) in &member.policies {
@@ -67,6 +76,8 @@ impl AddAssign<&Self> for Totals {
             policy.evaluated += other.evaluated;
         }
         self.next_change_at = earlier(self.next_change_at, other.next_change_at);
+        self.unjudged += other.unjudged;
+        self.oldest_result_at = earlier(self.oldest_result_at, other.oldest_result_at);
     }
 }
 

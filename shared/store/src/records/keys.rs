@@ -6,6 +6,7 @@ use tidewatch_core::hook::HookId;
 use tidewatch_core::image::{Image, ImageId, Platform};
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId, StreamName, Tag};
 use tidewatch_core::ports::table::Key;
+use tidewatch_core::stream::Layout;
 use tidewatch_core::work::{Priority, RunId, Work};
 
 /// Into how many partitions the due work of a registry is spread.
@@ -207,12 +208,16 @@ pub(super) fn member(
     registry: &RegistryId,
     repository: &RepositoryName,
 ) -> Key {
-    let shard = tidewatch_core::stream::shard_of(registry, repository);
+    let shard = Layout::of(stream).shard_of(registry, repository);
     Key::new(shard_partition(org, stream, shard), format!("{MEMBER}{registry}/{repository}"))
 }
 
 pub(super) fn shard_totals(org: &OrgName, stream: &StreamName, shard: u16) -> Key {
     Key::new(shard_partition(org, stream, shard), "TOTALS")
+}
+
+pub(super) fn group_totals(org: &OrgName, stream: &StreamName, group: u16) -> Key {
+    Key::new(format!("STREAM#{org}#{stream}#G{group}"), "TOTALS")
 }
 
 /// Objects.

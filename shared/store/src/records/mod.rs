@@ -49,7 +49,7 @@ pub use repositories::{TagPage, TagRecord, TaggedImage};
 pub use results::StoredResult;
 pub use rules::{ListingProgress, ListingState, RuleState, Run, RunTrigger};
 pub use snapshots::Snapshot;
-pub use streams::ShardState;
+pub use streams::{NewTotals, Part, PartState};
 pub use work::{DueWork, Enqueued, PendingWork};
 
 /// The version of the items that this code writes.

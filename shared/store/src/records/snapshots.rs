@@ -14,7 +14,7 @@ use super::{
 pub struct Snapshot {
     /// The version of the configuration that it was made under.
     pub config_version: i64,
-    /// Grows with every change under one configuration: the sum of the revisions of all shards.
+    /// Grows with every change under one configuration: how often the totals of its groups have changed.
     pub number: i64,
     /// The text, compressed by gzip; at most 300 KB.
     pub body: Vec<u8>,

@@ -1,43 +1,112 @@
-//! Streams: one slot per repository, totals per shard, and the marks between them.
+//! Streams: slots of images, totals of shards and groups, and the marks between them.
 //!
-//! The roll-up protocol: a writer writes its rows, then marks the shard (adds 1 to `dirty_seq`, also when the rows
-//! already had the wanted values), then acknowledges its message. A roll-up reads `dirty_seq` = s, then the rows, then
-//! writes totals with `computed_seq` = s, if nobody has written totals since it read them. Nothing is ever cleared:
-//! a shard is dirty while `dirty_seq` > `computed_seq`, or once its `next_change_at` has passed, or when its totals are of
-//! another configuration than the one in force: who changes that has nothing to mark.
+//! The roll-up protocol: a writer writes its rows, then marks the shard and then its group (adds 1 to `dirty_seq`, also
+//! when the rows already had the wanted values), then acknowledges its message. A roll-up reads the `dirty_seq` = s of a
+//! group, then those of its shards, then the rows of those that are dirty; it writes the totals of these with the mark that
+//! it read, if nobody has written totals since, and then those of the group with s, if its shards have come as far. Nothing
+//! is ever cleared: a shard or group is dirty while `dirty_seq` > `computed_seq`, or once its `next_change_at` has passed,
+//! or when its totals are of an older configuration than the one in force (who changes that has nothing to mark), or an
+//! hour after they were computed. What nobody has marked has no members.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tidewatch_core::image::Image;
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, StreamName};
-use tidewatch_core::ports::table::{Condition, Item, Query, Update};
-use tidewatch_core::stream::{Member, SHARDS, Totals, shard_of};
+use tidewatch_core::ports::table::{Condition, Item, Key, Query, Update};
+use tidewatch_core::stream::{Layout, Member, SlotVersion, Totals, group_of, shards_of};
 
 use super::{
-    ITEM_VERSION, RecordError, Records, check_version, corrupt, decode, encode, keys, unless_condition_failed,
+    ITEM_VERSION, RecordError, Records, check_version, corrupt, decode, encode, keys, millis,
+    unless_condition_failed,
 };
 
-/// A shard as its totals item has it.
+/// How long totals count before they are computed again without a mark: what any mistake has left behind is found.
+const FULL_PASS: Duration = Duration::from_secs(3600);
+
+/// A part of a stream that has totals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// A group of shards, by its number.
+    Group(u16),
+    /// A shard of members, by its number.
+    Shard(u16),
+}
+
+impl Part {
+    fn key(self, org: &OrgName, stream: &StreamName) -> Key {
+        match self {
+            Self::Group(group) => keys::group_totals(org, stream, group),
+            Self::Shard(shard) => keys::shard_totals(org, stream, shard),
+        }
+    }
+}
+
+/// A shard or a group as its totals item has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ShardState {
+pub struct PartState {
     /// The last mark of a writer.
     pub dirty_seq: i64,
     /// The mark up to which the totals count.
     pub computed_seq: i64,
     /// How often totals were written.
     pub revision: i64,
+    /// How often they were others than before.
+    pub changes: i64,
     /// The version of the configuration that the totals were computed under; 0 before the first.
     pub config_version: i64,
+    /// When they were computed; `None` before the first.
+    pub computed_at: Option<Timestamp>,
     /// The totals.
     pub totals: Totals,
 }
 
-impl ShardState {
+impl PartState {
     /// Whether the totals may not be those of the members any more at `now`, under this version of the configuration.
+    /// Those of a later one are another roll-up's, and a part that nobody has marked has no members.
     pub fn is_dirty(&self, now: Timestamp, config_version: i64) -> bool {
-        self.dirty_seq > self.computed_seq
-            || self.config_version != config_version
-            || self.totals.next_change_at.is_some_and(|change| change <= now)
+        self.has_members()
+            && self.config_version <= config_version
+            && (self.dirty_seq > self.computed_seq
+                || self.config_version < config_version
+                || self.totals.next_change_at.is_some_and(|change| change <= now)
+                || self.is_old(now))
     }
+
+    /// Whether somebody has marked it.
+    pub const fn has_members(&self) -> bool {
+        self.dirty_seq > 0
+    }
+
+    /// Whether the totals are to be computed again at `now` though nothing has changed.
+    pub fn is_old(&self, now: Timestamp) -> bool {
+        self.computed_at.is_some_and(|at| at.checked_add(FULL_PASS).is_ok_and(|due| due <= now))
+    }
+}
+
+/// The totals of a part, as they are to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewTotals {
+    /// The mark up to which they count.
+    pub computed_seq: i64,
+    /// The version of the configuration that they were computed under.
+    pub config_version: i64,
+    /// When they were computed.
+    pub computed_at: Timestamp,
+    /// The totals.
+    pub totals: Totals,
+}
+
+/// What a slot holds.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Slot {
+    Member(Box<Member>),
+    /// Whoever was in it has left.
+    Empty {
+        left_at: Timestamp,
+    },
 }
 
 impl Records {
@@ -50,52 +119,82 @@ impl Records {
         member: &Member,
         revision: i64,
     ) -> Result<(), RecordError> {
-        let version = member.version(revision);
+        let key = keys::member(org, stream, &member.image.registry, &member.image.repository);
+        self.put_slot(encode(key, member)?, &member.version(revision)).await
+    }
+
+    async fn put_slot(&self, item: Item, version: &SlotVersion) -> Result<(), RecordError> {
         let not_newer = Condition::Any(vec![
             Condition::Absent("version".to_owned()),
             Condition::LessOrEqual("version".to_owned(), version.as_str().into()),
         ]);
-        let Image { registry, repository, .. } = &member.image;
-        let key = keys::member(org, stream, registry, repository);
-        let item = encode(key, member)?.with("version", version.as_str());
+        let item = item.with("version", version.as_str());
         unless_condition_failed(self.table.put(item, not_newer).await)?;
         Ok(())
     }
 
-    /// Marks the shard of `member` as dirty.
+    /// Marks the shard of `member`, and its group, as dirty.
     pub async fn mark_member(
         &self,
         org: &OrgName,
         stream: &StreamName,
         member: &Member,
     ) -> Result<(), RecordError> {
-        let shard = shard_of(&member.image.registry, &member.image.repository);
-        let mark = Update::default().set("v", ITEM_VERSION).add("dirty_seq", 1);
-        self.table.update(&keys::shard_totals(org, stream, shard), mark, Condition::Always).await?;
-        Ok(())
+        let Image { registry, repository, .. } = &member.image;
+        self.mark_slot(org, stream, registry, repository).await
     }
 
-    /// Every shard of a stream, by number; those never written to are as by default.
-    pub async fn shards(&self, org: &OrgName, stream: &StreamName) -> Result<Vec<ShardState>, RecordError> {
-        let keys: Vec<_> = (0..SHARDS).map(|shard| keys::shard_totals(org, stream, shard)).collect();
-        let items = self.table.get_batch(&keys).await?;
-        keys.iter()
-            .map(|key| {
-                let item = items.iter().find(|item| item.key == *key);
-                item.map_or_else(|| Ok(ShardState::default()), read_shard)
-            })
-            .collect()
-    }
-
-    /// One shard of a stream.
-    pub async fn shard(
+    async fn mark_slot(
         &self,
         org: &OrgName,
         stream: &StreamName,
-        shard: u16,
-    ) -> Result<ShardState, RecordError> {
-        let item = self.table.get(&keys::shard_totals(org, stream, shard)).await?;
-        item.map_or_else(|| Ok(ShardState::default()), |item| read_shard(&item))
+        registry: &RegistryId,
+        repository: &RepositoryName,
+    ) -> Result<(), RecordError> {
+        let shard = Layout::of(stream).shard_of(registry, repository);
+        for part in [Part::Shard(shard), Part::Group(group_of(shard))] {
+            let mark = Update::default().set("v", ITEM_VERSION).add("dirty_seq", 1);
+            self.table.update(&part.key(org, stream), mark, Condition::Always).await?;
+        }
+        Ok(())
+    }
+
+    /// Every group of each of these streams, by number; those never written to are as by default.
+    pub async fn groups(
+        &self,
+        org: &OrgName,
+        streams: &[StreamName],
+    ) -> Result<Vec<Vec<PartState>>, RecordError> {
+        let parts = streams.iter().flat_map(|stream| {
+            Layout::of(stream).groups().map(move |group| Part::Group(group).key(org, stream))
+        });
+        let mut states = self.items(parts.collect()).await?.into_iter().map(read_part);
+        streams
+            .iter()
+            .map(|stream| states.by_ref().take(Layout::of(stream).groups().len()).collect())
+            .collect()
+    }
+
+    /// The shards of a group, each with its number.
+    pub async fn shards(
+        &self,
+        org: &OrgName,
+        stream: &StreamName,
+        group: u16,
+    ) -> Result<Vec<(u16, PartState)>, RecordError> {
+        let keys = shards_of(group).map(|shard| Part::Shard(shard).key(org, stream)).collect();
+        let states = self.items(keys).await?.into_iter().map(read_part);
+        shards_of(group).zip(states).map(|(shard, state)| Ok((shard, state?))).collect()
+    }
+
+    /// A shard or a group.
+    pub async fn part(
+        &self,
+        org: &OrgName,
+        stream: &StreamName,
+        part: Part,
+    ) -> Result<PartState, RecordError> {
+        read_part(self.table.get(&part.key(org, stream)).await?)
     }
 
     /// The members of a shard.
@@ -106,7 +205,7 @@ impl Records {
         shard: u16,
     ) -> Result<Vec<Member>, RecordError> {
         let items = self.all(Query::prefix(keys::shard_partition(org, stream, shard), keys::MEMBER)).await?;
-        items.iter().map(decode).collect()
+        items.iter().filter_map(|item| read_slot(item).transpose()).collect()
     }
 
     /// The member in the slot of a repository.
@@ -117,45 +216,58 @@ impl Records {
         registry: &RegistryId,
         repository: &RepositoryName,
     ) -> Result<Option<Member>, RecordError> {
-        self.record(&keys::member(org, stream, registry, repository)).await
+        let item = self.table.get(&keys::member(org, stream, registry, repository)).await?;
+        item.as_ref().map_or(Ok(None), read_slot)
     }
 
-    /// Writes the totals of a shard that were computed after `read` was read, from its members, under this version of
-    /// the configuration. `false` when another roll-up has written totals since.
+    /// Writes the totals of a part that were computed after `read` was read. `false` when another roll-up has written
+    /// totals since.
     pub async fn put_totals(
         &self,
         org: &OrgName,
         stream: &StreamName,
-        shard: u16,
-        read: &ShardState,
-        config_version: i64,
-        totals: &Totals,
+        part: Part,
+        read: &PartState,
+        new: &NewTotals,
     ) -> Result<bool, RecordError> {
-        let key = keys::shard_totals(org, stream, shard);
+        let key = part.key(org, stream);
         let unchanged = match read.revision {
             0 => Condition::Absent("revision".to_owned()),
             revision => Condition::Equal("revision".to_owned(), revision.into()),
         };
-        let data = serde_json::to_string(totals).map_err(|error| corrupt(key.partition.clone(), error))?;
+        let data =
+            serde_json::to_string(&new.totals).map_err(|error| corrupt(key.partition.clone(), error))?;
         let update = Update::default()
             .set("v", ITEM_VERSION)
             .set("data", data)
-            .set("computed_seq", read.dirty_seq)
-            .set("config_version", config_version)
-            .add("revision", 1);
+            .set("computed_seq", new.computed_seq)
+            .set("config_version", new.config_version)
+            .set("computed_at", millis(new.computed_at))
+            .add("revision", 1)
+            .add("changes", i64::from(new.totals != read.totals));
         Ok(unless_condition_failed(self.table.update(&key, update, unchanged).await)?.is_some())
     }
 }
 
-fn read_shard(item: &Item) -> Result<ShardState, RecordError> {
-    check_version(item)?;
+fn read_slot(item: &Item) -> Result<Option<Member>, RecordError> {
+    Ok(match decode(item)? {
+        Slot::Member(member) => Some(*member),
+        Slot::Empty { .. } => None,
+    })
+}
+
+fn read_part(item: Option<Item>) -> Result<PartState, RecordError> {
+    let Some(item) = item else { return Ok(PartState::default()) };
+    check_version(&item)?;
     let number = |name| item.number(name).unwrap_or(0);
-    let totals = if item.text("data").is_some() { decode(item)? } else { Totals::default() };
-    Ok(ShardState {
+    let totals = if item.text("data").is_some() { decode(&item)? } else { Totals::default() };
+    Ok(PartState {
         dirty_seq: number("dirty_seq"),
         computed_seq: number("computed_seq"),
         revision: number("revision"),
+        changes: number("changes"),
         config_version: number("config_version"),
+        computed_at: item.number("computed_at").and_then(|at| Timestamp::from_millisecond(at).ok()),
         totals,
     })
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidewatch_core::ports::table::{Condition, Key, Update};
-use tidewatch_core::stream::shard_of;
+use tidewatch_core::stream::{Layout, group_of};
 use tidewatch_core::{Retry, Retryable as _};
-use tidewatch_store::records::{Postings, RecordError};
+use tidewatch_store::records::{Part, Postings, RecordError};
 use tidewatch_store::{MemoryTable, ObjectStorage, Records};
 use tidewatch_testkit::contract::table::ConflictingTable;
 use tidewatch_testkit::ports::InstantSleeper;
@@ -18,7 +18,7 @@ on_every_table!(items_of_a_newer_schema_are_refused,);
 async fn items_of_a_newer_schema_are_refused(world: World) {
     let (records, org, image) = (&world.records, acme(), image("1"));
     let member = member("1", 0);
-    let shard = shard_of(&image.registry, &image.repository);
+    let shard = Layout::of(&latest()).shard_of(&image.registry, &image.repository);
     let token = token(1, "acme", 0);
     records.apply_config(&config("acme", "https://one.example.com"), None, at(0)).await.unwrap();
     let (digest, platform) = (&image.digest, &image.platform);
@@ -40,6 +40,7 @@ async fn items_of_a_newer_schema_are_refused(world: World) {
         Key::new(image_partition, "WORK#hub/team/web"),
         Key::new(stream_partition.clone(), "MEMBER#hub/team/web"),
         Key::new(stream_partition, "TOTALS"),
+        Key::new(format!("STREAM#acme#latest-indexed#G{}", group_of(shard)), "TOTALS"),
         Key::new("ORG#acme", "POSTINGS"),
         Key::new(
             format!("UNPOSTED#acme#{}", image.digest.spread() % 8),
@@ -63,8 +64,9 @@ async fn items_of_a_newer_schema_are_refused(world: World) {
         records.postings(&org).await.map(drop),
         records.pending_work(&org, &image).await.map(drop),
         records.members(&org, &latest(), shard).await.map(drop),
-        records.shard(&org, &latest(), shard).await.map(drop),
-        records.shards(&org, &latest()).await.map(drop),
+        records.part(&org, &latest(), Part::Shard(shard)).await.map(drop),
+        records.shards(&org, &latest(), group_of(shard)).await.map(drop),
+        records.groups(&org, &[latest()]).await.map(drop),
     ];
     for (number, outcome) in refused.into_iter().enumerate() {
         let error = outcome.expect_err(&format!("the record {number} is of a newer schema"));

@@ -1,7 +1,7 @@
 //! Slots, totals and snapshots.
 
-use tidewatch_core::stream::{Member, Totals, shard_of};
-use tidewatch_store::records::Snapshot;
+use tidewatch_core::stream::{Layout, Member, Totals};
+use tidewatch_store::records::{NewTotals, Part, Snapshot};
 
 use crate::world::{World, acme, at, latest, member, snapshot};
 
@@ -19,7 +19,7 @@ async fn a_slot_holds_the_newest_member(world: World) {
         let tag = format!("{content}{seen}{revision}").parse().unwrap();
         let member = Member { tag, ..member(content, seen) };
         world.records.put_member(&acme(), &latest(), &member, revision).await.unwrap();
-        let shard = shard_of(&member.image.registry, &member.image.repository);
+        let shard = Layout::of(&latest()).shard_of(&member.image.registry, &member.image.repository);
         let members = world.records.members(&acme(), &latest(), shard).await.unwrap();
         held.extend(members.iter().map(|member| member.tag.to_string()));
     }
@@ -27,22 +27,39 @@ async fn a_slot_holds_the_newest_member(world: World) {
 }
 
 async fn totals_are_written_only_over_those_that_were_read(world: World) {
-    let (org, stream, member) = (acme(), latest(), member("a", 1));
-    let shard = shard_of(&member.image.registry, &member.image.repository);
-    let read = world.records.shard(&org, &stream, shard).await.unwrap();
-    assert!(!read.is_dirty(at(0), 0));
-    world.records.mark_member(&org, &stream, &member).await.unwrap();
-    let marked = world.records.shard(&org, &stream, shard).await.unwrap();
+    let (stream, member) = (latest(), member("a", 1));
+    let shard = Layout::of(&stream).shard_of(&member.image.registry, &member.image.repository);
+    for part in [Part::Shard(shard), Part::Group(tidewatch_core::stream::group_of(shard))] {
+        totals_of_a_part(&world, part, &member).await;
+    }
+}
+
+async fn totals_of_a_part(world: &World, part: Part, member: &Member) {
+    let (org, stream) = (acme(), latest());
+    let read = world.records.part(&org, &stream, part).await.unwrap();
+    world.records.mark_member(&org, &stream, member).await.unwrap();
+    let marked = world.records.part(&org, &stream, part).await.unwrap();
     assert!(marked.is_dirty(at(0), 0));
 
     let totals = Totals { images: 1, next_change_at: Some(at(50)), ..Totals::default() };
-    assert!(world.records.put_totals(&org, &stream, shard, &marked, 7, &totals).await.unwrap());
-    assert!(!world.records.put_totals(&org, &stream, shard, &read, 7, &Totals::default()).await.unwrap());
-    let written = world.records.shard(&org, &stream, shard).await.unwrap();
-    assert_eq!((written.dirty_seq, written.computed_seq, written.revision), (1, 1, 1));
+    let new = |computed_seq, totals: &Totals| NewTotals {
+        computed_seq,
+        config_version: 7,
+        computed_at: at(0),
+        totals: totals.clone(),
+    };
+    let (newer, older) = (new(marked.dirty_seq, &totals), new(0, &Totals::default()));
+    assert!(world.records.put_totals(&org, &stream, part, &marked, &newer).await.unwrap());
+    assert!(!world.records.put_totals(&org, &stream, part, &read, &older).await.unwrap());
+    let written = world.records.part(&org, &stream, part).await.unwrap();
+    assert_eq!((written.computed_seq, written.revision), (written.dirty_seq, 1));
     assert_eq!(written.totals, totals);
     assert!(!written.is_dirty(at(49), 7) && written.is_dirty(at(50), 7), "time alone makes it dirty");
-    assert!(written.is_dirty(at(0), 8), "another configuration makes it dirty");
+    assert!(written.is_dirty(at(0), 8), "a newer configuration makes it dirty");
+    assert!(!written.is_dirty(at(49), 6), "an older one leaves it to whoever knows the newer");
+    world.records.put_totals(&org, &stream, part, &written, &new(1, &Totals::default())).await.unwrap();
+    let written = world.records.part(&org, &stream, part).await.unwrap();
+    assert!(!written.is_old(at(3599)) && written.is_old(at(3600)), "an hour makes it dirty");
 }
 
 async fn a_snapshot_is_published_only_over_an_older_one(world: World) {

@@ -167,6 +167,8 @@ pub(crate) fn member(content: &str, seen: i64) -> Member {
         severities: SeverityCounts::default(),
         policies: [].into(),
         next_change_at: None,
+        judged_under: None,
+        scanned_at: None,
     }
 }
 
