@@ -4,6 +4,7 @@
 //! It asks no registry anything. A run that was started twice, by two evaluators or after a crash, has the same id and
 //! sends the same messages, which do no harm twice.
 
+mod environments;
 mod rematch;
 
 use std::sync::Arc;
@@ -132,6 +133,10 @@ impl EvaluateRules {
                     tracing::error!(org.name = %org, rule.id = %rule.id, error, "rule cannot be evaluated");
                 }
             }
+        }
+        if let Err(error) = self.apply_environments(org, applied).await {
+            let error = describe(&error);
+            tracing::error!(org.name = %org, error, "environments of the file cannot be brought into force");
         }
         if let Err(error) = self.rematch_if_changed(org, applied).await {
             let error = describe(&error);

@@ -124,6 +124,7 @@ impl ReceiveWebhook {
                 tag,
                 received_at,
                 failures: 0,
+                target: None,
             })
             .collect();
         send(&*self.queue, QueueName::Hints, &hints, Duration::ZERO).await?;

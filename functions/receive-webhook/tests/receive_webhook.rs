@@ -40,6 +40,7 @@ async fn a_push_is_a_hint_about_the_registry_of_the_hook() {
             tag: "1.4.2".parse().unwrap(),
             received_at: world.clock.now(),
             failures: 0,
+            target: None,
         };
         assert_eq!(hints[0], expected);
     }

@@ -16,14 +16,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tidewatch_assessment::{AdvisoryIndexes, AssessmentError};
+use tidewatch_assessment::{AdvisoryIndexes, AssessmentError, record_members};
 use tidewatch_core::image::ImageId;
 use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::queue::{QueueError, QueueName};
 use tidewatch_core::ports::{Clock, QueueSender};
 use tidewatch_core::work::{RematchMessage, RematchTask};
 use tidewatch_core::{Digest, Retry, Retryable, Timestamp};
-use tidewatch_runtime::messages::send;
+use tidewatch_runtime::messages::{describe, send};
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler};
 use tidewatch_store::records::{RecordError, Records};
 
@@ -147,6 +147,20 @@ impl RematchImages {
         Ok(())
     }
 
+    /// Puts what is known of these images into their slots again.
+    async fn enter_all_slots(&self, org: &OrgName, images: &[ImageId]) -> Result<(), RematchError> {
+        for (image, stored) in images.iter().zip(self.records.results(org, images).await?) {
+            match stored {
+                Ok(Some(stored)) => record_members(&self.records, org, image, &stored).await?,
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(org.name = %org, image = %image, error = describe(&error), "result cannot be read");
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn send(&self, messages: &[RematchMessage]) -> Result<(), QueueError> {
         send(&*self.queue, QueueName::Rematches, messages, Duration::ZERO).await
     }
@@ -169,6 +183,7 @@ impl MessageHandler for RematchImages {
             Some(RematchTask::Repository(repository)) => {
                 self.rematch_repository(&org, &repository, sent_at, deadline).await
             }
+            Some(RematchTask::Slots(images)) => self.enter_all_slots(&org, &images).await,
             Some(RematchTask::Compact {}) => self.compact(&org).await,
         };
         handled.map_err(HandlerError::new)

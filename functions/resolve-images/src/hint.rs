@@ -1,4 +1,4 @@
-//! The handler of the queue `hints`: a tag was pushed, as a registry says. The tag is resolved with our own credentials,
+//! The handler of the queue `hints`: a tag was pushed, as a registry says, or an entry of an environment is to be pinned. The tag is resolved with our own credentials,
 //! and what is new behind it is sent to be scanned at once, whatever the schedule.
 //!
 //! A push of what the tag points to already makes it newer than other tags: its work is sent too, also when the result is
@@ -26,7 +26,7 @@ use crate::tag::Tags;
 use crate::{MOST_FAILURES, ResolveError, ResolveImages};
 
 /// When pushed work is due in case its message is lost: longer than any scan takes, as for dispatched work.
-const FALLBACK: Duration = Duration::from_secs(20 * 60);
+pub(crate) const FALLBACK: Duration = Duration::from_secs(20 * 60);
 
 /// Resolves tags that were pushed: reads the queue `hints`, sends to `pushed`, and to `hints` what is to be tried again.
 #[derive(Clone)]
@@ -39,7 +39,11 @@ impl ResolveHints {
     }
 
     async fn resolve(&self, message: &HintMessage) -> Result<(), ResolveError> {
-        match self.push(message).await {
+        let outcome = match &message.target {
+            None => self.push(message).await,
+            Some(target) => self.0.pin(message, target).await,
+        };
+        match outcome {
             // What the registry does has tries of its own; what cannot pass is not worth any.
             Err(error) if error.is_of_registry() || error.retry() == Retry::Never => {
                 self.note_failure(message, &error).await
@@ -87,6 +91,7 @@ impl ResolveHints {
         }
         send(&*self.0.queue, QueueName::Pushed, &messages, Duration::ZERO).await?;
         if resolved.changed {
+            self.0.send_for_followers(org, (id, repository), tag).await?;
             records.put_tag(org, id, repository, &resolved.record).await?;
         }
         tracing::info!(

@@ -242,6 +242,8 @@ impl Listing<'_> {
             }
         }
         if resolved.changed {
+            let place = (tags.id, tags.repository);
+            self.resolver.send_for_followers(org, place, &resolved.record.tag).await?;
             records.put_tag(org, tags.id, tags.repository, &resolved.record).await?;
         }
         Ok(Outcome { selected: true, queued, skipped: resolved.record.images.is_empty(), fault: None })

@@ -19,7 +19,7 @@ use tidewatch_core::work::RollUpMessage;
 use tidewatch_core::{Retry, Retryable};
 use tidewatch_runtime::messages::describe;
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler};
-use tidewatch_store::records::{PartState, RecordError, Records};
+use tidewatch_store::records::{PartState, RecordError, Records, Streams};
 
 use crate::groups::Pass;
 
@@ -80,12 +80,19 @@ impl RollUpStreams {
     /// Rolls up one organisation. `true` when a new snapshot was published. A shard with a row that cannot be read counts
     /// with the totals it had.
     pub async fn roll_up(&self, org: &OrgName) -> Result<bool, RollUpError> {
-        let streams = vec![StreamName::latest_indexed()];
         let now = self.clock.now();
+        let Some(known) = self.records.config(org).await? else { return Ok(false) };
+        let Streams { names: streams, revision } = self.records.streams(org, &known.config).await?;
         // The marks are read before all that totals are computed from: whoever changes something in between marks after
         // that, and the part is dirty again.
         let before = self.records.groups(org, &streams).await?;
-        let Some(applied) = self.records.config(org).await? else { return Ok(false) };
+        let Some(applied) = self.records.config_unless_known(org, Some(&known)).await? else {
+            return Ok(false);
+        };
+        if applied.version != known.version {
+            // Of which streams, it may say something else: the next roll-up finds out.
+            return Ok(false);
+        }
         let pass = Pass { org, judging: applied.config.judging_fingerprint(), applied: &applied, now };
         let dirty: Vec<(StreamName, u16, PartState)> = streams
             .iter()
@@ -102,7 +109,8 @@ impl RollUpStreams {
         groups.buffer_unordered(GROUPS_AT_ONCE).try_collect::<()>().await?;
         // Read again after all writes: what is published is at least as new as what this roll-up has computed.
         let groups = self.records.groups(org, &streams).await?;
-        self.publish(org, &applied, streams.into_iter().zip(groups).collect(), now).await
+        let streams = streams.into_iter().zip(groups).collect();
+        self.publish(&pass, revision, streams).await
     }
 }
 

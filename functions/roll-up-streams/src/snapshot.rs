@@ -1,19 +1,28 @@
 //! Makes the snapshot of an organisation from the totals of its streams, and publishes it.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use tidewatch_core::Digest;
-use tidewatch_core::names::{OrgName, StreamName};
+use tidewatch_core::names::StreamName;
 use tidewatch_core::stream::{StreamTotals, render};
 use tidewatch_store::records::{AppliedConfig, PartState, Snapshot};
 
+use crate::groups::Pass;
 use crate::{RollUpError, RollUpStreams, sum};
 
 /// The largest compressed snapshot: a table item holds 400 KB.
 const MOST_BYTES: usize = 300 * 1024;
+
+/// More than the totals of all groups ever change under one list of streams.
+const CHANGES: i64 = 1 << 40;
+
+/// How long a snapshot waits at most for images to be judged under a new configuration: what then is not judged is counted
+/// as it was.
+const LONGEST_SWITCH: Duration = Duration::from_secs(15 * 60);
 
 /// The snapshot could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -30,26 +39,33 @@ pub enum SnapshotError {
 }
 
 impl RollUpStreams {
-    /// Publishes a snapshot of these streams, or notes that the published one is still right.
+    /// Publishes a snapshot of these streams, the list of which has this `revision`, or notes that the published one is
+    /// still right. While images are judged anew, because the policies or exceptions have changed, the published one stays
+    /// as it is: its numbers are those of the old ones, until all are of the new ones.
     pub(crate) async fn publish(
         &self,
-        org: &OrgName,
-        applied: &AppliedConfig,
+        pass: &Pass<'_>,
+        revision: i64,
         streams: Vec<(StreamName, Vec<PartState>)>,
-        now: Timestamp,
     ) -> Result<bool, RollUpError> {
-        let mut number = 0;
+        let Pass { org, applied, now, .. } = *pass;
+        let mut number = revision.saturating_mul(CHANGES);
         let mut totals = Vec::with_capacity(streams.len());
         for (name, groups) in streams {
             let (sum, changes) = sum(&groups);
-            number += changes;
+            number = number.saturating_add(changes);
             totals.push(StreamTotals { name, totals: sum });
         }
-        if let Some(published) = self.records.snapshot(org).await?
-            && (published.config_version, published.number) == (applied.version, number)
-        {
-            self.records.confirm_snapshot(org, &published, now).await?;
-            return Ok(false);
+        if let Some(published) = self.records.snapshot(org).await? {
+            if (published.config_version, published.number) == (applied.version, number) {
+                self.records.confirm_snapshot(org, &published, now).await?;
+                return Ok(false);
+            }
+            let unjudged: u64 = totals.iter().map(|stream| stream.totals.unjudged).sum();
+            if unjudged > 0 && !is_overdue(applied, now) {
+                tracing::info!(org.name = %org, images.unjudged = unjudged, "snapshot waits for images to be judged");
+                return Ok(false);
+            }
         }
         let policies: Vec<_> = applied
             .config
@@ -60,6 +76,11 @@ impl RollUpStreams {
         let snapshot = make(&render(&totals, &policies), applied.version, number, now)?;
         Ok(self.records.publish_snapshot(org, &snapshot).await?)
     }
+}
+
+/// Whether images have had long enough to be judged under this configuration.
+fn is_overdue(applied: &AppliedConfig, now: Timestamp) -> bool {
+    applied.applied_at.checked_add(LONGEST_SWITCH).is_ok_and(|end| end <= now)
 }
 
 fn make(text: &str, config_version: i64, number: i64, now: Timestamp) -> Result<Snapshot, SnapshotError> {

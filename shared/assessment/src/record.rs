@@ -42,19 +42,23 @@ pub async fn record(
     Ok(stored)
 }
 
-/// Puts the image into the stream `latest-indexed`, for every repository that holds it: where it is one that the gauges
-/// count, and was scanned.
+/// Puts the image into its slots: in the stream `latest-indexed` for every repository that holds it, where it is one that
+/// the gauges count and was scanned; in every environment that it is in, whatever came of the scan.
 pub async fn record_members(
     records: &Records,
     org: &OrgName,
     image: &ImageId,
     stored: &StoredResult,
 ) -> Result<(), RecordError> {
-    if !enters_streams(&stored.result) {
-        return Ok(());
+    if enters_latest(&stored.result) {
+        for place in records.places(org, &image.digest, &image.platform).await? {
+            put_member(records, org, place, stored).await?;
+        }
     }
-    for place in records.places(org, &image.digest, &image.platform).await? {
-        put_member(records, org, place, stored).await?;
+    for place in records.environments_of(org, image).await? {
+        let (stream, member) = (&place.target.stream, place.member(Some(&stored.result)));
+        records.put_member(org, stream, &member, stored.revision).await?;
+        records.mark_member(org, stream, &member).await?;
     }
     Ok(())
 }
@@ -66,7 +70,7 @@ pub async fn record_member(
     image: &Image,
     stored: &StoredResult,
 ) -> Result<(), RecordError> {
-    if !enters_streams(&stored.result) {
+    if !enters_latest(&stored.result) {
         return Ok(());
     }
     match records.place(org, image).await? {
@@ -75,8 +79,8 @@ pub async fn record_member(
     }
 }
 
-/// Such a result does not enter a slot: what was known before stays.
-fn enters_streams(result: &ImageResult) -> bool {
+/// Other results do not enter the slot of a repository: what was known before stays.
+fn enters_latest(result: &ImageResult) -> bool {
     !matches!(result.state, ResultState::Pending | ResultState::Failed)
 }
 
@@ -96,6 +100,7 @@ async fn put_member(
         tag: place.tag,
         seen_at: place.seen_at,
         created_at: result.created_at,
+        kept: false,
         state: result.state,
         severities: result.severities,
         policies: result.policies.clone(),
@@ -139,6 +144,6 @@ pub async fn record_failed(
         inventory: None,
         report: None,
     };
-    records.put_result(org, &image.digest, &image.platform, &result, stored.as_ref()).await?;
-    Ok(())
+    let revision = records.put_result(org, &image.digest, &image.platform, &result, stored.as_ref()).await?;
+    record_members(records, org, &image.id(), &StoredResult { result, revision }).await
 }

@@ -7,6 +7,7 @@
 pub mod basis;
 pub mod config;
 pub mod digest;
+pub mod environment;
 pub mod finding;
 pub mod hook;
 pub mod image;

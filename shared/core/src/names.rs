@@ -124,6 +124,19 @@ name!(
     "Tag", TAG_PATTERN
 );
 
+impl Tag {
+    /// The tag that is meant where none is named.
+    pub fn latest() -> Self {
+        Self("latest".to_owned())
+    }
+
+    /// A tag that stands for a digest where an image has none: no image is pushed with it
+    /// (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema>).
+    pub fn of_digest(digest: &crate::Digest) -> Self {
+        Self(format!("sha256-{}", digest.hex()))
+    }
+}
+
 impl StreamName {
     /// The stream that always exists: of each repository the scanned image with the newest push.
     pub fn latest_indexed() -> Self {

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
+use crate::environment::EnvironmentTarget;
 use crate::image::{Image, ImageId};
 use crate::names::{OrgName, RegistryId, RepositoryName, RuleId, Tag};
 
@@ -89,6 +90,10 @@ pub struct HintMessage {
     /// How often resolving it has failed before.
     #[serde(default)]
     pub failures: u32,
+    /// The entry of an environment that is to be pinned to what the tag points to; without it, a registry has told of a
+    /// push.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<EnvironmentTarget>,
 }
 
 /// A message of the queue `rematches`: match and judge images again, from what is stored.
@@ -114,6 +119,8 @@ pub enum RematchTask {
     Unposted(Vec<ImageId>),
     /// Match the images of a repository again.
     Repository(RematchRepository),
+    /// Put these images into their slots again.
+    Slots(Vec<ImageId>),
     /// Post the images that wait for it.
     Compact {},
 }

@@ -146,6 +146,7 @@ impl World {
             tag: tag.parse().unwrap(),
             received_at: self.clock.now(),
             failures: 0,
+            target: None,
         }
     }
 

@@ -141,6 +141,7 @@ pub(crate) fn member(image: Image, seen_hours: i64, severities: &[Severity], fix
         tag: "latest".parse().unwrap(),
         seen_at: Timestamp::from_second(start.as_second() + seen_hours * 3600).unwrap(),
         created_at: None,
+        kept: false,
         state: if fixable == Outcome::NoData { ResultState::Partial } else { ResultState::Scanned },
         severities: severities.iter().copied().collect(),
         policies: [("fixable-vulnerabilities".parse().unwrap(), fixable)].into(),

@@ -4,6 +4,7 @@
 //! as a rule that names a registry that is not there. Each problem says where it stands as a path of keys, from which
 //! the command finds line and column.
 
+mod environment;
 mod period;
 mod policy;
 mod registry;
@@ -16,9 +17,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::image::Platform;
-use crate::names::{OrgName, RegistryId};
+use crate::names::{OrgName, RegistryId, StreamName};
 use crate::policy::{PolicySet, TYPES};
 
+pub use environment::EnvironmentConfig;
 pub use period::{Period, PeriodError};
 pub use policy::PolicyConfig;
 pub use registry::{Credentials, RegistryConfig, RegistryKind};
@@ -43,6 +45,9 @@ pub struct Config {
     /// Which images to scan, and when.
     #[serde(default)]
     pub rules: Vec<RuleConfig>,
+    /// Streams of images that run somewhere, beside `latest-indexed`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environments: Vec<EnvironmentConfig>,
     /// Changes to the policies. Without any, every policy is judged with its defaults. A change takes effect on
     /// all images by itself, within minutes, without a scan.
     #[serde(default)]
@@ -92,6 +97,8 @@ impl Config {
             &mut problems,
         );
         ids(self.rules.iter().map(|rule| rule.id.as_str()).collect(), "rules", &mut problems);
+        let environments = self.environments.iter().map(|environment| environment.id.as_str());
+        ids(environments.collect(), "environments", &mut problems);
         ids(self.policies.iter().map(|policy| policy.id.as_str()).collect(), "policies", &mut problems);
         for (position, registry) in self.registries.iter().enumerate() {
             if let Err(message) = registry.check_url() {
@@ -99,6 +106,7 @@ impl Config {
             }
         }
         self.rule_problems(&mut problems);
+        self.environment_problems(&mut problems);
         for (position, policy) in self.policies.iter().enumerate() {
             let at = [key("policies"), Step::Element(position)];
             problems.extend(
@@ -127,6 +135,26 @@ impl Config {
                     let message =
                         format!("no registry has the id {registry:?}; there are: {}", known.join(", "));
                     problems.push(problem(&at(vec![key("registries"), Step::Element(element)]), message));
+                }
+            }
+        }
+    }
+
+    fn environment_problems(&self, problems: &mut Vec<ConfigProblem>) {
+        for (position, environment) in self.environments.iter().enumerate() {
+            let at = |step: Vec<Step>| [vec![key("environments"), Step::Element(position)], step].concat();
+            if environment.id == StreamName::latest_indexed() {
+                let message = "this stream is always there, and no environment".to_owned();
+                problems.push(problem(&at(vec![key("id")]), message));
+            }
+            let mut images = BTreeSet::new();
+            for (element, image) in environment.images.iter().flatten().enumerate() {
+                let place = at(vec![key("images"), Step::Element(element)]);
+                if self.registry(&image.registry).is_none() {
+                    problems.push(problem(&place, format!("no registry has the id {:?}", image.registry)));
+                }
+                if !images.insert(image) {
+                    problems.push(problem(&place, format!("{image} is there twice")));
                 }
             }
         }

@@ -22,6 +22,9 @@ pub struct Member {
     pub seen_at: Timestamp,
     /// When it was made, as far as that is known.
     pub created_at: Option<Timestamp>,
+    /// Whether it stands beside other images of its repository; only in environments.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kept: bool,
     /// How far it could be scanned.
     pub state: ResultState,
     /// Its vulnerabilities by severity.

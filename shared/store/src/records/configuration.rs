@@ -42,7 +42,7 @@ impl Records {
     }
 
     /// The configuration in force; its object is not read when it is the `known` one.
-    pub(super) async fn config_unless_known(
+    pub async fn config_unless_known(
         &self,
         org: &OrgName,
         known: Option<&AppliedConfig>,

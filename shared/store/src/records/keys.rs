@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use tidewatch_core::Digest;
+use tidewatch_core::environment::{EnvironmentTarget, ImageReference};
 use tidewatch_core::hook::HookId;
 use tidewatch_core::image::{Image, ImageId, Platform};
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId, StreamName, Tag};
@@ -19,7 +20,9 @@ pub(super) const ORGS: &str = "ORGS";
 pub(super) const ADVISORIES: &str = "ADVISORIES";
 pub(super) const ADVISORY_PROGRESS: &str = "PROGRESS#";
 pub(super) const ADVISORY_SOURCE: &str = "SOURCE#";
+pub(super) const FOLLOW: &str = "FOLLOW#";
 pub(super) const HOOK: &str = "HOOK#";
+pub(super) const IN: &str = "IN#";
 pub(super) const LISTING: &str = "LISTING#";
 pub(super) const MEMBER: &str = "MEMBER#";
 pub(super) const PLACE: &str = "PLACE#";
@@ -210,6 +213,51 @@ pub(super) fn member(
 ) -> Key {
     let shard = Layout::of(stream).shard_of(registry, repository);
     Key::new(shard_partition(org, stream, shard), format!("{MEMBER}{registry}/{repository}"))
+}
+
+/// The slot of an image that stands beside others of its repository.
+pub(super) fn kept_member(org: &OrgName, stream: &StreamName, image: &Image) -> Key {
+    let Key { partition, sort } = member(org, stream, &image.registry, &image.repository);
+    Key::new(partition, format!("{sort}@{}", image.digest))
+}
+
+/// The environments that the command has made.
+pub(super) fn environments(name: &OrgName) -> Key {
+    Key::new(org(name), "ENVIRONMENTS")
+}
+
+/// For which environments of the file entries were last written.
+pub(super) fn environments_of_file(name: &OrgName) -> Key {
+    Key::new(org(name), "ENVIRONMENTS#FILE")
+}
+
+pub(super) fn entries(org: &OrgName, stream: &StreamName) -> String {
+    format!("ENV#{org}#{stream}")
+}
+
+pub(super) fn entry(org: &OrgName, target: &EnvironmentTarget) -> Key {
+    Key::new(entries(org, &target.stream), target.entry.as_str())
+}
+
+/// An environment that an image is in.
+pub(super) fn image_environment(org: &OrgName, image: &Image, target: &EnvironmentTarget) -> Key {
+    let sort = format!("{IN}{}#{}", target.stream, target.entry.as_str());
+    Key::new(image_partition(org, &image.digest, &image.platform), sort)
+}
+
+pub(super) fn followers(tag: &Tag) -> String {
+    format!("{FOLLOW}{tag}#")
+}
+
+/// An entry that is pinned anew when a tag moves.
+pub(super) fn follower(
+    org: &OrgName,
+    reference: &ImageReference,
+    tag: &Tag,
+    target: &EnvironmentTarget,
+) -> Key {
+    let sort = format!("{}{}#{}", followers(tag), target.stream, target.entry.as_str());
+    Key::new(repository(org, &reference.registry, &reference.repository), sort)
 }
 
 pub(super) fn shard_totals(org: &OrgName, stream: &StreamName, shard: u16) -> Key {

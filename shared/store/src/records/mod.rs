@@ -7,6 +7,7 @@
 mod advisories;
 mod advisory_sources;
 mod configuration;
+mod environments;
 mod hooks;
 mod images;
 mod in_force;
@@ -39,6 +40,7 @@ pub use advisory_sources::{
     AdvisorySource, CompiledSource, SourceArchive, SourceError, SourceProgress, StoredSource,
 };
 pub use configuration::AppliedConfig;
+pub use environments::{EnvironmentPlace, MadeEnvironments, Streams};
 pub use images::{ImageManifest, ImagePlace};
 pub use in_force::{InForce, RematchState};
 pub use layers::{Lease, LeaseOutcome};

@@ -119,8 +119,22 @@ impl Records {
         member: &Member,
         revision: i64,
     ) -> Result<(), RecordError> {
-        let key = keys::member(org, stream, &member.image.registry, &member.image.repository);
+        let key = slot_key(org, stream, &member.image, member.kept);
         self.put_slot(encode(key, member)?, &member.version(revision)).await
+    }
+
+    /// Empties the slot of `image` as of `left_at`, unless it holds one that was put there later, and marks its shard.
+    pub(super) async fn leave_slot(
+        &self,
+        org: &OrgName,
+        stream: &StreamName,
+        image: &Image,
+        kept: bool,
+        left_at: Timestamp,
+    ) -> Result<(), RecordError> {
+        let item = encode(slot_key(org, stream, image, kept), &Slot::Empty { left_at })?;
+        self.put_slot(item, &SlotVersion::new(left_at, None, &image.digest, 0)).await?;
+        self.mark_slot(org, stream, &image.registry, &image.repository).await
     }
 
     async fn put_slot(&self, item: Item, version: &SlotVersion) -> Result<(), RecordError> {
@@ -247,6 +261,13 @@ impl Records {
             .add("changes", i64::from(new.totals != read.totals));
         Ok(unless_condition_failed(self.table.update(&key, update, unchanged).await)?.is_some())
     }
+}
+
+fn slot_key(org: &OrgName, stream: &StreamName, image: &Image, kept: bool) -> Key {
+    if kept {
+        return keys::kept_member(org, stream, image);
+    }
+    keys::member(org, stream, &image.registry, &image.repository)
 }
 
 fn read_slot(item: &Item) -> Result<Option<Member>, RecordError> {

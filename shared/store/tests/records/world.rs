@@ -163,6 +163,7 @@ pub(crate) fn member(content: &str, seen: i64) -> Member {
         tag: "latest".parse().unwrap(),
         seen_at: at(seen),
         created_at: None,
+        kept: false,
         state: ResultState::Scanned,
         severities: SeverityCounts::default(),
         policies: [].into(),

@@ -1,0 +1,295 @@
+//! Environments: which there are, their entries, and the slots of the images that entries are pinned to.
+//!
+//! An entry is the truth about what is wanted; the slot in the stream follows it. An image knows the environments that it
+//! is in, so that whoever stores a result finds those slots too.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tidewatch_core::Digest;
+use tidewatch_core::config::Config;
+use tidewatch_core::environment::{EnvironmentEntry, EnvironmentTarget, Pinned};
+use tidewatch_core::image::{Image, ImageId};
+use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, StreamName, Tag};
+use tidewatch_core::ports::table::{Condition, Item, Query};
+use tidewatch_core::result::ResultState;
+use tidewatch_core::severity::SeverityCounts;
+use tidewatch_core::stream::Member;
+
+use super::{RecordError, Records, StoredResult, decode, encode, keys, millis, unless_condition_failed};
+
+/// The environments that the command has made, with the number of the list: it grows with every change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MadeEnvironments {
+    /// Their names.
+    pub names: BTreeSet<StreamName>,
+    /// How often the list was changed.
+    pub revision: i64,
+}
+
+/// The streams of an organisation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Streams {
+    /// Their names: `latest-indexed`, then the environments, sorted.
+    pub names: Vec<StreamName>,
+    /// How often the command has changed the list.
+    pub revision: i64,
+}
+
+/// An environment that an image is in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvironmentPlace {
+    /// The entry that is pinned to the image.
+    pub target: EnvironmentTarget,
+    /// The image, with its registry and repository.
+    pub image: Image,
+    /// The tag under which it is shown.
+    pub tag: Tag,
+    /// When it was pinned.
+    pub at: Timestamp,
+    /// Whether it stands beside other images of its repository.
+    pub kept: bool,
+}
+
+impl Records {
+    /// The streams under `config`: `latest-indexed`, the environments that it names, and those that the command has made.
+    pub async fn streams(&self, org: &OrgName, config: &Config) -> Result<Streams, RecordError> {
+        let made = self.made_environments(org).await?;
+        let mut names = made.names;
+        names.extend(config.environments.iter().map(|environment| environment.id.clone()));
+        let latest = StreamName::latest_indexed();
+        names.remove(&latest);
+        Ok(Streams { names: std::iter::once(latest).chain(names).collect(), revision: made.revision })
+    }
+
+    /// The environments that the command has made.
+    pub async fn made_environments(&self, org: &OrgName) -> Result<MadeEnvironments, RecordError> {
+        let item = self.table.get(&keys::environments(org)).await?;
+        let Some(item) = item else { return Ok(MadeEnvironments::default()) };
+        Ok(MadeEnvironments { names: decode(&item)?, revision: item.number("revision").unwrap_or(0) })
+    }
+
+    /// Notes that the command has made an environment, or (`is_there` false) has taken it away.
+    pub async fn note_environment(
+        &self,
+        org: &OrgName,
+        name: &StreamName,
+        is_there: bool,
+    ) -> Result<(), RecordError> {
+        loop {
+            let MadeEnvironments { mut names, revision } = self.made_environments(org).await?;
+            let is_new = if is_there { names.insert(name.clone()) } else { names.remove(name) };
+            if !is_new {
+                return Ok(());
+            }
+            let unchanged = match revision {
+                0 => Condition::ItemAbsent,
+                revision => Condition::Equal("revision".to_owned(), revision.into()),
+            };
+            let item = encode(keys::environments(org), &names)?.with("revision", revision + 1);
+            if unless_condition_failed(self.table.put(item, unchanged).await)?.is_some() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Which environments of the file entries were last written for, by a fingerprint.
+    pub async fn file_environments(
+        &self,
+        org: &OrgName,
+    ) -> Result<Option<(Digest, BTreeSet<StreamName>)>, RecordError> {
+        self.record(&keys::environments_of_file(org)).await
+    }
+
+    /// Notes for which environments of the file entries were written.
+    pub async fn note_file_environments(
+        &self,
+        org: &OrgName,
+        fingerprint: &Digest,
+        names: &BTreeSet<StreamName>,
+    ) -> Result<(), RecordError> {
+        let item = encode(keys::environments_of_file(org), &(fingerprint, names))?;
+        Ok(self.table.put(item, Condition::Always).await?)
+    }
+
+    /// The entries of an environment, by their names.
+    pub async fn entries(
+        &self,
+        org: &OrgName,
+        stream: &StreamName,
+    ) -> Result<Vec<EnvironmentEntry>, RecordError> {
+        let items = self.all(Query::prefix(keys::entries(org, stream), "")).await?;
+        items.iter().map(decode).collect()
+    }
+
+    /// An entry.
+    pub async fn entry(
+        &self,
+        org: &OrgName,
+        target: &EnvironmentTarget,
+    ) -> Result<Option<EnvironmentEntry>, RecordError> {
+        self.record(&keys::entry(org, target)).await
+    }
+
+    /// Puts an entry that is to be resolved, in the place of one with its name. `false` when that one was put there later.
+    /// One that follows its tag is found by the tag from then on.
+    pub async fn put_entry(
+        &self,
+        org: &OrgName,
+        stream: &StreamName,
+        entry: &EnvironmentEntry,
+    ) -> Result<bool, RecordError> {
+        let target = EnvironmentTarget { stream: stream.clone(), entry: entry.id() };
+        if entry.follows
+            && let Some(tag) = &entry.reference.tag
+        {
+            let key = keys::follower(org, &entry.reference, tag, &target);
+            self.table.put(encode(key, &target)?, Condition::Always).await?;
+        }
+        let not_newer = Condition::Any(vec![
+            Condition::ItemAbsent,
+            Condition::LessOrEqual("added_at".to_owned(), millis(entry.added_at).into()),
+        ]);
+        let item = entry_item(org, &target, entry)?;
+        Ok(unless_condition_failed(self.table.put(item, not_newer).await)?.is_some())
+    }
+
+    /// Puts `changed` in the place of an entry that is still as `read`; `false` when it is not.
+    pub async fn change_entry(
+        &self,
+        org: &OrgName,
+        target: &EnvironmentTarget,
+        read: &EnvironmentEntry,
+        changed: &EnvironmentEntry,
+    ) -> Result<bool, RecordError> {
+        let as_read = entry_item(org, target, read)?;
+        let data = as_read.text("data").unwrap_or_default();
+        let unchanged = Condition::Equal("data".to_owned(), data.into());
+        let item = entry_item(org, target, changed)?;
+        Ok(unless_condition_failed(self.table.put(item, unchanged).await)?.is_some())
+    }
+
+    /// Pins an entry, which was as `read`, to an image: the entry first, so that nothing stands in a slot without one;
+    /// then the image is told, and the slot gets what is known of it. `false` when the entry is not as read.
+    pub async fn pin_entry(
+        &self,
+        org: &OrgName,
+        target: &EnvironmentTarget,
+        read: &EnvironmentEntry,
+        (image, resolved, at): (Image, Digest, Timestamp),
+    ) -> Result<bool, RecordError> {
+        let pinned = Pinned { reference: read.reference.clone(), image: image.clone(), resolved, at };
+        let changed = EnvironmentEntry { pinned: Some(pinned), problem: None, ..read.clone() };
+        if !self.change_entry(org, target, read, &changed).await? {
+            return Ok(false);
+        }
+        let place = EnvironmentPlace { target: target.clone(), image, tag: read.tag(), at, kept: read.kept };
+        self.enter_environment(org, &place).await?;
+        if let Some(former) = read.image().filter(|former| former.id() != place.image.id()) {
+            self.table.delete(&keys::image_environment(org, former, target), Condition::Always).await?;
+            if read.kept {
+                self.leave_slot(org, &target.stream, former, true, at).await?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Tells the image of an environment that it is in, and puts what is known of it into the slot. Again it changes
+    /// nothing.
+    pub async fn enter_environment(
+        &self,
+        org: &OrgName,
+        place: &EnvironmentPlace,
+    ) -> Result<(), RecordError> {
+        // First the place, so that whoever stores a newer result from now on writes this slot too.
+        let key = keys::image_environment(org, &place.image, &place.target);
+        self.table.put(encode(key, place)?, Condition::Always).await?;
+        let stored = self.result(org, &place.image.digest, &place.image.platform).await?;
+        let (member, revision) = match &stored {
+            Some(StoredResult { result, revision }) => (place.member(Some(result)), *revision),
+            None => (place.member(None), 0),
+        };
+        self.put_member(org, &place.target.stream, &member, revision).await?;
+        self.mark_member(org, &place.target.stream, &member).await
+    }
+
+    /// Takes an entry away, which was as `read`: its slot is emptied first. [`RecordError::Changed`] when it is not as read
+    /// any more.
+    pub async fn remove_entry(
+        &self,
+        org: &OrgName,
+        target: &EnvironmentTarget,
+        read: &EnvironmentEntry,
+        now: Timestamp,
+    ) -> Result<(), RecordError> {
+        if let Some(image) = read.image() {
+            self.leave_slot(org, &target.stream, image, read.kept, now).await?;
+            self.table.delete(&keys::image_environment(org, image, target), Condition::Always).await?;
+        }
+        if let Some(tag) = &read.reference.tag {
+            let key = keys::follower(org, &read.reference, tag, target);
+            self.table.delete(&key, Condition::Always).await?;
+        }
+        let as_read = entry_item(org, target, read)?;
+        let data = as_read.text("data").unwrap_or_default();
+        let unchanged =
+            Condition::Any(vec![Condition::ItemAbsent, Condition::Equal("data".to_owned(), data.into())]);
+        let deleted = self.table.delete(&keys::entry(org, target), unchanged).await;
+        unless_condition_failed(deleted)?.ok_or_else(|| RecordError::Changed {
+            what: format!("the entry {} of {}", target.entry.as_str(), target.stream),
+        })
+    }
+
+    /// Every environment that an image is in.
+    pub async fn environments_of(
+        &self,
+        org: &OrgName,
+        image: &ImageId,
+    ) -> Result<Vec<EnvironmentPlace>, RecordError> {
+        let partition = keys::image_partition(org, &image.digest, &image.platform);
+        let items = self.all(Query::prefix(partition, keys::IN)).await?;
+        items.iter().map(decode).collect()
+    }
+
+    /// The entries that follow a tag.
+    pub async fn followers(
+        &self,
+        org: &OrgName,
+        registry: &RegistryId,
+        repository: &RepositoryName,
+        tag: &Tag,
+    ) -> Result<Vec<EnvironmentTarget>, RecordError> {
+        let partition = keys::repository(org, registry, repository);
+        let items = self.all(Query::prefix(partition, keys::followers(tag))).await?;
+        items.iter().map(decode).collect()
+    }
+}
+
+impl EnvironmentPlace {
+    /// The member that stands in the slot, with what is known of the image. Without a result it is pending.
+    pub fn member(&self, result: Option<&tidewatch_core::result::ImageResult>) -> Member {
+        let Self { image, tag, at, kept, .. } = self.clone();
+        Member {
+            image,
+            tag,
+            seen_at: at,
+            created_at: result.and_then(|result| result.created_at),
+            kept,
+            state: result.map_or(ResultState::Pending, |result| result.state),
+            severities: result.map_or_else(SeverityCounts::default, |result| result.severities),
+            policies: result.map(|result| result.policies.clone()).unwrap_or_default(),
+            next_change_at: result.and_then(|result| result.next_change_at),
+            judged_under: result.map(|result| result.judged_under),
+            scanned_at: result.map(|result| result.scanned_at),
+        }
+    }
+}
+
+fn entry_item(
+    org: &OrgName,
+    target: &EnvironmentTarget,
+    entry: &EnvironmentEntry,
+) -> Result<Item, RecordError> {
+    Ok(encode(keys::entry(org, target), entry)?.with("added_at", millis(entry.added_at)))
+}
