@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::image::Platform;
+use crate::judgement::JUDGING;
 use crate::names::{OrgName, RegistryId};
 use crate::policy::{PolicySet, TYPES};
 
@@ -148,11 +149,11 @@ impl Config {
         PolicySet::new(&self.policies)
     }
 
-    /// Names what images are judged by: the policies that this version of the program knows, and their parameters.
-    /// Results with the same fingerprint were judged alike.
+    /// Names what images are judged by: how this version of the program judges, the policies that it knows, and what is
+    /// said of them here. Results with the same fingerprint were judged alike.
     pub fn judging_fingerprint(&self) -> Digest {
         let known: Vec<&str> = TYPES.iter().map(|policy_type| policy_type.id).collect();
-        Digest::of(&serde_json::to_vec(&(known, &self.policies)).unwrap_or_default())
+        Digest::of(&serde_json::to_vec(&(JUDGING, known, &self.policies)).unwrap_or_default())
     }
 }
 

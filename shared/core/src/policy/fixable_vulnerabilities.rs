@@ -100,7 +100,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::metadata::ImageMetadata;
     use crate::package::PackageType;
+    use crate::tables::Tables;
 
     const NOW: &str = "2026-06-15T00:00:00Z";
 
@@ -122,7 +124,17 @@ mod tests {
     }
 
     fn judge(parameters: impl Into<Value>, findings: &[Finding], state: ResultState) -> Evaluation {
-        build(&parameters.into()).unwrap().evaluate(ImageFacts { findings, state, now: NOW.parse().unwrap() })
+        let (metadata, tables) = (ImageMetadata::default(), Tables::default());
+        let facts = ImageFacts {
+            findings: &findings.iter().collect::<Vec<_>>(),
+            packages: &[],
+            distribution: None,
+            metadata: &metadata,
+            tables: &tables,
+            state,
+            now: NOW.parse().unwrap(),
+        };
+        build(&parameters.into()).unwrap().evaluate(facts)
     }
 
     #[test]

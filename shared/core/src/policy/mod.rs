@@ -1,7 +1,7 @@
 //! Policies: what is judged of each image, with the ids and parameters that Docker Scout publishes.
 //!
-//! A policy is one file here and one line in [`TYPES`]. Judging is a function of the image's findings, its result and
-//! the time.
+//! A policy is one file here and one line in [`TYPES`]. Judging is a function of what is known of the image, of the tables
+//! that are looked up, and of the time. What is not known is never taken for good: then there is no data.
 
 mod fixable_vulnerabilities;
 
@@ -15,14 +15,25 @@ use serde_json::Value;
 use crate::Timestamp;
 use crate::config::PolicyConfig;
 use crate::finding::Finding;
+use crate::metadata::ImageMetadata;
 use crate::names::PolicyId;
+use crate::package::{Distribution, Package};
 use crate::result::ResultState;
+use crate::tables::Tables;
 
 /// What a policy looks at.
 #[derive(Clone, Copy, Debug)]
 pub struct ImageFacts<'a> {
-    /// Every vulnerability of the image.
-    pub findings: &'a [Finding],
+    /// Every vulnerability of the image that counts: without those that exceptions suppress.
+    pub findings: &'a [&'a Finding],
+    /// Every package of the image.
+    pub packages: &'a [Package],
+    /// The distribution of the image.
+    pub distribution: Option<&'a Distribution>,
+    /// What is known of it beside its packages.
+    pub metadata: &'a ImageMetadata,
+    /// What is looked up beside that.
+    pub tables: &'a Tables,
     /// How far the image could be scanned.
     pub state: ResultState,
     /// The time of the judgement.
@@ -105,7 +116,7 @@ pub struct PolicySet(BTreeMap<PolicyId, EnabledPolicy>);
 
 #[derive(Clone)]
 struct EnabledPolicy {
-    display_name: &'static str,
+    display_name: String,
     policy: Arc<dyn Policy>,
 }
 
@@ -120,14 +131,17 @@ impl PolicySet {
                 return None;
             }
             let policy = (policy_type.build)(change.map_or(&Value::Null, |change| &change.config)).ok()?;
-            Some((id, EnabledPolicy { display_name: policy_type.display_name, policy: policy.into() }))
+            Some((
+                id,
+                EnabledPolicy { display_name: policy_type.display_name.to_owned(), policy: policy.into() },
+            ))
         });
         Self(policies.collect())
     }
 
     /// Ids and display names, sorted by id.
-    pub fn names(&self) -> impl Iterator<Item = (&PolicyId, &'static str)> {
-        self.0.iter().map(|(id, enabled)| (id, enabled.display_name))
+    pub fn names(&self) -> impl Iterator<Item = (&PolicyId, &str)> {
+        self.0.iter().map(|(id, enabled)| (id, enabled.display_name.as_str()))
     }
 
     /// Judges one image by every policy.
