@@ -21,7 +21,7 @@ use crate::names::{OrgName, RegistryId};
 use crate::policy::{PolicySet, TYPES};
 
 pub use period::{Period, PeriodError};
-pub use policy::PolicyConfig;
+pub use policy::{Policies, PolicyConfig};
 pub use registry::{Credentials, RegistryConfig, RegistryKind};
 pub use rule::RuleConfig;
 
@@ -44,10 +44,11 @@ pub struct Config {
     /// Which images to scan, and when.
     #[serde(default)]
     pub rules: Vec<RuleConfig>,
-    /// Changes to the policies. Without any, every policy is judged with its defaults. A change takes effect on
-    /// all images by itself, within minutes, without a scan.
+    /// Changes to the policies, and policies of your own. Without any, every policy is judged with its defaults. A change
+    /// takes effect on all images by itself, within minutes, without a scan. Docker Scout's file of policies can be given
+    /// as it is.
     #[serde(default)]
-    pub policies: Vec<PolicyConfig>,
+    pub policies: Policies,
 }
 
 fn default_platforms() -> Vec<Platform> {
@@ -93,19 +94,13 @@ impl Config {
             &mut problems,
         );
         ids(self.rules.iter().map(|rule| rule.id.as_str()).collect(), "rules", &mut problems);
-        ids(self.policies.iter().map(|policy| policy.id.as_str()).collect(), "policies", &mut problems);
         for (position, registry) in self.registries.iter().enumerate() {
             if let Err(message) = registry.check_url() {
                 problems.push(problem(&[key("registries"), Step::Element(position), key("url")], message));
             }
         }
         self.rule_problems(&mut problems);
-        for (position, policy) in self.policies.iter().enumerate() {
-            let at = [key("policies"), Step::Element(position)];
-            problems.extend(
-                policy.problem().map(|(place, message)| problem(&[&at[..], &[key(place)]].concat(), message)),
-            );
-        }
+        problems.extend(self.policies.problems());
         if self.platforms.is_empty() {
             problems.push(problem(&[key("platforms")], "at least one platform is needed".to_owned()));
         }

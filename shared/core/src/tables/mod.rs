@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Timestamp};
+use crate::{Date, Digest, Timestamp};
 
 pub use end_of_life::{EndOfLife, EndOfLifeError, Support};
 
@@ -50,6 +50,11 @@ impl TableDate {
     /// From when on the table is too old: 7 days after its date.
     pub fn outdated_at(self) -> Timestamp {
         self.0.checked_add(LONGEST).unwrap_or(Timestamp::MAX)
+    }
+
+    /// The day of it, in UTC.
+    pub fn day(self) -> Date {
+        self.0.to_zoned(jiff::tz::TimeZone::UTC).date()
     }
 
     /// Whether it is not too old at `now`.
