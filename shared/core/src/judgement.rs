@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::config::Config;
-use crate::exception::Suppression;
+use crate::exception::{Exceptions, Suppression};
 use crate::finding::Finding;
 use crate::metadata::ImageMetadata;
 use crate::names::{PolicyId, RegistryId, RepositoryName, StreamName, Tag};
@@ -24,9 +24,10 @@ use crate::{Digest, Timestamp};
 pub const JUDGING: u32 = 1;
 
 /// What images are judged by, made once of a configuration for any number of images.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Criteria {
     policies: PolicySet,
+    exceptions: Exceptions,
     fingerprint: Digest,
 }
 
@@ -37,17 +38,21 @@ impl Criteria {
             [] => config.judging_fingerprint(),
             vex => combined(&(config.judging_fingerprint(), vex)),
         };
-        Self { policies: config.policy_set(), fingerprint }
+        Self { policies: config.policy_set(), exceptions: Exceptions::new(config, vex), fingerprint }
     }
 
     /// The policies in force.
     pub fn policies(&self) -> &PolicySet {
         &self.policies
     }
+
+    pub(crate) fn exceptions(&self) -> &Exceptions {
+        &self.exceptions
+    }
 }
 
 /// What is in force at some time.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Judging<'a> {
     /// The policies and exceptions.
     pub criteria: &'a Criteria,
@@ -121,9 +126,9 @@ pub struct Judgement {
 }
 
 /// Judges an image, looked at in a scope.
-pub fn judge(subject: Subject<'_>, _scope: Scope<'_>, judging: Judging<'_>) -> Judgement {
+pub fn judge(subject: Subject<'_>, scope: Scope<'_>, judging: Judging<'_>) -> Judgement {
     let Judging { criteria, tables, now } = judging;
-    let suppressions: Vec<Suppression> = Vec::new();
+    let suppressions = criteria.exceptions.suppressions(subject.findings, subject.metadata, scope, now);
     let mut severities = SeverityCounts::default();
     let mut suppressed = SeverityCounts::default();
     let mut remaining = Vec::with_capacity(subject.findings.len());
@@ -146,6 +151,11 @@ pub fn judge(subject: Subject<'_>, _scope: Scope<'_>, judging: Judging<'_>) -> J
         now,
     };
     let policies = criteria.policies.evaluate(facts);
-    let next_change_at = policies.values().filter_map(|evaluation| evaluation.next_change_at).min();
+    let of_policies = policies.values().filter_map(|evaluation| evaluation.next_change_at);
+    let of_exceptions = suppressions.iter().filter_map(|suppression| suppression.until);
+    let next_change_at = of_policies.chain(of_exceptions).min();
     Judgement { severities, suppressed, policies, suppressions, next_change_at }
 }
+
+#[cfg(test)]
+mod tests;

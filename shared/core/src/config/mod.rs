@@ -4,6 +4,7 @@
 //! as a rule that names a registry that is not there. Each problem says where it stands as a path of keys, from which
 //! the command finds line and column.
 
+mod exception;
 mod period;
 mod policy;
 mod registry;
@@ -20,6 +21,7 @@ use crate::judgement::JUDGING;
 use crate::names::{OrgName, RegistryId};
 use crate::policy::{PolicySet, TYPES};
 
+pub use exception::{ExceptionConfig, ExpiryCondition, Vulnerabilities};
 pub use period::{Period, PeriodError};
 pub use policy::{Policies, PolicyConfig};
 pub use registry::{Credentials, RegistryConfig, RegistryKind};
@@ -49,6 +51,9 @@ pub struct Config {
     /// as it is.
     #[serde(default)]
     pub policies: Policies,
+    /// Which findings do not count, by whose word and for how long. A change takes effect as one of the policies does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exceptions: Vec<ExceptionConfig>,
 }
 
 fn default_platforms() -> Vec<Platform> {
@@ -101,6 +106,7 @@ impl Config {
         }
         self.rule_problems(&mut problems);
         problems.extend(self.policies.problems());
+        problems.extend(exception::problems(&self.exceptions));
         if self.platforms.is_empty() {
             problems.push(problem(&[key("platforms")], "at least one platform is needed".to_owned()));
         }
@@ -144,11 +150,13 @@ impl Config {
         PolicySet::new(&self.policies)
     }
 
-    /// Names what images are judged by: how this version of the program judges, the policies that it knows, and what is
-    /// said of them here. Results with the same fingerprint were judged alike.
+    /// Names what images are judged by: how this version of the program judges, the policies that it knows, what is said of
+    /// them here, and the exceptions. Results with the same fingerprint were judged alike.
     pub fn judging_fingerprint(&self) -> Digest {
         let known: Vec<&str> = TYPES.iter().map(|policy_type| policy_type.id).collect();
-        Digest::of(&serde_json::to_vec(&(JUDGING, known, &self.policies)).unwrap_or_default())
+        Digest::of(
+            &serde_json::to_vec(&(JUDGING, known, &self.policies, &self.exceptions)).unwrap_or_default(),
+        )
     }
 }
 

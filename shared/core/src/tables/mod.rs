@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Date, Digest, Timestamp};
 
+pub(crate) use end_of_life::end_of;
 pub use end_of_life::{EndOfLife, EndOfLifeError, Support};
 
 /// After how long a table is too old to prove anything by what is not in it.
