@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tidewatch_assessment::{Assessment, record, record_members};
+use tidewatch_assessment::{Assessment, Subject, record, record_members};
 use tidewatch_core::basis::{Footing, MATCHING};
 use tidewatch_core::image::ImageId;
+use tidewatch_core::judgement::{Criteria, Judging};
+use tidewatch_core::metadata::ImageMetadata;
 use tidewatch_core::result::{ImageResult, Inventory};
 use tidewatch_core::retry::Retry;
+use tidewatch_core::tables::Tables;
 use tidewatch_core::{Digest, Retryable as _};
 use tidewatch_runtime::messages::describe;
 use tidewatch_store::records::{RecordError, StoredResult, Unposted};
@@ -52,7 +55,7 @@ impl RematchImages {
             self.note_standing(pass, image, &stored, stored.result.footing()).await?;
             return Ok(Step::Done(Rematched::Current));
         }
-        match self.look(pass, &stored).await? {
+        match self.look(pass, image, &stored).await? {
             Look::Same => {
                 self.enter_slots(pass, image, &stored).await?;
                 let indexes = stored.result.indexes.keys();
@@ -153,7 +156,12 @@ impl RematchImages {
     }
 
     /// What a scan would find today of the same inventory.
-    async fn look(&self, pass: &Pass<'_>, stored: &StoredResult) -> Result<Look, RematchError> {
+    async fn look(
+        &self,
+        pass: &Pass<'_>,
+        image: &ImageId,
+        stored: &StoredResult,
+    ) -> Result<Look, RematchError> {
         let result = &stored.result;
         if result.report.is_none() {
             return Ok(Look::Left(format!("it is {}", result.state)));
@@ -161,7 +169,7 @@ impl RematchImages {
         let is_comparable = result.inventory.is_some() && result.matching == MATCHING;
         if is_comparable
             && result.footing().matches_by(&pass.basis)
-            && let Some(look) = self.judge_again(pass, result).await?
+            && let Some(look) = self.judge_again(pass, image, result).await?
         {
             return Ok(look);
         }
@@ -177,7 +185,8 @@ impl RematchImages {
             Err(error) => return Err(error.into()),
         };
         let (in_force, now) = (Arc::clone(&pass.in_force), self.clock.now());
-        let assessed = self.advisories.assess_unless(&self.records, inventory, known, in_force, now).await?;
+        let subject = Subject { digest: Some(image.digest), inventory, metadata: metadata() };
+        let assessed = self.advisories.assess_unless(&self.records, subject, known, in_force, now).await?;
         let Some(mut assessment) = assessed else {
             self.remember(pass, result.inventory, known);
             return Ok(Look::Same);
@@ -193,20 +202,28 @@ impl RematchImages {
         self.unless_same(pass, assessment, result, is_comparable)
     }
 
-    /// Only the policies have changed: the findings stay. `None` when they cannot be read.
-    async fn judge_again(&self, pass: &Pass<'_>, result: &ImageResult) -> Result<Option<Look>, RematchError> {
+    /// Only the policies have changed: the findings stay. `None` when they cannot be read, or the packages cannot.
+    async fn judge_again(
+        &self,
+        pass: &Pass<'_>,
+        image: &ImageId,
+        result: &ImageResult,
+    ) -> Result<Option<Look>, RematchError> {
         let Some(key) = &result.report else { return Ok(None) };
-        let mut report = match self.records.report(key).await {
-            Ok(Some(report)) => report,
-            Ok(None) => return Ok(None),
+        let read = futures::future::try_join(self.records.report(key), self.inventory(pass, result));
+        let (mut report, inventory) = match read.await {
+            Ok((Some(report), Some(inventory))) => (report, inventory),
+            Ok(_) => return Ok(None),
             Err(error) if error.retry() == Retry::Never => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let now = self.clock.now();
         let mut judged = ImageResult { scanned_at: now, ..result.clone() };
-        judged.judge(&mut report, &pass.in_force.applied.config, now);
-        // The inventory is stored, and not needed.
-        let assessment = Assessment { result: judged, report, inventory: Inventory::default() };
+        // Nobody keeps the dates of tables or uploaded VEX documents yet.
+        let criteria = Criteria::new(&pass.in_force.applied.config, Vec::new());
+        let judging = Judging { criteria: &criteria, tables: &Tables::default(), now };
+        judged.judge(&mut report, &inventory, &metadata(), Some(&image.digest), judging);
+        let assessment = Assessment { result: judged, report, inventory };
         self.unless_same(pass, assessment, result, true).map(Some)
     }
 
@@ -271,3 +288,8 @@ impl RematchImages {
 
 /// What is shared by the clones of a worker.
 pub(crate) type SharedFound = Arc<Mutex<Found>>;
+
+/// What is known of an image beside its packages. Nobody keeps that yet.
+fn metadata() -> ImageMetadata {
+    ImageMetadata::default()
+}

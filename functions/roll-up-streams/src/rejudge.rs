@@ -2,9 +2,12 @@
 //! that are stored, without a scan.
 
 use jiff::Timestamp;
+use tidewatch_core::judgement::{Criteria, Judging};
+use tidewatch_core::metadata::ImageMetadata;
 use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::result::ResultState;
 use tidewatch_core::stream::Member;
+use tidewatch_core::tables::Tables;
 use tidewatch_store::records::{AppliedConfig, RecordError, StoredResult};
 
 use crate::{RollUpError, RollUpStreams};
@@ -64,14 +67,23 @@ impl RollUpStreams {
             Some(key) => self.records.report(key).await?,
             None => None,
         };
-        let Some(mut report) = report else {
+        let inventory = match (&result.inventory, &report) {
+            (Some(hash), _) => self.records.inventory(org, hash).await?,
+            (None, Some(report)) => report.inventory(),
+            (None, None) => None,
+        };
+        let (Some(mut report), Some(inventory)) = (report, inventory) else {
             // Without its rows nothing can be judged: the answers stay until the image is scanned again.
             tracing::warn!(org.name = %org, image = %member.image, "rows of a result are missing");
             result.next_change_at = None;
             return Ok(Some(StoredResult { result, ..stored }));
         };
 
-        result.judge(&mut report, &applied.config, now);
+        // Nobody keeps what is known beside packages, the dates of tables, or uploaded VEX documents yet.
+        let (criteria, tables) = (Criteria::new(&applied.config, Vec::new()), Tables::default());
+        let judging = Judging { criteria: &criteria, tables: &tables, now };
+        let (metadata, digest) = (ImageMetadata::default(), &member.image.digest);
+        result.judge(&mut report, &inventory, &metadata, Some(digest), judging);
         result.report = Some(self.records.put_report(org, &report, result.report.as_deref()).await?);
 
         let (digest, platform) = (&member.image.digest, &member.image.platform);

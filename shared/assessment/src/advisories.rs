@@ -14,7 +14,7 @@ use tidewatch_core::result::Inventory;
 use tidewatch_core::{Digest, Retry, Retryable as _};
 use tidewatch_store::records::{CurrentAdvisories, InForce, Records};
 
-use crate::assess::{Against, assess, assess_unless};
+use crate::assess::{Against, Subject, assess, assess_unless};
 use crate::{Assessment, AssessmentError};
 
 /// How many packages and vulnerabilities are remembered of each index. Images have the same packages again and again: a
@@ -45,17 +45,18 @@ impl AdvisoryIndexes {
         Self { folder: folder.into(), opened: Mutex::default(), fetching: tokio::sync::Mutex::default() }
     }
 
-    /// Matches and judges an inventory by what is in force, on a thread where that may block: reading the indexes does, and
+    /// Matches and judges an image by what is in force, on a thread where that may block: reading the indexes does, and
     /// the versions of many packages take a while to compare.
     pub async fn assess(
         &self,
         records: &Records,
-        inventory: Inventory,
+        subject: impl Into<Subject>,
         in_force: Arc<InForce>,
         now: Timestamp,
     ) -> Result<Assessment, AssessmentError> {
-        let opened = self.open_with_memos(records, &inventory, &in_force.advisories).await?;
-        on_a_thread(move || assess(inventory, against(&opened, &in_force), now)).await
+        let subject = subject.into();
+        let opened = self.open_with_memos(records, &subject.inventory, &in_force.advisories).await?;
+        on_a_thread(move || assess(subject, against(&opened, &in_force), now)).await
     }
 
     /// The same, or `None` when matching finds what it found before: all that the fingerprint `known` names. Then nothing
@@ -63,13 +64,13 @@ impl AdvisoryIndexes {
     pub async fn assess_unless(
         &self,
         records: &Records,
-        inventory: Inventory,
+        subject: Subject,
         known: Option<Digest>,
         in_force: Arc<InForce>,
         now: Timestamp,
     ) -> Result<Option<Assessment>, AssessmentError> {
-        let opened = self.open_with_memos(records, &inventory, &in_force.advisories).await?;
-        on_a_thread(move || assess_unless(inventory, known, against(&opened, &in_force), now)).await
+        let opened = self.open_with_memos(records, &subject.inventory, &in_force.advisories).await?;
+        on_a_thread(move || assess_unless(subject, known, against(&opened, &in_force), now)).await
     }
 
     /// The indexes of the families that the packages of `inventory` need, as far as `current` has them.

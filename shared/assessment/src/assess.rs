@@ -9,13 +9,34 @@ use tidewatch_core::Digest;
 use tidewatch_core::basis::MATCHING;
 use tidewatch_core::config::Config;
 use tidewatch_core::finding::Finding;
+use tidewatch_core::judgement::{Criteria, Judging};
+use tidewatch_core::metadata::ImageMetadata;
 use tidewatch_core::problem::Problem;
 use tidewatch_core::result::{ImageResult, Inventory, Report, ResultState};
 use tidewatch_core::severity::SeverityCounts;
+use tidewatch_core::tables::Tables;
 use tidewatch_inventory::READER_VERSION;
 use tidewatch_store::records::CurrentAdvisories;
 
 use crate::{AssessmentError, text};
+
+/// What is to be matched and judged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// Digest of the image's manifest; `None` for what has none, such as a folder.
+    pub digest: Option<Digest>,
+    /// What was read of its layers.
+    pub inventory: Inventory,
+    /// What is known of it beside that.
+    pub metadata: ImageMetadata,
+}
+
+impl From<Inventory> for Subject {
+    /// Something of which nothing is known but its packages.
+    fn from(inventory: Inventory) -> Self {
+        Self { inventory, ..Self::default() }
+    }
+}
 
 /// What is known of an image after it was matched and judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,45 +69,50 @@ pub struct Against<'a> {
     pub config: &'a Config,
 }
 
-/// Matches the packages of `inventory`, which readers of this version have made, and judges the image at `now`.
+/// Matches the packages of `subject`, whose inventory readers of this version have made, and judges the image at `now`.
 pub fn assess(
-    inventory: Inventory,
+    subject: impl Into<Subject>,
     against: Against<'_>,
     now: Timestamp,
 ) -> Result<Assessment, AssessmentError> {
-    let Inventory { distribution, packages, .. } = &inventory;
+    let subject = subject.into();
+    let Inventory { distribution, packages, .. } = &subject.inventory;
     let lookup = look_up(against.indexes, against.memos, distribution.as_ref(), packages)?;
     let fingerprint = lookup.fingerprint();
     let matches = lookup.matches();
-    Ok(judged(inventory, matches, fingerprint, against, now))
+    Ok(judged(subject, matches, fingerprint, against, now))
 }
 
 /// The same, or `None` when all that is found is what `known` names: then nothing is judged.
 pub(crate) fn assess_unless(
-    inventory: Inventory,
+    subject: Subject,
     known: Option<Digest>,
     against: Against<'_>,
     now: Timestamp,
 ) -> Result<Option<Assessment>, AssessmentError> {
-    let Inventory { distribution, packages, .. } = &inventory;
+    let Inventory { distribution, packages, .. } = &subject.inventory;
     let lookup = look_up(against.indexes, against.memos, distribution.as_ref(), packages)?;
     let fingerprint = lookup.fingerprint();
     if known == Some(fingerprint) {
         return Ok(None);
     }
     let matches = lookup.matches();
-    Ok(Some(judged(inventory, matches, fingerprint, against, now)))
+    Ok(Some(judged(subject, matches, fingerprint, against, now)))
 }
 
 fn judged(
-    inventory: Inventory,
+    subject: Subject,
     mut matches: Matches,
     fingerprint: Digest,
     against: Against<'_>,
     now: Timestamp,
 ) -> Assessment {
+    let Subject { digest, inventory, metadata } = subject;
     let Inventory { distribution, packages, .. } = &inventory;
     let Against { advisories, config, .. } = against;
+    // Nobody keeps the dates of tables or uploaded VEX documents yet.
+    let (criteria, tables) = (Criteria::new(config, Vec::new()), Tables::default());
+    let judging = Judging { criteria: &criteria, tables: &tables, now };
     sort_worst_first(&mut matches.findings);
     let needed: BTreeMap<String, Option<Digest>> = families_for(distribution.as_ref(), packages)
         .into_iter()
@@ -106,7 +132,8 @@ fn judged(
             .as_ref()
             .map(|distribution| text::line(name_of(distribution), text::DISTRIBUTION)),
         packages: packages.len() as u64,
-        severities: report.findings.iter().map(|finding| finding.severity).collect::<SeverityCounts>(),
+        severities: SeverityCounts::default(),
+        suppressed: SeverityCounts::default(),
         policies: BTreeMap::new(),
         created_at: None,
         scanned_at: now,
@@ -114,12 +141,12 @@ fn judged(
         reader_version: READER_VERSION,
         matching: MATCHING,
         indexes: needed,
-        judged_under: config.judging_fingerprint(),
+        judged_under: judging.fingerprint(),
         matched: Some(fingerprint),
         inventory: None,
         report: None,
     };
-    result.judge(&mut report, config, now);
+    result.judge(&mut report, &inventory, &metadata, digest.as_ref(), judging);
     Assessment { result, report, inventory }
 }
 

@@ -11,7 +11,7 @@ mod record;
 pub mod text;
 
 pub use advisories::AdvisoryIndexes;
-pub use assess::{Against, Assessment, assess};
+pub use assess::{Against, Assessment, Subject, assess};
 pub use error::AssessmentError;
 pub use index::{index_record, store_index};
 pub use record::{record, record_failed, record_member, record_members};

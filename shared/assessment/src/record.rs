@@ -132,6 +132,7 @@ pub async fn record_failed(
         distribution: None,
         packages: 0,
         severities: SeverityCounts::default(),
+        suppressed: SeverityCounts::default(),
         policies: BTreeMap::new(),
         created_at: None,
         scanned_at: now,

@@ -40,3 +40,16 @@ pub struct Finding {
     #[serde(default)]
     pub known_exploited: Option<Date>,
 }
+
+impl Finding {
+    /// Every id of the vulnerability: its own, the aliases, and those of the advisories.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        let others = self.aliases.iter().chain(&self.advisories);
+        std::iter::once(&self.vulnerability).chain(others).map(String::as_str)
+    }
+
+    /// What it is called among the rows that fail a policy: `VULNERABILITY PACKAGE`.
+    pub fn row(&self) -> String {
+        format!("{} {}", self.vulnerability, self.package)
+    }
+}

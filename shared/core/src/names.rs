@@ -108,6 +108,10 @@ name!(
     PolicyId, "a policy id", EXPECTED_ID, is_id, "Name", ID_PATTERN
 );
 name!(
+    /// An exception of the configuration.
+    ExceptionId, "an exception id", EXPECTED_ID, is_id, "Name", ID_PATTERN
+);
+name!(
     /// A stream: the label `streamName` of the metrics.
     StreamName, "a stream name", EXPECTED_ID, is_id, "Name", ID_PATTERN
 );

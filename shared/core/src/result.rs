@@ -6,11 +6,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::basis::Footing;
-use crate::config::Config;
+use crate::exception::Suppression;
 use crate::finding::Finding;
+use crate::judgement::{Judging, Scope, Subject, judge};
+use crate::metadata::ImageMetadata;
 use crate::names::PolicyId;
 use crate::package::{Distribution, Package};
-use crate::policy::{Evaluation, ImageFacts, Outcome};
+use crate::policy::{Evaluation, Outcome};
 use crate::problem::Problem;
 use crate::severity::SeverityCounts;
 use crate::{Digest, Timestamp};
@@ -61,8 +63,11 @@ pub struct ImageResult {
     pub distribution: Option<String>,
     /// Number of packages.
     pub packages: u64,
-    /// Number of vulnerabilities by severity.
+    /// Number of vulnerabilities by severity, without those that exceptions suppress.
     pub severities: SeverityCounts,
+    /// Number of those that exceptions suppress.
+    #[serde(default)]
+    pub suppressed: SeverityCounts,
     /// The answer of each policy.
     pub policies: BTreeMap<PolicyId, Outcome>,
     /// When the image was made, by its configuration; unknown when that says nothing credible.
@@ -79,7 +84,7 @@ pub struct ImageResult {
     /// The advisories that it needs: family to content hash of the index it was matched against, none where that was
     /// missing.
     pub indexes: BTreeMap<String, Option<Digest>>,
-    /// [`crate::config::Config::judging_fingerprint`] of the configuration that judged it.
+    /// [`Judging::fingerprint`] of what judged it.
     pub judged_under: Digest,
     /// Names all that matching found: where it is the same for the same inventory, the findings are the same.
     #[serde(default)]
@@ -97,16 +102,33 @@ impl ImageResult {
         Footing { matching: self.matching, indexes: self.indexes.clone(), judging: self.judged_under }
     }
 
-    /// Judges the findings of `report`, the one behind this result, by the policies of `config` at `now`, and puts the
-    /// answers into both.
-    pub fn judge(&mut self, report: &mut Report, config: &Config, now: Timestamp) {
-        let facts = ImageFacts { findings: &report.findings, state: self.state, now };
-        report.policies = config.policy_set().evaluate(facts);
+    /// Judges the image for the organisation as a whole, from `report`, the one behind this result, `inventory`, the one
+    /// that was matched, and `metadata`, and puts the answers into both. `digest`: of the image's manifest, where it has
+    /// one.
+    pub fn judge(
+        &mut self,
+        report: &mut Report,
+        inventory: &Inventory,
+        metadata: &ImageMetadata,
+        digest: Option<&Digest>,
+        judging: Judging<'_>,
+    ) {
+        let subject = Subject {
+            findings: &report.findings,
+            packages: &inventory.packages,
+            distribution: inventory.distribution.as_ref(),
+            metadata,
+            state: self.state,
+        };
+        let judgement = judge(subject, Scope { digest, ..Scope::default() }, judging);
+        self.severities = judgement.severities;
+        self.suppressed = judgement.suppressed;
         self.policies =
-            report.policies.iter().map(|(id, evaluation)| (id.clone(), evaluation.outcome)).collect();
-        self.next_change_at =
-            report.policies.values().filter_map(|evaluation| evaluation.next_change_at).min();
-        self.judged_under = config.judging_fingerprint();
+            judgement.policies.iter().map(|(id, evaluation)| (id.clone(), evaluation.outcome)).collect();
+        self.next_change_at = judgement.next_change_at;
+        self.judged_under = judging.fingerprint();
+        report.policies = judgement.policies;
+        report.suppressed = judgement.suppressions;
     }
 }
 
@@ -127,8 +149,11 @@ pub struct Inventory {
 pub struct Report {
     /// Version of this shape.
     pub version: u32,
-    /// Every vulnerability, worst first.
+    /// Every vulnerability, worst first, also those that exceptions suppress.
     pub findings: Vec<Finding>,
+    /// Which of them exceptions suppress, and why, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suppressed: Vec<Suppression>,
     /// What each policy says, with the rows that fail it.
     pub policies: BTreeMap<PolicyId, Evaluation>,
     /// What could not be ordered or matched; in version 1 that is among the problems of reading.

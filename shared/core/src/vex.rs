@@ -2,6 +2,7 @@
 //!
 //! Specification: <https://github.com/openvex/spec/blob/main/OPENVEX-SPEC.md>
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
@@ -69,8 +70,9 @@ pub enum VexStatus {
 }
 
 /// Why a product is not affected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(title = "Justification")]
 pub enum VexJustification {
     /// The component is not in the product.
     ComponentNotPresent,

@@ -115,7 +115,7 @@ impl World {
         let in_force = self.records.in_force(&acme(), None).await.unwrap().unwrap();
         let (indexes, now) = (self.indexes(), self.clock.now());
         let assessment =
-            indexes.assess(&self.records, inventory.clone().into(), Arc::new(in_force), now).await;
+            indexes.assess(&self.records, Inventory::from(inventory.clone()), Arc::new(in_force), now).await;
         let mut assessment = assessment.unwrap();
         assessment.result.created_at = Some(created_at());
         assessment
@@ -349,7 +349,7 @@ impl Scanner {
             }
             let now = self.clock.now();
             let assessed =
-                self.indexes.assess(&self.records, inventory.clone().into(), in_force, now).await?;
+                self.indexes.assess(&self.records, Inventory::from(inventory.clone()), in_force, now).await?;
             record(&self.records, &org, &id, assessed, stored.as_ref(), None).await?;
         }
     }

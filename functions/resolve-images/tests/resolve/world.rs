@@ -213,6 +213,7 @@ impl World {
                 distribution: None,
                 packages: 1,
                 severities: SeverityCounts::default(),
+                suppressed: SeverityCounts::default(),
                 policies: BTreeMap::new(),
                 created_at: None,
                 scanned_at: self.clock.now(),

@@ -7,12 +7,16 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tidewatch_core::basis::MATCHING;
 use tidewatch_core::finding::Finding;
+use tidewatch_core::judgement::{Criteria, Judgement, Judging, Scope, Subject, judge};
+use tidewatch_core::metadata::ImageMetadata;
 use tidewatch_core::package::PackageType;
-use tidewatch_core::policy::{ImageFacts, Outcome};
+use tidewatch_core::policy::Outcome;
 use tidewatch_core::ports::Clock as _;
-use tidewatch_core::result::{ImageResult, Report, ResultState};
+use tidewatch_core::result::{ImageResult, Inventory, Report, ResultState};
+use tidewatch_core::severity::SeverityCounts;
 use tidewatch_core::stream::Member;
-use tidewatch_core::{Digest, Severity, Timestamp};
+use tidewatch_core::tables::Tables;
+use tidewatch_core::{Severity, Timestamp};
 use tidewatch_roll_up_streams::RollUpStreams;
 use tidewatch_store::Records;
 use tidewatch_store::records::RecordError;
@@ -93,19 +97,30 @@ impl Scan {
         let stored = records.result(&world.org, &digest, &platform).await?;
         let now = world.clock.now();
         let findings = findings(&self.advisories);
-        let facts = ImageFacts { findings: &findings, state: ResultState::Scanned, now };
-        let policies = config.policy_set().evaluate(facts);
+        let subject = Subject {
+            findings: &findings,
+            packages: &[],
+            distribution: None,
+            metadata: &ImageMetadata::default(),
+            state: ResultState::Scanned,
+        };
+        let (criteria, tables) = (Criteria::new(&config, Vec::new()), Tables::default());
+        let judging = Judging { criteria: &criteria, tables: &tables, now };
+        let scope = Scope { digest: Some(&digest), ..Scope::default() };
+        let Judgement { severities, policies, next_change_at, .. } = judge(subject, scope, judging);
         member.state = ResultState::Scanned;
-        member.severities = findings.iter().map(|finding| finding.severity).collect();
+        member.severities = severities;
         member.policies = policies.iter().map(|(id, evaluation)| (id.clone(), evaluation.outcome)).collect();
-        member.next_change_at = policies.values().filter_map(|evaluation| evaluation.next_change_at).min();
+        member.next_change_at = next_change_at;
         let report = Report { version: Report::VERSION, findings, policies, ..Report::default() };
+        let inventory = records.put_inventory(&world.org, &Inventory::default(), None).await?;
         let result = ImageResult {
             state: member.state,
             reason: None,
             distribution: None,
             packages: 1,
             severities: member.severities,
+            suppressed: SeverityCounts::default(),
             policies: member.policies.clone(),
             created_at: None,
             scanned_at: now,
@@ -113,9 +128,9 @@ impl Scan {
             reader_version: 1,
             matching: MATCHING,
             indexes: BTreeMap::new(),
-            judged_under: config.judging_fingerprint(),
+            judged_under: judging.fingerprint(),
             matched: None,
-            inventory: Some(Digest::of(b"inventory")),
+            inventory: Some(inventory),
             report: Some(records.put_report(&world.org, &report, None).await?),
         };
         let revision = records.put_result(&world.org, &digest, &platform, &result, stored.as_ref()).await?;

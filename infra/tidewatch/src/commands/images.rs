@@ -244,6 +244,7 @@ mod tests {
             distribution: None,
             packages: 1,
             severities: SeverityCounts::default(),
+            suppressed: SeverityCounts::default(),
             policies: BTreeMap::new(),
             created_at: None,
             scanned_at: Timestamp::UNIX_EPOCH,

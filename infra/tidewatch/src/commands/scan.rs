@@ -6,10 +6,11 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use serde::Serialize;
 use tidewatch_advisories::{Index, IndexSet, Memos, families_for};
-use tidewatch_assessment::{AdvisoryIndexes, Against, Assessment, assess};
+use tidewatch_assessment::{AdvisoryIndexes, Against, Assessment, Subject, assess};
 use tidewatch_core::Digest;
 use tidewatch_core::finding::Finding;
 use tidewatch_core::image::Platform;
+use tidewatch_core::metadata::ImageMetadata;
 use tidewatch_core::policy::Outcome;
 use tidewatch_core::ports::Clock as _;
 use tidewatch_core::problem::Problem;
@@ -54,7 +55,9 @@ pub(super) async fn run(context: &Context, arguments: Scan) -> Result<ExitCode, 
     let (indexes, current) = indexes(context, &arguments, &inventory).await?;
     let memos = Memos::default();
     let against = Against { indexes: &indexes, memos: &memos, advisories: &current, config: &config };
-    let assessment = assess(inventory, against, SystemClock.now())?;
+    // Nobody reads what is known beside the packages yet.
+    let subject = Subject { digest, inventory, metadata: ImageMetadata::default() };
+    let assessment = assess(subject, against, SystemClock.now())?;
     print(context, &arguments, (digest, platform.as_ref()), &assessment)?;
     Ok(if meets_condition(&arguments, &assessment) {
         ExitCode::SUCCESS

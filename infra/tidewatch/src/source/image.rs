@@ -58,7 +58,8 @@ pub(crate) fn config_of(platform: &Platform) -> Result<Config, Failure> {
         registries: vec![],
         rules: vec![],
         environments: vec![],
-        policies: vec![],
+        policies: vec![].into(),
+        exceptions: vec![],
     })
 }
 

@@ -5,6 +5,7 @@
 //! the command finds line and column.
 
 mod environment;
+mod exception;
 mod period;
 mod policy;
 mod registry;
@@ -17,12 +18,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::image::Platform;
+use crate::judgement::JUDGING;
 use crate::names::{OrgName, RegistryId, StreamName};
 use crate::policy::{PolicySet, TYPES};
 
 pub use environment::EnvironmentConfig;
+pub use exception::{ExceptionConfig, ExpiryCondition, Vulnerabilities};
 pub use period::{Period, PeriodError};
-pub use policy::PolicyConfig;
+pub use policy::{Policies, PolicyConfig};
 pub use registry::{Credentials, RegistryConfig, RegistryKind};
 pub use rule::RuleConfig;
 
@@ -48,10 +51,14 @@ pub struct Config {
     /// Streams of images that run somewhere, beside `latest-indexed`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub environments: Vec<EnvironmentConfig>,
-    /// Changes to the policies. Without any, every policy is judged with its defaults. A change takes effect on
-    /// all images by itself, within minutes, without a scan.
+    /// Changes to the policies, and policies of your own. Without any, every policy is judged with its defaults. A change
+    /// takes effect on all images by itself, within minutes, without a scan. Docker Scout's file of policies can be given
+    /// as it is.
     #[serde(default)]
-    pub policies: Vec<PolicyConfig>,
+    pub policies: Policies,
+    /// Which findings do not count, by whose word and for how long. A change takes effect as one of the policies does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exceptions: Vec<ExceptionConfig>,
 }
 
 fn default_platforms() -> Vec<Platform> {
@@ -99,7 +106,6 @@ impl Config {
         ids(self.rules.iter().map(|rule| rule.id.as_str()).collect(), "rules", &mut problems);
         let environments = self.environments.iter().map(|environment| environment.id.as_str());
         ids(environments.collect(), "environments", &mut problems);
-        ids(self.policies.iter().map(|policy| policy.id.as_str()).collect(), "policies", &mut problems);
         for (position, registry) in self.registries.iter().enumerate() {
             if let Err(message) = registry.check_url() {
                 problems.push(problem(&[key("registries"), Step::Element(position), key("url")], message));
@@ -107,12 +113,8 @@ impl Config {
         }
         self.rule_problems(&mut problems);
         self.environment_problems(&mut problems);
-        for (position, policy) in self.policies.iter().enumerate() {
-            let at = [key("policies"), Step::Element(position)];
-            problems.extend(
-                policy.problem().map(|(place, message)| problem(&[&at[..], &[key(place)]].concat(), message)),
-            );
-        }
+        problems.extend(self.policies.problems());
+        problems.extend(exception::problems(&self.exceptions));
         if self.platforms.is_empty() {
             problems.push(problem(&[key("platforms")], "at least one platform is needed".to_owned()));
         }
@@ -176,11 +178,13 @@ impl Config {
         PolicySet::new(&self.policies)
     }
 
-    /// Names what images are judged by: the policies that this version of the program knows, and their parameters.
-    /// Results with the same fingerprint were judged alike.
+    /// Names what images are judged by: how this version of the program judges, the policies that it knows, what is said of
+    /// them here, and the exceptions. Results with the same fingerprint were judged alike.
     pub fn judging_fingerprint(&self) -> Digest {
         let known: Vec<&str> = TYPES.iter().map(|policy_type| policy_type.id).collect();
-        Digest::of(&serde_json::to_vec(&(known, &self.policies)).unwrap_or_default())
+        Digest::of(
+            &serde_json::to_vec(&(JUDGING, known, &self.policies, &self.exceptions)).unwrap_or_default(),
+        )
     }
 }
 

@@ -1,6 +1,7 @@
 //! Packages as an image holds them, and the distribution that gave them.
 
 mod distribution;
+mod pattern;
 mod purl;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 
 pub use distribution::Distribution;
+pub use pattern::{PackagePattern, PackagePatternError};
 
 /// The kind of a package: its purl type.
 ///

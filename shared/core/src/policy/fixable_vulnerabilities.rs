@@ -8,13 +8,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Evaluation, ImageFacts, Outcome, Policy, PolicyConfigError, PolicyType};
+use super::{Evaluation, ImageFacts, Policy, PolicyConfigError, PolicyType};
 use crate::finding::Finding;
-use crate::result::ResultState;
 use crate::{Severity, Timestamp};
 
 pub(super) const TYPE: PolicyType = PolicyType {
     id: "fixable-vulnerabilities",
+    other_names: &[],
     display_name: "No fixable critical or high vulnerabilities",
     parameters: |generator| generator.subschema_for::<Parameters>(),
     build,
@@ -48,11 +48,7 @@ impl Default for Parameters {
 }
 
 fn build(parameters: &Value) -> Result<Box<dyn Policy>, PolicyConfigError> {
-    let parameters = match parameters {
-        Value::Null => Parameters::default(),
-        parameters => Parameters::deserialize(parameters)
-            .map_err(|error| PolicyConfigError { policy: TYPE.id, reason: error.to_string() })?,
-    };
+    let parameters: Parameters = super::parameters_of(TYPE.id, parameters)?;
     Ok(Box::new(parameters))
 }
 
@@ -82,16 +78,16 @@ impl Policy for Parameters {
             match self.counts_from(finding).filter(|from| *from > facts.now) {
                 Some(from) => next_change_at = Some(next_change_at.map_or(from, |next| next.min(from))),
                 None => {
-                    failing.insert(format!("{} {}", finding.vulnerability, finding.package));
+                    failing.insert(finding.row());
                 }
             }
         }
-        let (outcome, reason) = match facts.state {
-            _ if !failing.is_empty() => (Outcome::Fail, None),
-            ResultState::Scanned => (Outcome::Pass, None),
-            state => (Outcome::NoData, Some(format!("the image is {state}"))),
+        let evaluation = match facts.unknown_packages() {
+            _ if !failing.is_empty() => Evaluation::fail(failing),
+            Some(reason) => Evaluation::no_data(reason),
+            None => Evaluation::pass(),
         };
-        Evaluation { outcome, failing: failing.into_iter().collect(), reason, next_change_at }
+        Evaluation { next_change_at, ..evaluation }
     }
 }
 
@@ -100,29 +96,22 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::package::PackageType;
-
-    const NOW: &str = "2026-06-15T00:00:00Z";
+    use crate::policy::Outcome;
+    use crate::policy::facts::{self, Facts};
+    use crate::result::ResultState;
 
     fn finding(severity: Severity, fixed: bool) -> Finding {
         Finding {
-            vulnerability: "CVE-2099-0001".to_owned(),
-            advisories: vec!["DSA-9900-1".to_owned()],
-            aliases: Vec::new(),
-            package_type: PackageType::Deb,
-            package: "openssl".to_owned(),
-            version: "1".to_owned(),
-            purl: "pkg:deb/debian/openssl@1".to_owned(),
             severity,
             fixed_version: fixed.then(|| "2".to_owned()),
-            fix_published_at: None,
             published_at: Some("2026-06-10T00:00:00Z".parse().unwrap()),
-            known_exploited: None,
+            ..facts::finding("CVE-2099-0001", "openssl")
         }
     }
 
     fn judge(parameters: impl Into<Value>, findings: &[Finding], state: ResultState) -> Evaluation {
-        build(&parameters.into()).unwrap().evaluate(ImageFacts { findings, state, now: NOW.parse().unwrap() })
+        let facts = findings.iter().cloned().fold(Facts::default().state(state), Facts::finding);
+        facts.evaluate(TYPE.id, parameters.into())
     }
 
     #[test]

@@ -1,28 +1,50 @@
 //! Policies: what is judged of each image, with the ids and parameters that Docker Scout publishes.
 //!
-//! A policy is one file here and one line in [`TYPES`]. Judging is a function of the image's findings, its result and
-//! the time.
+//! A policy is one file here and one line in [`TYPES`]. Judging is a function of what is known of the image, of the tables
+//! that are looked up, and of the time. What is not known is never taken for good: then there is no data.
 
+mod approved_base_images;
+mod copyleft_license;
+mod default_non_root_user;
+#[cfg(test)]
+pub(crate) mod facts;
 mod fixable_vulnerabilities;
+mod high_profile_vulnerabilities;
+mod no_stale_base_images;
+mod set;
+mod supply_chain_attestations;
+#[cfg(test)]
+mod tests;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use schemars::{Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Timestamp;
-use crate::config::PolicyConfig;
 use crate::finding::Finding;
-use crate::names::PolicyId;
+use crate::metadata::{BaseImage, ImageMetadata};
+use crate::package::{Distribution, Package};
 use crate::result::ResultState;
+use crate::tables::Tables;
+
+pub use set::PolicySet;
 
 /// What a policy looks at.
 #[derive(Clone, Copy, Debug)]
 pub struct ImageFacts<'a> {
-    /// Every vulnerability of the image.
-    pub findings: &'a [Finding],
+    /// Every vulnerability of the image that counts: without those that exceptions suppress.
+    pub findings: &'a [&'a Finding],
+    /// Every package of the image.
+    pub packages: &'a [Package],
+    /// The distribution of the image.
+    pub distribution: Option<&'a Distribution>,
+    /// What is known of it beside its packages.
+    pub metadata: &'a ImageMetadata,
+    /// What is looked up beside that.
+    pub tables: &'a Tables,
     /// How far the image could be scanned.
     pub state: ResultState,
     /// The time of the judgement.
@@ -57,7 +79,8 @@ impl Outcome {
 pub struct Evaluation {
     /// The answer.
     pub outcome: Outcome,
-    /// The rows that fail the policy, as `VULNERABILITY PACKAGE`, sorted; empty unless the answer is fail.
+    /// The rows that fail the policy, for people, sorted: `VULNERABILITY PACKAGE` where it is one by a vulnerability. Empty
+    /// unless the answer is fail.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failing: Vec<String>,
     /// Why there is no data.
@@ -66,6 +89,44 @@ pub struct Evaluation {
     /// When the answer changes without anything else changing, such as the end of a grace period.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_change_at: Option<Timestamp>,
+}
+
+impl ImageFacts<'_> {
+    /// Why the packages that are known, and their vulnerabilities, may not be all; `None` where they are.
+    fn unknown_packages(&self) -> Option<String> {
+        (self.state != ResultState::Scanned).then(|| format!("the image is {}", self.state))
+    }
+
+    /// The image that this one is built on, or why that is not known.
+    fn base(&self) -> Result<&BaseImage, String> {
+        self.metadata.base.as_ref().ok_or_else(|| match &self.metadata.base_unknown_because {
+            Some(reason) => format!("the base image is not known: {reason}"),
+            None => "the base image is not known".to_owned(),
+        })
+    }
+}
+
+impl Evaluation {
+    /// The image complies.
+    fn pass() -> Self {
+        Self { outcome: Outcome::Pass, failing: Vec::new(), reason: None, next_change_at: None }
+    }
+
+    /// These rows fail it; at least one.
+    fn fail(failing: impl IntoIterator<Item = String>) -> Self {
+        let failing: BTreeSet<String> = failing.into_iter().collect();
+        Self { outcome: Outcome::Fail, failing: failing.into_iter().collect(), ..Self::pass() }
+    }
+
+    /// Nothing can be said, for this reason.
+    fn no_data(reason: impl Into<String>) -> Self {
+        Self { outcome: Outcome::NoData, reason: Some(reason.into()), ..Self::pass() }
+    }
+
+    /// The same, and it may be otherwise from then on.
+    fn until(self, change: Timestamp) -> Self {
+        Self { next_change_at: Some(change), ..self }
+    }
 }
 
 /// Judges images by one policy with its parameters.
@@ -78,6 +139,8 @@ pub trait Policy: Send + Sync {
 pub struct PolicyType {
     /// The id: the label `id` of the metrics. It never changes.
     pub id: &'static str,
+    /// Other names by which the configuration may mean it.
+    pub other_names: &'static [&'static str],
     /// What people read: the label `displayName`. It never changes either, since a new one would begin a new series.
     pub display_name: &'static str,
     /// The JSON Schema of its parameters.
@@ -97,80 +160,29 @@ pub struct PolicyConfigError {
 }
 
 /// Every kind of policy, one line each.
-pub const TYPES: &[PolicyType] = &[fixable_vulnerabilities::TYPE];
+pub const TYPES: &[PolicyType] = &[
+    approved_base_images::TYPE,
+    copyleft_license::TYPE,
+    default_non_root_user::TYPE,
+    fixable_vulnerabilities::TYPE,
+    high_profile_vulnerabilities::TYPE,
+    no_stale_base_images::TYPE,
+    supply_chain_attestations::TYPE,
+];
 
-/// The policies in force for an organisation, by id.
-#[derive(Clone)]
-pub struct PolicySet(BTreeMap<PolicyId, EnabledPolicy>);
-
-#[derive(Clone)]
-struct EnabledPolicy {
-    display_name: &'static str,
-    policy: Arc<dyn Policy>,
+/// The type of this id or other name.
+pub fn type_of(name: &str) -> Option<&'static PolicyType> {
+    TYPES.iter().find(|policy_type| policy_type.id == name || policy_type.other_names.contains(&name))
 }
 
-impl PolicySet {
-    /// Every type with its defaults, as `changes` have it. A change that cannot be used leaves its policy out: it is
-    /// refused where the configuration is applied.
-    pub fn new(changes: &[PolicyConfig]) -> Self {
-        let policies = TYPES.iter().filter_map(|policy_type| {
-            let id: PolicyId = policy_type.id.parse().ok()?;
-            let change = changes.iter().find(|change| change.id == id);
-            if change.is_some_and(|change| !change.enabled) {
-                return None;
-            }
-            let policy = (policy_type.build)(change.map_or(&Value::Null, |change| &change.config)).ok()?;
-            Some((id, EnabledPolicy { display_name: policy_type.display_name, policy: policy.into() }))
-        });
-        Self(policies.collect())
-    }
-
-    /// Ids and display names, sorted by id.
-    pub fn names(&self) -> impl Iterator<Item = (&PolicyId, &'static str)> {
-        self.0.iter().map(|(id, enabled)| (id, enabled.display_name))
-    }
-
-    /// Judges one image by every policy.
-    pub fn evaluate(&self, facts: ImageFacts<'_>) -> BTreeMap<PolicyId, Evaluation> {
-        self.0.iter().map(|(id, enabled)| (id.clone(), enabled.policy.evaluate(facts))).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_type_takes_its_defaults_and_has_a_valid_id_of_its_own() {
-        let ids: std::collections::BTreeSet<_> = TYPES.iter().map(|policy_type| policy_type.id).collect();
-        assert_eq!(ids.len(), TYPES.len());
-        for policy_type in TYPES {
-            assert!(policy_type.id.parse::<PolicyId>().is_ok());
-            assert!((policy_type.build)(&Value::Null).is_ok(), "{}", policy_type.id);
-        }
-    }
-
-    #[test]
-    fn every_file_here_is_in_the_table() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/policy");
-        let files: std::collections::BTreeSet<String> = std::fs::read_dir(folder)
-            .unwrap()
-            .filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix(".rs").map(str::to_owned))
-            .filter(|name| name != "mod")
-            .map(|name| name.replace('_', "-"))
-            .collect();
-        let table = TYPES.iter().map(|policy_type| policy_type.id.to_owned()).collect();
-        assert_eq!(files, table);
-    }
-
-    #[test]
-    fn a_disabled_policy_is_not_judged() {
-        let change = PolicyConfig {
-            id: "fixable-vulnerabilities".parse().unwrap(),
-            enabled: false,
-            config: Value::Null,
-        };
-        assert_eq!(PolicySet::new(&[change]).names().count(), 0);
-        assert_eq!(PolicySet::new(&[]).names().count(), TYPES.len());
+/// Reads the parameters of the policy `id`; without any, the defaults.
+fn parameters_of<P: DeserializeOwned + Default>(
+    id: &'static str,
+    parameters: &Value,
+) -> Result<P, PolicyConfigError> {
+    match parameters {
+        Value::Null => Ok(P::default()),
+        parameters => P::deserialize(parameters)
+            .map_err(|error| PolicyConfigError { policy: id, reason: error.to_string() }),
     }
 }

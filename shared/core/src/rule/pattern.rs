@@ -73,6 +73,21 @@ impl Pattern {
         }
     }
 
+    /// Says whether the pattern matches `path`, which stands for a repository, at `tag`. Without a tag, what asks for one
+    /// does not match.
+    pub(crate) fn matches_path(&self, path: &str, tag: Option<&Tag>) -> bool {
+        let whole = || tag.map_or_else(|| path.to_owned(), |tag| format!("{path}:{tag}"));
+        match &self.matcher {
+            Matcher::Glob { repository, tag: tags } => {
+                let any = |globs: &Vec<GlobMatcher>| globs.iter().any(|glob| glob.is_match(path));
+                repository.as_ref().is_none_or(any)
+                    && tags.as_ref().is_none_or(|glob| tag.is_some_and(|tag| glob.is_match(tag.as_str())))
+            }
+            Matcher::Contains(text) => whole().contains(text),
+            Matcher::Regex(regex) => regex.is_match(&whole()),
+        }
+    }
+
     /// Says whether some tag of the repository could match: `false` spares the listing of its tags.
     pub fn may_match_repository(&self, repository: &RepositoryName) -> bool {
         match &self.matcher {

@@ -137,6 +137,7 @@ pub(crate) fn result(packages: u64) -> ImageResult {
         distribution: None,
         packages,
         severities: SeverityCounts::default(),
+        suppressed: SeverityCounts::default(),
         policies: [].into(),
         created_at: None,
         scanned_at: at(0),

@@ -1,0 +1,150 @@
+//! What is known of an image beside its packages: its configuration, its attestations, and the image that it is built on.
+//!
+//! Every part can be unknown, and unknown is never taken for absent: a policy that needs a part which nobody has looked at
+//! has no data.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Digest;
+use crate::vex::VexDocument;
+
+/// What is known of an image beside its packages.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ImageMetadata {
+    /// What its configuration says; `None` means that nobody has read it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<ConfigMetadata>,
+    /// Its attestations; `None` means that nobody has looked, and an empty list that there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attestations: Option<Vec<AttestationSummary>>,
+    /// The VEX documents among its attestations.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub vex: Vec<VexDocument>,
+    /// The VEX documents that lie in its files, `NAME.vex.json`. They count only where it is known that there are no
+    /// attestations: <https://docs.docker.com/scout/how-tos/create-exceptions-vex/>
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub vex_files: Vec<VexDocument>,
+    /// The image that it is built on, as far as that could be found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<BaseImage>,
+    /// Why `base` is not known, a lower-case fragment: `no known image has its first layers`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_unknown_because: Option<String>,
+}
+
+/// What the configuration of an image says.
+/// Specification: <https://github.com/opencontainers/image-spec/blob/main/config.md#properties>
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ConfigMetadata {
+    /// `config.User` as it stands: `app`, `1000:1000`; `None` where it is not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+}
+
+/// One attestation of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttestationSummary {
+    /// Digest of the manifest that holds it.
+    pub digest: Digest,
+    /// The URI that says what it is: `https://slsa.dev/provenance/v0.2`.
+    pub predicate_type: String,
+    /// The same, as far as policies ask.
+    pub kind: AttestationKind,
+}
+
+/// What an attestation says, as far as policies ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttestationKind {
+    /// What the image is made of.
+    Sbom,
+    /// How it was built.
+    Provenance {
+        /// Whether it has all that BuildKit's mode `max` has:
+        /// <https://docs.docker.com/build/metadata/attestations/slsa-provenance/#max>
+        max: bool,
+    },
+    /// What its vulnerabilities are to it.
+    Vex,
+    /// Something else.
+    Other,
+}
+
+/// The image that an image is built on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BaseImage {
+    /// Its name with the host of its registry, and with its tag where that is known: `docker.io/library/node:18-slim`.
+    pub reference: String,
+    /// The digest that was built on: of the index or of the platform's manifest, whichever `current` is of as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// By what it was found.
+    pub evidence: BaseEvidence,
+    /// What its tag points to now; `None` where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current: Option<Digest>,
+}
+
+/// By what the image that an image is built on was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BaseEvidence {
+    /// The provenance of the build names it.
+    Provenance,
+    /// Annotations of the image name it:
+    /// <https://github.com/opencontainers/image-spec/blob/main/annotations.md#pre-defined-annotation-keys>
+    Annotation,
+    /// All of its layers are the first layers of the image.
+    Layers,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_known_until_somebody_says_it() {
+        let nothing: ImageMetadata = serde_json::from_value(json!({})).unwrap();
+        assert_eq!(nothing, ImageMetadata::default());
+        assert_eq!(serde_json::to_value(&nothing).unwrap(), json!({}));
+    }
+
+    #[test]
+    fn no_attestations_and_attestations_that_nobody_looked_for_are_stored_differently() {
+        let none = ImageMetadata { attestations: Some(Vec::new()), ..ImageMetadata::default() };
+        let stored = serde_json::to_value(&none).unwrap();
+        assert_eq!(stored, json!({"attestations": []}));
+        assert_eq!(serde_json::from_value::<ImageMetadata>(stored).unwrap(), none);
+    }
+
+    #[test]
+    fn what_is_known_reads_back_as_it_was_stored() {
+        let summary = |kind| AttestationSummary {
+            digest: Digest::of(b"attestation"),
+            predicate_type: "https://slsa.dev/provenance/v0.2".to_owned(),
+            kind,
+        };
+        let known = ImageMetadata {
+            config: Some(ConfigMetadata { user: Some("1000:1000".to_owned()) }),
+            attestations: Some(vec![
+                summary(AttestationKind::Sbom),
+                summary(AttestationKind::Provenance { max: true }),
+                summary(AttestationKind::Vex),
+                summary(AttestationKind::Other),
+            ]),
+            base: Some(BaseImage {
+                reference: "docker.io/library/node:18-slim".to_owned(),
+                digest: Some(Digest::of(b"base")),
+                evidence: BaseEvidence::Layers,
+                current: None,
+            }),
+            ..ImageMetadata::default()
+        };
+        let stored = serde_json::to_vec(&known).unwrap();
+        assert_eq!(serde_json::from_slice::<ImageMetadata>(&stored).unwrap(), known);
+    }
+}
