@@ -100,6 +100,9 @@ async fn put_member(
         severities: result.severities,
         policies: result.policies.clone(),
         next_change_at: result.next_change_at,
+        result_at: Some(result.scanned_at),
+        // Nothing suppresses findings yet.
+        suppressed: SeverityCounts::default(),
     };
     records.put_member(org, &stream, &member, stored.revision).await?;
     records.mark_member(org, &stream, &member).await

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::anyhow;
 use futures::TryStreamExt as _;
 use tidewatch_core::Digest;
-use tidewatch_core::config::Config;
+use tidewatch_core::config::{Config, MetricsConfig};
 use tidewatch_core::image::{ManifestReference, Platform};
 use tidewatch_core::manifest::{Classified, LayerDescriptor, classify};
 use tidewatch_core::names::OrgName;
@@ -52,7 +52,14 @@ async fn find(target: &Target, arguments: &ImageArguments) -> Result<Digest, Fai
 /// A configuration with nothing but the platform.
 pub(crate) fn config_of(platform: &Platform) -> Result<Config, Failure> {
     let org: OrgName = "local".parse()?;
-    Ok(Config { org, platforms: vec![platform.clone()], registries: vec![], rules: vec![], policies: vec![] })
+    Ok(Config {
+        org,
+        platforms: vec![platform.clone()],
+        registries: vec![],
+        rules: vec![],
+        policies: vec![],
+        metrics: MetricsConfig::default(),
+    })
 }
 
 async fn inventory(

@@ -4,6 +4,7 @@
 //! as a rule that names a registry that is not there. Each problem says where it stands as a path of keys, from which
 //! the command finds line and column.
 
+mod metrics;
 mod period;
 mod policy;
 mod registry;
@@ -19,6 +20,7 @@ use crate::image::Platform;
 use crate::names::{OrgName, RegistryId};
 use crate::policy::{PolicySet, TYPES};
 
+pub use metrics::MetricsConfig;
 pub use period::{Period, PeriodError};
 pub use policy::PolicyConfig;
 pub use registry::{Credentials, RegistryConfig, RegistryKind};
@@ -47,6 +49,9 @@ pub struct Config {
     /// all images by itself, within minutes, without a scan.
     #[serde(default)]
     pub policies: Vec<PolicyConfig>,
+    /// How numbers are served.
+    #[serde(default)]
+    pub metrics: MetricsConfig,
 }
 
 fn default_platforms() -> Vec<Platform> {
@@ -104,6 +109,9 @@ impl Config {
             problems.extend(
                 policy.problem().map(|(place, message)| problem(&[&at[..], &[key(place)]].concat(), message)),
             );
+        }
+        if let Some(message) = self.metrics.problem(self.policy_set().names().count()) {
+            problems.push(problem(&[key("metrics"), key("series")], message));
         }
         if self.platforms.is_empty() {
             problems.push(problem(&[key("platforms")], "at least one platform is needed".to_owned()));
@@ -218,8 +226,9 @@ mod tests {
                 {"id": "r", "registries": []},
             ],
             "policies": [{"id": "no-such-policy"}],
+            "metrics": {"series": 6},
         }));
-        assert_eq!(found.len(), 6, "{found:#?}");
+        assert_eq!(found.len(), 7, "{found:#?}");
     }
 
     #[test]

@@ -31,6 +31,16 @@ pub struct Member {
     pub policies: BTreeMap<PolicyId, Outcome>,
     /// When the answers change without anything else changing.
     pub next_change_at: Option<Timestamp>,
+    /// When its result was computed; none where its writer did not say yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_at: Option<Timestamp>,
+    /// Its vulnerabilities that do not count because of an exception; they are not among `severities`.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub suppressed: SeverityCounts,
+}
+
+fn is_none(counts: &SeverityCounts) -> bool {
+    counts.total() == 0
 }
 
 /// Which of two members of one repository is the newer: the one whose tag began to point to it later, then the one

@@ -2,11 +2,16 @@
 //!
 //! A stream has one member per repository. Totals are always recomputed from members, never counted up.
 
+mod budget;
 mod exposition;
 mod member;
 mod totals;
 
-pub use exposition::{StreamTotals, render};
+pub use budget::{Candidate, DEFAULT_SERIES, Served, series_of_stream, within_budget};
+pub use exposition::{
+    AdvisoryIndexTimes, AdvisorySourceTimes, OwnFacts, StreamTotals, open_metrics, render, render_own,
+    render_snapshot_times,
+};
 pub use member::{Member, SlotVersion, shard_of};
 pub use totals::{PolicyTotals, Totals};
 
