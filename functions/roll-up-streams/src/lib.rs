@@ -4,6 +4,7 @@
 //! It keeps to the roll-up protocol (see `tidewatch_store::records`): totals are written only over those that were
 //! read, and a snapshot is published only over an older one, so that any number of roll-ups can run at the same time.
 
+mod freshness;
 mod rejudge;
 mod snapshot;
 
@@ -20,6 +21,9 @@ use tidewatch_runtime::messages::describe;
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler};
 use tidewatch_store::records::{AppliedConfig, RecordError, Records, ShardState};
 
+use snapshot::RolledUp;
+
+pub use freshness::{CACHE_MINUTES_VARIABLE, FRESH_VARIABLE, Freshness, FreshnessError};
 pub use snapshot::SnapshotError;
 
 /// Streams could not be rolled up.
@@ -47,12 +51,20 @@ impl Retryable for RollUpError {
 pub struct RollUpStreams {
     records: Records,
     clock: Arc<dyn Clock>,
+    freshness: Freshness,
 }
 
 impl RollUpStreams {
-    /// A roll-up on these ports.
+    /// A roll-up on these ports, which publishes what has changed at once.
     pub fn new(records: Records, clock: Arc<dyn Clock>) -> Self {
-        Self { records, clock }
+        Self { records, clock, freshness: Freshness::OnChange }
+    }
+
+    /// The same with another freshness.
+    #[must_use]
+    pub const fn fresh(mut self, freshness: Freshness) -> Self {
+        self.freshness = freshness;
+        self
     }
 
     /// One tick: every organisation. What fails for one is logged, does not stop the others, and is done at the next
@@ -96,7 +108,8 @@ impl RollUpStreams {
         }
         // Read again after all writes: what is published is at least as new as what this roll-up has computed.
         let shards = self.records.shards(org, &stream).await?;
-        self.publish(org, &applied, vec![(stream, shards)], now).await
+        let streams = vec![RolledUp { name: stream, shards, is_pinned: false }];
+        self.publish(org, &applied, streams, now).await
     }
 
     /// Recomputes the totals of one shard, which were as `state` has them before the configuration was read, from its

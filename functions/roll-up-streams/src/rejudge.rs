@@ -44,6 +44,7 @@ impl RollUpStreams {
         member.severities = result.severities;
         member.policies = result.policies;
         member.next_change_at = result.next_change_at;
+        member.result_at = Some(result.scanned_at);
         Ok(self.records.put_member(org, stream, member, revision).await?)
     }
 

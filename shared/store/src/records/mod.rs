@@ -6,6 +6,7 @@
 
 mod advisories;
 mod advisory_sources;
+mod advisory_standing;
 mod configuration;
 mod hooks;
 mod images;
@@ -38,6 +39,7 @@ pub use advisories::{AdvisoryFamily, CurrentAdvisories};
 pub use advisory_sources::{
     AdvisorySource, CompiledSource, SourceArchive, SourceError, SourceProgress, StoredSource,
 };
+pub use advisory_standing::AdvisoryStanding;
 pub use configuration::AppliedConfig;
 pub use images::{ImageManifest, ImagePlace};
 pub use in_force::{InForce, RematchState};
@@ -48,7 +50,7 @@ pub use postings::{
 pub use repositories::{TagPage, TagRecord, TaggedImage};
 pub use results::StoredResult;
 pub use rules::{ListingProgress, ListingState, RuleState, Run, RunTrigger};
-pub use snapshots::Snapshot;
+pub use snapshots::{Snapshot, SnapshotHead, TextHead};
 pub use streams::ShardState;
 pub use work::{DueWork, Enqueued, PendingWork};
 
