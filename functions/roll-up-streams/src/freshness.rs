@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_environment_says_when() {
-        let minutes = |minutes| Ok(Freshness::Interval(Duration::from_secs(minutes * 60)));
+        let minutes = |minutes: u64| Ok(Freshness::Interval(Duration::from_secs(minutes * 60)));
         assert_eq!(read(None, None), Ok(Freshness::OnChange));
         assert_eq!(read(Some("on-change"), Some("x")), Ok(Freshness::OnChange));
         assert_eq!(read(Some("interval"), None), minutes(60));

@@ -25,7 +25,7 @@ impl Default for MetricsConfig {
 
 impl MetricsConfig {
     /// What is wrong with it, when so many policies are enabled: there is no room for one stream.
-    pub(super) fn problem(&self, policies: usize) -> Option<String> {
+    pub(super) fn problem(self, policies: usize) -> Option<String> {
         let least = series_of_stream(policies);
         (u64::from(self.series) < least)
             .then(|| format!("one stream has {least} series: at least that many are needed"))

@@ -257,7 +257,7 @@ proptest! {
     #[test]
     fn families_of_our_own_read_back_too(dropped in 0..5_usize, images in 0..9_u64) {
         let totals = Totals { images, ..Totals::default() };
-        let candidates = (0..dropped + 1)
+        let candidates = (0..=dropped)
             .map(|number| stream(&format!("s{number}"), totals.clone()))
             .map(|stream| Candidate { stream, is_pinned: false })
             .collect();
