@@ -1,21 +1,17 @@
 //! The answers: metrics, and refusals.
 
-use std::io::Read as _;
-use std::sync::Arc;
-
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use aws_lambda_events::encodings::Body;
-use flate2::read::GzDecoder;
 use http::header::{
-    ACCEPT_ENCODING, AGE, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG,
-    IF_NONE_MATCH, VARY, WWW_AUTHENTICATE,
+    AGE, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+    RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
-use tidewatch_store::records::{RecordError, Snapshot};
+use tidewatch_store::records::RecordError;
 
-/// The media type of the Prometheus text format; Prometheus 3 refuses a scrape without it.
-const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+use crate::negotiation::{Format, takes_gzip};
+use crate::texts::{Damaged, Representation};
 
 /// Why a request gets no metrics.
 #[derive(Debug)]
@@ -28,6 +24,11 @@ pub(crate) enum Refusal {
     Unauthorized,
     /// The token is for something else.
     Forbidden,
+    /// The token has asked too often.
+    TooMany {
+        /// After how many seconds it may ask again.
+        after_seconds: u64,
+    },
     /// No roll-up has published a snapshot yet.
     NoSnapshot,
     /// No roll-up has found the snapshot right for too long.
@@ -36,6 +37,12 @@ pub(crate) enum Refusal {
     Broken(RecordError),
     /// The snapshot cannot be inflated.
     Damaged,
+}
+
+impl From<Damaged> for Refusal {
+    fn from(Damaged: Damaged) -> Self {
+        Self::Damaged
+    }
 }
 
 impl Refusal {
@@ -52,6 +59,11 @@ impl Refusal {
                 StatusCode::FORBIDDEN,
                 "forbidden",
                 "the token does not allow metrics:read on this organisation",
+            ),
+            Self::TooMany { .. } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_requests",
+                "this token has asked too often; the header Retry-After says when it may again",
             ),
             Self::NoSnapshot => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "there are no metrics yet"),
             Self::Stale => (
@@ -71,6 +83,7 @@ impl Refusal {
             Self::Method => {
                 headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             }
+            Self::TooMany { after_seconds } => insert(&mut headers, RETRY_AFTER, &after_seconds.to_string()),
             _ => {}
         }
         let body = Body::Text(json!({"code": code, "message": message}).to_string());
@@ -78,65 +91,50 @@ impl Refusal {
     }
 }
 
-/// The snapshot as an answer to `request`: compressed when the client takes that, 304 when it has it already.
-pub(crate) fn metrics(
-    request: &ApiGatewayV2httpRequest,
-    snapshot: &Snapshot,
-    age_seconds: i64,
-    text: impl FnOnce() -> Result<Arc<str>, Refusal>,
-) -> Result<ApiGatewayV2httpResponse, Refusal> {
-    let gzip = accepts_gzip(&request.headers);
-    // Weak, since the compressed and the plain text have the same tag.
-    let tag = format!("W/\"{}\"", snapshot.digest.hex());
-    let mut headers =
-        headers([(CACHE_CONTROL, "private, no-cache"), (VARY, "Accept-Encoding, Authorization")]);
-    insert(&mut headers, ETAG, &tag);
-    insert(&mut headers, AGE, &age_seconds.to_string());
-    if matches_tag(&request.headers, &tag) {
-        return Ok(response(StatusCode::NOT_MODIFIED, headers, None));
+/// The headers that every answer about a snapshot has, and whether the client has the text with this entity tag already.
+pub(crate) struct Standing {
+    headers: HeaderMap,
+    is_known: bool,
+}
+
+impl Standing {
+    /// What stands for the text with this entity tag, `age_seconds` after it was found right.
+    pub(crate) fn new(request: &HeaderMap, tag: &str, age_seconds: i64) -> Self {
+        let mut headers =
+            headers([(CACHE_CONTROL, "private, no-cache"), (VARY, "Accept, Accept-Encoding, Authorization")]);
+        insert(&mut headers, ETAG, tag);
+        insert(&mut headers, AGE, &age_seconds.to_string());
+        Self { headers, is_known: matches_tag(request, tag) }
     }
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(TEXT_FORMAT));
-    if gzip {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+
+    /// The answer 304, when the client has the text already.
+    pub(crate) fn not_modified(&self) -> Option<ApiGatewayV2httpResponse> {
+        self.is_known.then(|| response(StatusCode::NOT_MODIFIED, self.headers.clone(), None))
     }
-    let body = match (request.request_context.http.method.as_str(), gzip) {
-        ("HEAD", gzip) => {
-            let length = if gzip { snapshot.body.len() as u64 } else { snapshot.length };
-            insert(&mut headers, CONTENT_LENGTH, &length.to_string());
-            None
+
+    /// The text as an answer to `request`: compressed when the client takes that, without a body for HEAD.
+    pub(crate) fn answer(
+        mut self,
+        request: &ApiGatewayV2httpRequest,
+        format: Format,
+        text: &Representation,
+    ) -> ApiGatewayV2httpResponse {
+        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
+        let gzip = takes_gzip(&request.headers);
+        if gzip {
+            self.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        (_, true) => Some(Body::Binary(snapshot.body.clone())),
-        (_, false) => Some(Body::Text(text()?.to_string())),
-    };
-    Ok(response(StatusCode::OK, headers, body))
-}
-
-/// The text of a snapshot.
-pub(crate) fn inflate(snapshot: &Snapshot) -> Result<String, Refusal> {
-    let mut text = String::new();
-    // The length is stored beside the body, so that a damaged body cannot inflate without end.
-    let limit = snapshot.length.saturating_add(1);
-    GzDecoder::new(snapshot.body.as_slice())
-        .take(limit)
-        .read_to_string(&mut text)
-        .map_err(|_| Refusal::Damaged)?;
-    if text.len() as u64 == snapshot.length { Ok(text) } else { Err(Refusal::Damaged) }
-}
-
-/// Whether gzip is among the encodings that the client takes, with a weight that is not 0.
-fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(ACCEPT_ENCODING).into_iter().filter_map(|value| value.to_str().ok());
-    accepted.flat_map(|value| value.split(',')).any(|encoding| {
-        let mut parts = encoding.split(';').map(str::trim);
-        let name = parts.next().unwrap_or_default();
-        let refused = parts.any(|weight| {
-            weight
-                .strip_prefix("q=")
-                .and_then(|weight| weight.parse::<f32>().ok())
-                .is_some_and(|weight| weight <= 0.0)
-        });
-        name.eq_ignore_ascii_case("gzip") && !refused
-    })
+        let body = match (request.request_context.http.method.as_str(), gzip) {
+            ("HEAD", gzip) => {
+                let length = if gzip { text.gzip().len() } else { text.text().len() };
+                insert(&mut self.headers, CONTENT_LENGTH, &length.to_string());
+                None
+            }
+            (_, true) => Some(Body::Binary(text.gzip().to_vec())),
+            (_, false) => Some(Body::Text(text.text().to_owned())),
+        };
+        response(StatusCode::OK, self.headers, body)
+    }
 }
 
 fn matches_tag(headers: &HeaderMap, tag: &str) -> bool {
@@ -171,23 +169,10 @@ fn response(status: StatusCode, headers: HeaderMap, body: Option<Body>) -> ApiGa
 mod tests {
     use super::*;
 
-    fn accepting(value: &'static str) -> bool {
-        accepts_gzip(&headers([(ACCEPT_ENCODING, value)]))
-    }
-
-    #[test]
-    fn gzip_is_used_only_where_it_is_asked_for() {
-        assert!(accepting("gzip"));
-        assert!(accepting("deflate, GZIP;q=0.5"));
-        assert!(!accepting("deflate"));
-        assert!(!accepting("gzip;q=0"));
-        assert!(!accepts_gzip(&HeaderMap::new()));
-    }
-
     #[test]
     fn an_entity_tag_matches_weakly_and_in_lists() {
         let has = |value: &'static str| matches_tag(&headers([(IF_NONE_MATCH, value)]), "W/\"abc\"");
         assert!(has("W/\"abc\"") && has("\"abc\"") && has("\"x\", W/\"abc\"") && has("*"));
-        assert!(!has("\"x\""));
+        assert!(!has("\"x\"") && !has("W/\"abc-openmetrics\""));
     }
 }

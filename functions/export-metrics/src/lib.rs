@@ -1,23 +1,31 @@
 //! The function `export-metrics`: answers `GET|HEAD /v1/exporter/org/{org}/metrics`, and the older path without
-//! `/metrics`, with the published snapshot, as Docker Scout's exporter answers.
+//! `/metrics`, with the published snapshot, as Docker Scout's exporter answers; and `/v1/exporter/org/{org}/tidewatch` with
+//! families of our own.
 //!
-//! It computes nothing: the token is read at every request, and the snapshot is one item. Errors are HTTP errors with
-//! a JSON body `{"code","message"}`, never a text that a scraper could take for metrics.
+//! It computes nothing. A scrape reads two items, strongly consistent: the token and the head of the snapshot; the bodies
+//! only when their number is another than that of those in the process. Errors are HTTP errors with a JSON body
+//! `{"code","message"}`, never a text that a scraper could take for metrics.
 
 mod answer;
 mod authentication;
+mod limit;
+mod negotiation;
+mod texts;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use jiff::Timestamp;
 use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::Clock;
 use tidewatch_runtime::messages::describe;
-use tidewatch_store::records::{Records, Snapshot};
+use tidewatch_store::records::{Records, SnapshotHead};
 
-use answer::Refusal;
+use answer::{Refusal, Standing};
+use limit::ScrapeLimit;
+use texts::{Cache, Families, Texts, entity_tag};
+
+pub use limit::{DEFAULT_SCRAPES, SCRAPES_VARIABLE, ScrapesError, scrapes_per_minute};
 
 /// The longest time since a roll-up last found the snapshot right, in seconds: after it, numbers are refused rather
 /// than served.
@@ -28,20 +36,21 @@ const LONGEST_AGE_SECONDS: i64 = 24 * 3600;
 pub struct ExportMetrics {
     records: Records,
     clock: Arc<dyn Clock>,
-    /// The uncompressed text of the last snapshot of each organisation, by its number.
-    texts: Arc<Mutex<BTreeMap<OrgName, CachedText>>>,
-}
-
-#[derive(Clone)]
-struct CachedText {
-    number: (i64, i64),
-    text: Arc<str>,
+    limit: Arc<ScrapeLimit>,
+    cache: Arc<Mutex<Cache>>,
 }
 
 impl ExportMetrics {
-    /// An exporter on these ports.
+    /// An exporter on these ports, which lets a token scrape [`DEFAULT_SCRAPES`] times in a minute.
     pub fn new(records: Records, clock: Arc<dyn Clock>) -> Self {
-        Self { records, clock, texts: Arc::default() }
+        Self { records, clock, limit: Arc::new(ScrapeLimit::new(DEFAULT_SCRAPES)), cache: Arc::default() }
+    }
+
+    /// The same, which lets a token scrape so many times in a minute; as often as it likes for 0.
+    #[must_use]
+    pub fn limited(mut self, scrapes_per_minute: u32) -> Self {
+        self.limit = Arc::new(ScrapeLimit::new(scrapes_per_minute));
+        self
     }
 
     /// Answers one request of API Gateway (HTTP API, payload version 2).
@@ -59,46 +68,62 @@ impl ExportMetrics {
 
     async fn answer(&self, request: &ApiGatewayV2httpRequest) -> Result<ApiGatewayV2httpResponse, Refusal> {
         let path = request.raw_path.as_deref().unwrap_or_default();
-        let org = organisation(path).ok_or(Refusal::NoSuchPath)?;
+        let (org, families) = wanted(path).ok_or(Refusal::NoSuchPath)?;
         let method = request.request_context.http.method.as_str();
         if !matches!(method, "GET" | "HEAD") {
             return Err(Refusal::Method);
         }
         let now = self.clock.now();
-        authentication::authenticate(&self.records, request, org, now).await?;
+        authentication::authenticate(&self.records, request, org, &self.limit, now).await?;
         // The token is one for this organisation, so its name is valid and known.
         let org: OrgName = org.parse().map_err(|_| Refusal::Forbidden)?;
-        let snapshot =
-            self.records.snapshot(&org).await.map_err(Refusal::Broken)?.ok_or(Refusal::NoSnapshot)?;
-        let age = age_seconds(&snapshot, now);
+        let head = self.records.snapshot_head(&org).await.map_err(Refusal::Broken)?;
+        let head = head.ok_or(Refusal::NoSnapshot)?;
+        let age = age_seconds(&head, now);
         if age > LONGEST_AGE_SECONDS {
             return Err(Refusal::Stale);
         }
-        answer::metrics(request, &snapshot, age, || self.text(&org, &snapshot))
-    }
-
-    /// The uncompressed text of a snapshot; inflated once for each snapshot, not for each scrape.
-    fn text(&self, org: &OrgName, snapshot: &Snapshot) -> Result<Arc<str>, Refusal> {
-        let number = (snapshot.config_version, snapshot.number);
-        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(cached) = texts.get(org).filter(|cached| cached.number == number) {
-            return Ok(Arc::clone(&cached.text));
+        let format = negotiation::format(&request.headers);
+        let standing = |head: &SnapshotHead| {
+            Standing::new(&request.headers, &entity_tag(families, format, head), age_seconds(head, now))
+        };
+        if let Some(not_modified) = standing(&head).not_modified() {
+            return Ok(not_modified);
         }
-        let text: Arc<str> = answer::inflate(snapshot)?.into();
-        texts.insert(org.clone(), CachedText { number, text: Arc::clone(&text) });
-        Ok(text)
+        let (head, texts) = self.texts(&org, head).await?;
+        Ok(standing(&head).answer(request, format, &texts.get(families, format, &head)))
+    }
+
+    /// The texts of the snapshot with this head; those of a newer one, with its head, when it has been replaced since.
+    async fn texts(&self, org: &OrgName, head: SnapshotHead) -> Result<(SnapshotHead, Arc<Texts>), Refusal> {
+        if let Some(texts) = self.lock_cache().get(org, head.version()) {
+            return Ok((head, texts));
+        }
+        let snapshot = self.records.snapshot(org).await.map_err(Refusal::Broken)?;
+        let snapshot = snapshot.ok_or(Refusal::NoSnapshot)?;
+        let texts = Arc::new(Texts::of(&snapshot)?);
+        self.lock_cache().put(org, snapshot.head.version(), Arc::clone(&texts));
+        Ok((snapshot.head, texts))
+    }
+
+    fn lock_cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The organisation that a path is about, as it stands there.
-fn organisation(path: &str) -> Option<&str> {
+/// The organisation and the families that a path is about, the organisation as it stands there.
+fn wanted(path: &str) -> Option<(&str, Families)> {
     let rest = path.strip_prefix("/v1/exporter/org/")?;
-    let org = rest.strip_suffix("/metrics").unwrap_or(rest);
-    (!org.is_empty() && !org.contains('/')).then_some(org)
+    let (org, families) = match rest.split_once('/') {
+        None | Some((_, "metrics")) => (rest.split('/').next()?, Families::Scout),
+        Some((org, "tidewatch")) => (org, Families::Own),
+        Some(_) => return None,
+    };
+    (!org.is_empty()).then_some((org, families))
 }
 
-fn age_seconds(snapshot: &Snapshot, now: Timestamp) -> i64 {
-    now.duration_since(snapshot.checked_at).as_secs().max(0)
+fn age_seconds(head: &SnapshotHead, now: Timestamp) -> i64 {
+    now.duration_since(head.checked_at).as_secs().max(0)
 }
 
 #[cfg(test)]
@@ -106,13 +131,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_paths_name_the_organisation() {
-        assert_eq!(organisation("/v1/exporter/org/acme/metrics"), Some("acme"));
-        assert_eq!(organisation("/v1/exporter/org/acme"), Some("acme"));
-        for path in
-            ["/", "/v1/exporter/org/", "/v1/exporter/org//metrics", "/v1/exporter/org/a/b", "/metrics"]
-        {
-            assert_eq!(organisation(path), None, "{path}");
+    fn the_paths_name_the_organisation_and_the_families() {
+        assert_eq!(wanted("/v1/exporter/org/acme/metrics"), Some(("acme", Families::Scout)));
+        assert_eq!(wanted("/v1/exporter/org/acme"), Some(("acme", Families::Scout)));
+        assert_eq!(wanted("/v1/exporter/org/acme/tidewatch"), Some(("acme", Families::Own)));
+        for path in [
+            "/",
+            "/v1/exporter/org/",
+            "/v1/exporter/org//metrics",
+            "/v1/exporter/org//tidewatch",
+            "/v1/exporter/org/a/b",
+            "/v1/exporter/org/a/",
+            "/v1/exporter/org/a/metrics/",
+            "/metrics",
+        ] {
+            assert_eq!(wanted(path), None, "{path}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use tidewatch_export_metrics::ExportMetrics;
+use tidewatch_export_metrics::{ExportMetrics, scrapes_per_minute};
 use tidewatch_runtime::aws::lambda_config;
 use tidewatch_runtime::environment::variable;
 use tidewatch_runtime::lambda::{self, Entry};
@@ -20,5 +20,6 @@ async fn entry() -> anyhow::Result<Entry> {
     let places = Places::from_environment(&variable)?;
     let stack = Deployed::open(&lambda_config(variable)?, places, Arc::new(SystemSleeper))?;
     let metrics = ExportMetrics::new(stack.records, Arc::new(SystemClock));
+    let metrics = metrics.limited(scrapes_per_minute(variable)?);
     Ok(Entry::new().http(async move |request| metrics.handle(&request).await))
 }

@@ -4,6 +4,7 @@
 //! It keeps to the roll-up protocol (see `tidewatch_store::records`): totals are written only over those that were
 //! read, and a snapshot is published only over an older one, so that any number of roll-ups can run at the same time.
 
+mod freshness;
 mod groups;
 mod rejudge;
 mod snapshot;
@@ -23,6 +24,9 @@ use tidewatch_store::records::{PartState, RecordError, Records, Streams};
 
 use crate::groups::Pass;
 
+use snapshot::RolledUp;
+
+pub use freshness::{CACHE_MINUTES_VARIABLE, FRESH_VARIABLE, Freshness, FreshnessError};
 pub use snapshot::SnapshotError;
 
 /// How many groups are rolled up at the same time.
@@ -53,12 +57,20 @@ impl Retryable for RollUpError {
 pub struct RollUpStreams {
     records: Records,
     clock: Arc<dyn Clock>,
+    freshness: Freshness,
 }
 
 impl RollUpStreams {
-    /// A roll-up on these ports.
+    /// A roll-up on these ports, which publishes what has changed at once.
     pub fn new(records: Records, clock: Arc<dyn Clock>) -> Self {
-        Self { records, clock }
+        Self { records, clock, freshness: Freshness::OnChange }
+    }
+
+    /// The same with another freshness.
+    #[must_use]
+    pub const fn fresh(mut self, freshness: Freshness) -> Self {
+        self.freshness = freshness;
+        self
     }
 
     /// One tick: every organisation. What fails for one is logged, does not stop the others, and is done at the next
@@ -108,9 +120,16 @@ impl RollUpStreams {
         });
         groups.buffer_unordered(GROUPS_AT_ONCE).try_collect::<()>().await?;
         // Read again after all writes: what is published is at least as new as what this roll-up has computed.
-        let groups = self.records.groups(org, &streams).await?;
-        let streams = streams.into_iter().zip(groups).collect();
-        self.publish(&pass, revision, streams).await
+        let mut groups = self.records.groups(org, &streams).await?.into_iter();
+        let is_pinned = |stream: &StreamName| {
+            let mut environments = applied.config.environments.iter();
+            environments.any(|environment| environment.id == *stream && environment.pinned)
+        };
+        let streams = streams.into_iter().map(|name| {
+            let (groups, is_pinned) = (groups.next().unwrap_or_default(), is_pinned(&name));
+            RolledUp { name, groups, is_pinned }
+        });
+        self.publish(&pass, revision, streams.collect()).await
     }
 }
 

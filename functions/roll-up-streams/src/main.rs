@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use tidewatch_core::ports::queue::QueueName;
-use tidewatch_roll_up_streams::RollUpStreams;
+use tidewatch_roll_up_streams::{Freshness, RollUpStreams};
 use tidewatch_runtime::aws::lambda_config;
 use tidewatch_runtime::environment::variable;
 use tidewatch_runtime::lambda::{self, Entry, Queues};
@@ -22,6 +22,7 @@ async fn entry() -> anyhow::Result<Entry> {
     let places = Places::from_environment(&variable)?;
     let stack = Deployed::open(&lambda_config(variable)?, places, Arc::new(SystemSleeper))?;
     let roll_up = RollUpStreams::new(stack.records, Arc::new(SystemClock));
+    let roll_up = roll_up.fresh(Freshness::from_environment(variable)?);
     let queue = Arc::new(stack.queue);
     let queues = Queues::new(queue.clone(), move |arn| queue.named_by(arn))
         .handle(QueueName::Rollups, roll_up.clone());

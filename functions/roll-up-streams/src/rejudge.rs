@@ -48,7 +48,8 @@ impl RollUpStreams {
         member.policies = result.policies;
         member.next_change_at = result.next_change_at;
         member.judged_under = Some(result.judged_under);
-        member.scanned_at = Some(result.scanned_at);
+        member.result_at = Some(result.scanned_at);
+        member.suppressed = result.suppressed;
         Ok(self.records.put_member(org, stream, member, revision).await?)
     }
 

@@ -7,14 +7,19 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use tidewatch_core::Digest;
-use tidewatch_core::names::StreamName;
-use tidewatch_core::stream::{StreamTotals, render};
-use tidewatch_store::records::{AppliedConfig, PartState, Snapshot};
+use tidewatch_core::names::{OrgName, StreamName};
+use tidewatch_core::stream::{
+    AdvisoryIndexTimes, AdvisorySourceTimes, Candidate, OwnFacts, StreamTotals, render, render_own,
+    within_budget,
+};
+use tidewatch_store::records::{
+    AdvisoryStanding, AppliedConfig, PartState, Snapshot, SnapshotHead, TextHead,
+};
 
 use crate::groups::Pass;
 use crate::{RollUpError, RollUpStreams, sum};
 
-/// The largest compressed snapshot: a table item holds 400 KB.
+/// The most bytes of both compressed texts together: a table item holds 400 KB.
 const MOST_BYTES: usize = 300 * 1024;
 
 /// More than the totals of all groups ever change under one list of streams.
@@ -38,42 +43,52 @@ pub enum SnapshotError {
     },
 }
 
+/// A stream as it was rolled up.
+pub(crate) struct RolledUp {
+    /// Its name.
+    pub(crate) name: StreamName,
+    /// Its groups.
+    pub(crate) groups: Vec<PartState>,
+    /// Whether the configuration asks for it before others.
+    pub(crate) is_pinned: bool,
+}
+
 impl RollUpStreams {
     /// Publishes a snapshot of these streams, the list of which has this `revision`, or notes that the published one is
-    /// still right. While images are judged anew, because the policies or exceptions have changed, the published one stays
-    /// as it is: its numbers are those of the old ones, until all are of the new ones.
+    /// still right. With a period between snapshots, one that is younger stays, and it is not noted that it is right. While
+    /// images are judged anew, because the policies or exceptions have changed, the published one stays as well: its
+    /// numbers are those of the old ones, until all are of the new ones.
     pub(crate) async fn publish(
         &self,
         pass: &Pass<'_>,
         revision: i64,
-        streams: Vec<(StreamName, Vec<PartState>)>,
+        streams: Vec<RolledUp>,
     ) -> Result<bool, RollUpError> {
         let Pass { org, applied, now, .. } = *pass;
-        let mut number = revision.saturating_mul(CHANGES);
-        let mut totals = Vec::with_capacity(streams.len());
-        for (name, groups) in streams {
-            let (sum, changes) = sum(&groups);
+        let advisories = self.records.advisory_standing().await?;
+        let mut number = revision.saturating_mul(CHANGES).saturating_add(advisories.revision);
+        let mut candidates = Vec::with_capacity(streams.len());
+        for RolledUp { name, groups, is_pinned } in streams {
+            let (totals, changes) = sum(&groups);
             number = number.saturating_add(changes);
-            totals.push(StreamTotals { name, totals: sum });
+            candidates.push(Candidate { stream: StreamTotals { name, totals }, is_pinned });
         }
-        if let Some(published) = self.records.snapshot(org).await? {
-            if (published.config_version, published.number) == (applied.version, number) {
+        if let Some(published) = self.records.snapshot_head(org).await? {
+            if published.version() == (applied.version, number) {
                 self.records.confirm_snapshot(org, &published, now).await?;
                 return Ok(false);
             }
-            let unjudged: u64 = totals.iter().map(|stream| stream.totals.unjudged).sum();
-            if unjudged > 0 && !is_overdue(applied, now) {
-                tracing::info!(org.name = %org, images.unjudged = unjudged, "snapshot waits for images to be judged");
+            if !self.freshness.is_due(published.made_at, now) {
+                return Ok(false);
+            }
+            let outdated: u64 = candidates.iter().map(|candidate| candidate.stream.totals.outdated).sum();
+            if outdated > 0 && !is_overdue(applied, now) {
+                tracing::info!(org.name = %org, images.outdated = outdated, "snapshot waits for images to be judged");
                 return Ok(false);
             }
         }
-        let policies: Vec<_> = applied
-            .config
-            .policy_set()
-            .names()
-            .map(|(id, display_name)| (id.clone(), display_name.to_owned()))
-            .collect();
-        let snapshot = make(&render(&totals, &policies), applied.version, number, now)?;
+        let texts = texts(org, applied, candidates, &advisories);
+        let snapshot = make(&texts, applied.version, number, now)?;
         Ok(self.records.publish_snapshot(org, &snapshot).await?)
     }
 }
@@ -83,13 +98,63 @@ fn is_overdue(applied: &AppliedConfig, now: Timestamp) -> bool {
     applied.applied_at.checked_add(LONGEST_SWITCH).is_ok_and(|end| end <= now)
 }
 
-fn make(text: &str, config_version: i64, number: i64, now: Timestamp) -> Result<Snapshot, SnapshotError> {
+/// The two texts of a snapshot.
+struct Texts {
+    metrics: String,
+    own: String,
+}
+
+/// The texts of the streams for which there is room.
+fn texts(
+    org: &OrgName,
+    applied: &AppliedConfig,
+    candidates: Vec<Candidate>,
+    advisories: &AdvisoryStanding,
+) -> Texts {
+    let policy_set = applied.config.policy_set();
+    let policies: Vec<_> =
+        policy_set.names().map(|(id, display_name)| (id.clone(), display_name.to_owned())).collect();
+    let served = within_budget(candidates, policies.len(), applied.config.metrics.series);
+    if !served.dropped.is_empty() {
+        let (dropped, series) = (served.dropped.len(), served.dropped_series());
+        tracing::warn!(org.name = %org, streams.dropped = dropped, series.dropped = series, "streams are not served");
+    }
+    let ids: Vec<_> = policies.iter().map(|(id, _)| id.clone()).collect();
+    Texts { metrics: render(&served.streams, &policies), own: render_own(&served, &ids, &facts(advisories)) }
+}
+
+fn facts(advisories: &AdvisoryStanding) -> OwnFacts {
+    let indexes = advisories.families.iter().map(|(name, family)| {
+        let times = AdvisoryIndexTimes { built_at: family.built_at, newest_modified: family.newest_modified };
+        (name.clone(), times)
+    });
+    let sources = advisories.sources.iter().map(|(name, source)| {
+        let times = AdvisorySourceTimes { checked_at: source.checked_at, has_failed: source.error.is_some() };
+        (name.clone(), times)
+    });
+    OwnFacts { indexes: indexes.collect(), sources: sources.collect() }
+}
+
+fn make(texts: &Texts, config_version: i64, number: i64, now: Timestamp) -> Result<Snapshot, SnapshotError> {
+    let (metrics, own) = (compress(&texts.metrics)?, compress(&texts.own)?);
+    let bytes = metrics.len() + own.len();
+    if bytes > MOST_BYTES {
+        return Err(SnapshotError::TooLarge { bytes });
+    }
+    let told = |text: &str| TextHead { length: text.len() as u64, digest: Digest::of(text.as_bytes()) };
+    let head = SnapshotHead {
+        config_version,
+        number,
+        metrics: told(&texts.metrics),
+        own: told(&texts.own),
+        made_at: now,
+        checked_at: now,
+    };
+    Ok(Snapshot { head, metrics, own })
+}
+
+fn compress(text: &str) -> Result<Vec<u8>, SnapshotError> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(text.as_bytes()).map_err(SnapshotError::Compression)?;
-    let body = encoder.finish().map_err(SnapshotError::Compression)?;
-    if body.len() > MOST_BYTES {
-        return Err(SnapshotError::TooLarge { bytes: body.len() });
-    }
-    let (length, digest) = (text.len() as u64, Digest::of(text.as_bytes()));
-    Ok(Snapshot { config_version, number, body, length, digest, made_at: now, checked_at: now })
+    encoder.finish().map_err(SnapshotError::Compression)
 }

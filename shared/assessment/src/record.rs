@@ -106,7 +106,8 @@ async fn put_member(
         policies: result.policies.clone(),
         next_change_at: result.next_change_at,
         judged_under: Some(result.judged_under),
-        scanned_at: Some(result.scanned_at),
+        result_at: Some(result.scanned_at),
+        suppressed: result.suppressed,
     };
     records.put_member(org, &stream, &member, stored.revision).await?;
     records.mark_member(org, &stream, &member).await

@@ -115,6 +115,26 @@ pub const VARIABLES: &[Variable] = &[
                   before",
     },
     Variable {
+        name: "TIDEWATCH_METRICS_FRESH",
+        readers: Readers::Both,
+        default: "`on-change`",
+        meaning: "when changed numbers are served: `on-change`, at the next roll-up; `interval`, once in a period, as \
+                  Docker Scout does. The option `--metrics-fresh` goes before",
+    },
+    Variable {
+        name: "TIDEWATCH_METRICS_CACHE_MINUTES",
+        readers: Readers::Both,
+        default: "`60`",
+        meaning: "the period of `interval` in minutes, from 1 to 720; the option `--metrics-cache-minutes` goes before",
+    },
+    Variable {
+        name: "TIDEWATCH_SCRAPES_PER_MINUTE",
+        readers: Readers::Both,
+        default: "`600`",
+        meaning: "how often one token may scrape in a minute, for each process that answers; 0 for no limit. The option \
+                  `--scrapes-per-minute` goes before",
+    },
+    Variable {
         name: "TIDEWATCH_ECOSYSTEMS",
         readers: Readers::Both,
         default: "those whose packages are found in images, and `GIT`",

@@ -236,8 +236,10 @@ fn storage(faults: &mut Vec<String>, template: &Template) {
     let wanted = [
         "GET /v1/exporter/org/{org}",
         "GET /v1/exporter/org/{org}/metrics",
+        "GET /v1/exporter/org/{org}/tidewatch",
         "HEAD /v1/exporter/org/{org}",
         "HEAD /v1/exporter/org/{org}/metrics",
+        "HEAD /v1/exporter/org/{org}/tidewatch",
         "POST /v1/hooks/{kind}/{hook}",
         "POST /v1/hooks/{kind}/{hook}/{secret}",
     ];

@@ -322,8 +322,8 @@ async fn an_image_whose_rows_are_gone_keeps_its_numbers() {
     world.clock.set(days_from_start(4));
     world.roll_up().await;
     assert_eq!(world.published().await, one_image(Outcome::Pass));
-    let snapshot = world.records.snapshot(&world.org).await.unwrap().unwrap();
+    let snapshot = world.records.snapshot_head(&world.org).await.unwrap().unwrap();
     world.roll_up().await;
-    let again = world.records.snapshot(&world.org).await.unwrap().unwrap();
+    let again = world.records.snapshot_head(&world.org).await.unwrap().unwrap();
     assert_eq!(again.number, snapshot.number, "the same numbers were published again");
 }

@@ -6,6 +6,7 @@
 
 mod grace_periods;
 mod naive;
+mod own_families;
 mod protocol;
 mod snapshots;
 mod world;

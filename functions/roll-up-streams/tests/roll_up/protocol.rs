@@ -171,7 +171,7 @@ impl Seen {
         self.check_shards(world).await?;
         self.check_slots(world).await?;
         if let Some(snapshot) = world.snapshot().await {
-            let number = (snapshot.config_version, snapshot.number);
+            let number = snapshot.head.version();
             prop_assert!(Some(number) >= self.snapshot, "the snapshot went back to {number:?}");
             if self.snapshot != Some(number) {
                 check_order(&world.published().await)?;

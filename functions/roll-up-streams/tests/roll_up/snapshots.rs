@@ -10,6 +10,7 @@ use tidewatch_core::ports::Clock as _;
 use tidewatch_core::work::RollUpMessage;
 use tidewatch_roll_up_streams::RollUpStreams;
 use tidewatch_runtime::{Deadline, MessageHandler as _};
+use tidewatch_store::records::SnapshotHead;
 use tidewatch_testkit::interleave::Interleaving;
 
 use crate::naive::{self, Counted};
@@ -79,26 +80,26 @@ async fn a_disabled_policy_leaves_the_text_with_the_new_configuration() {
 async fn what_has_not_changed_is_confirmed_and_not_published_again() {
     let world = world().await;
     world.roll_up().await;
-    let first = world.snapshot().await.unwrap();
+    let first = world.head().await;
     assert_eq!((first.made_at, first.checked_at), (START.parse().unwrap(), START.parse().unwrap()));
     world.clock.advance(MINUTE);
     assert!(!world.roll_up().await);
-    let confirmed = world.snapshot().await.unwrap();
+    let confirmed = world.head().await;
     assert_eq!(confirmed.checked_at, world.clock.now());
-    assert_eq!(tidewatch_store::records::Snapshot { checked_at: first.checked_at, ..confirmed }, first);
+    assert_eq!(SnapshotHead { checked_at: first.checked_at, ..confirmed }, first);
 }
 
 #[tokio::test]
 async fn a_change_is_published_under_a_greater_number() {
     let world = world().await;
     world.roll_up().await;
-    let before = world.snapshot().await.unwrap();
+    let before = world.head().await;
     world.clock.advance(MINUTE);
     world.write(&member(image("hub/team/web", "1"), 0, &[Severity::High], Outcome::Fail), 1).await;
     assert!(world.roll_up().await);
-    let after = world.snapshot().await.unwrap();
+    let after = world.head().await;
     assert!(after.number > before.number);
-    assert_ne!(after.digest, before.digest);
+    assert_ne!(after.metrics.digest, before.metrics.digest);
     assert_eq!((after.made_at, after.checked_at), (world.clock.now(), world.clock.now()));
 }
 
@@ -106,12 +107,12 @@ async fn a_change_is_published_under_a_greater_number() {
 async fn a_new_configuration_is_published_even_when_no_number_changes() {
     let world = world().await;
     world.roll_up().await;
-    let before = world.snapshot().await.unwrap();
+    let before = world.head().await;
     world.apply(&config(&["hub"], 0)).await;
     assert!(world.roll_up().await);
-    let after = world.snapshot().await.unwrap();
+    let after = world.head().await;
     assert_eq!((before.config_version, after.config_version), (1, 2));
-    assert_eq!(before.digest, after.digest, "the same text keeps its entity tag");
+    assert_eq!(before.metrics.digest, after.metrics.digest, "the same text keeps its entity tag");
 }
 
 #[tokio::test]
@@ -121,13 +122,14 @@ async fn a_slow_roll_up_does_not_confirm_with_an_earlier_time() {
     let roll_up = world.pausing_roll_up();
     let mut tasks = Interleaving::new();
     let slow = tasks.start(roll_up.roll_up(&world.org));
-    for _ in 0..4 {
+    // Both looks at the shards, the configuration, and both at the advisories.
+    for _ in 0..6 {
         tasks.step(slow);
     }
     world.clock.advance(MINUTE);
     world.roll_up().await;
     tasks.finish(slow).unwrap().unwrap();
-    assert_eq!(world.snapshot().await.unwrap().checked_at, world.clock.now());
+    assert_eq!(world.head().await.checked_at, world.clock.now());
 }
 
 #[tokio::test]

@@ -12,10 +12,11 @@ use tidewatch_core::policy::Outcome;
 use tidewatch_core::ports::table::{Condition, Key, Update};
 use tidewatch_core::ports::{Clock as _, Table as _};
 use tidewatch_core::result::ResultState;
+use tidewatch_core::severity::SeverityCounts;
 use tidewatch_core::stream::{Layout, Member};
 use tidewatch_core::{Digest, Severity, Timestamp};
 use tidewatch_roll_up_streams::RollUpStreams;
-use tidewatch_store::records::Snapshot;
+use tidewatch_store::records::{Snapshot, SnapshotHead, TextHead};
 use tidewatch_store::{MemoryTable, ObjectStorage, Records};
 use tidewatch_testkit::interleave::PausingTable;
 use tidewatch_testkit::ports::{InstantSleeper, SettableClock};
@@ -76,6 +77,11 @@ impl World {
         self.records.snapshot(&self.org).await.unwrap()
     }
 
+    /// What is told of the published snapshot.
+    pub(crate) async fn head(&self) -> SnapshotHead {
+        self.records.snapshot_head(&self.org).await.unwrap().expect("a published snapshot")
+    }
+
     /// Makes the configuration of the organisation unreadable.
     pub(crate) async fn break_configuration(&self) {
         let key = Key::new(format!("ORG#{}", self.org), "CONFIG");
@@ -100,11 +106,21 @@ impl World {
     }
 }
 
-/// The text of a snapshot, checked against its length and digest.
+/// The text of a snapshot.
 pub(crate) fn text(snapshot: &Snapshot) -> String {
+    inflate(&snapshot.metrics, snapshot.head.metrics)
+}
+
+/// The text of the families of our own.
+pub(crate) fn own_text(snapshot: &Snapshot) -> String {
+    inflate(&snapshot.own, snapshot.head.own)
+}
+
+/// A text, checked against what is told of it.
+fn inflate(body: &[u8], head: TextHead) -> String {
     let mut text = String::new();
-    GzDecoder::new(snapshot.body.as_slice()).read_to_string(&mut text).unwrap();
-    assert_eq!((text.len() as u64, Digest::of(text.as_bytes())), (snapshot.length, snapshot.digest));
+    GzDecoder::new(body).read_to_string(&mut text).unwrap();
+    assert_eq!((text.len() as u64, Digest::of(text.as_bytes())), (head.length, head.digest));
     text
 }
 
@@ -147,6 +163,7 @@ pub(crate) fn member(image: Image, seen_hours: i64, severities: &[Severity], fix
         policies: [("fixable-vulnerabilities".parse().unwrap(), fixable)].into(),
         next_change_at: None,
         judged_under: None,
-        scanned_at: None,
+        result_at: None,
+        suppressed: SeverityCounts::default(),
     }
 }

@@ -2,6 +2,7 @@
 
 mod advisories;
 mod image;
+mod metrics;
 mod versions;
 
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ pub(crate) use advisories::{
     SyncAdvisories,
 };
 pub(crate) use image::{ImageArguments, Inventory, LayerLimits, Scan};
+pub(crate) use metrics::MetricsOptions;
 pub(crate) use versions::{CompareVersions, Versions};
 
 /// Know how vulnerable your container images are, on the dashboards you already have.
@@ -155,6 +157,8 @@ pub(crate) struct Up {
     pub(crate) ecosystems: Ecosystems,
     #[command(flatten)]
     pub(crate) limits: LayerLimits,
+    #[command(flatten)]
+    pub(crate) metrics: MetricsOptions,
 }
 
 /// Which ecosystems.

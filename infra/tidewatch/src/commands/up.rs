@@ -52,6 +52,7 @@ pub(super) async fn run(context: &Context, arguments: Up) -> Result<(), Failure>
     let settings = Settings {
         scans_at_once: usize::from(arguments.workers),
         limits: arguments.limits.get(),
+        freshness: arguments.metrics.freshness(),
         tick: TICK,
     };
     // For archives while they are compiled; it is there as long as the workers are.
@@ -71,7 +72,8 @@ pub(super) async fn run(context: &Context, arguments: Up) -> Result<(), Failure>
 
     let (records, queue) = (&owned.instance.records, Arc::new(owned.queue.clone()));
     let functions = Functions {
-        metrics: ExportMetrics::new(records.clone(), Arc::new(SystemClock)),
+        metrics: ExportMetrics::new(records.clone(), Arc::new(SystemClock))
+            .limited(arguments.metrics.scrapes_per_minute),
         hooks: ReceiveWebhook::new(records.clone(), queue, Arc::new(SystemClock)),
     };
     let (stop, mut stopped) = watch::channel(false);

@@ -10,7 +10,7 @@ use tidewatch_inventory::Limits;
 use tidewatch_registries::{ConfiguredRegistries, LocalSecrets, Ports};
 use tidewatch_rematch_images::{RematchImages, RematchPorts, RematchSettings};
 use tidewatch_resolve_images::{ResolveHints, ResolveImages};
-use tidewatch_roll_up_streams::RollUpStreams;
+use tidewatch_roll_up_streams::{Freshness, RollUpStreams};
 use tidewatch_runtime::messages::{Handled, describe, handle, pause};
 use tidewatch_runtime::system::{SystemClock, SystemIds, SystemRandomness, SystemSleeper};
 use tidewatch_runtime::{Deadline, MessageHandler};
@@ -53,6 +53,8 @@ pub(crate) struct Settings {
     pub(crate) tick: Duration,
     /// What one layer may ask of the process.
     pub(crate) limits: Limits,
+    /// When changed numbers are served.
+    pub(crate) freshness: Freshness,
 }
 
 /// The running workers. Dropping them stops them where they are, which loses nothing.
@@ -74,7 +76,7 @@ impl Workers {
             let evaluate = evaluate.clone();
             async move { evaluate.tick().await.map(drop).map_err(|error| describe(&error)) }
         }));
-        let roll_up = RollUpStreams::new(instance.records.clone(), clock);
+        let roll_up = RollUpStreams::new(instance.records.clone(), clock).fresh(settings.freshness);
         let hurried = roll_up.clone();
         tasks.spawn(every(settings.tick, stopped.clone(), move || {
             let roll_up = roll_up.clone();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::anyhow;
 use futures::TryStreamExt as _;
 use tidewatch_core::Digest;
-use tidewatch_core::config::Config;
+use tidewatch_core::config::{Config, MetricsConfig};
 use tidewatch_core::image::{ManifestReference, Platform};
 use tidewatch_core::manifest::{Classified, LayerDescriptor, classify};
 use tidewatch_core::names::OrgName;
@@ -60,6 +60,7 @@ pub(crate) fn config_of(platform: &Platform) -> Result<Config, Failure> {
         environments: vec![],
         policies: vec![].into(),
         exceptions: vec![],
+        metrics: MetricsConfig::default(),
     })
 }
 

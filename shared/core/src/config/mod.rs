@@ -6,6 +6,7 @@
 
 mod environment;
 mod exception;
+mod metrics;
 mod period;
 mod policy;
 mod registry;
@@ -24,6 +25,7 @@ use crate::policy::{PolicySet, TYPES};
 
 pub use environment::EnvironmentConfig;
 pub use exception::{ExceptionConfig, ExpiryCondition, Vulnerabilities};
+pub use metrics::MetricsConfig;
 pub use period::{Period, PeriodError};
 pub use policy::{Policies, PolicyConfig};
 pub use registry::{Credentials, RegistryConfig, RegistryKind};
@@ -59,6 +61,9 @@ pub struct Config {
     /// Which findings do not count, by whose word and for how long. A change takes effect as one of the policies does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exceptions: Vec<ExceptionConfig>,
+    /// How numbers are served.
+    #[serde(default)]
+    pub metrics: MetricsConfig,
 }
 
 fn default_platforms() -> Vec<Platform> {
@@ -115,6 +120,9 @@ impl Config {
         self.environment_problems(&mut problems);
         problems.extend(self.policies.problems());
         problems.extend(exception::problems(&self.exceptions));
+        if let Some(message) = self.metrics.problem(self.policy_set().names().count()) {
+            problems.push(problem(&[key("metrics"), key("series")], message));
+        }
         if self.platforms.is_empty() {
             problems.push(problem(&[key("platforms")], "at least one platform is needed".to_owned()));
         }
@@ -250,8 +258,9 @@ mod tests {
                 {"id": "r", "registries": []},
             ],
             "policies": [{"id": "no-such-policy"}],
+            "metrics": {"series": 6},
         }));
-        assert_eq!(found.len(), 6, "{found:#?}");
+        assert_eq!(found.len(), 7, "{found:#?}");
     }
 
     #[test]

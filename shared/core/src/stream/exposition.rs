@@ -1,12 +1,20 @@
-//! The metrics endpoint's text: Docker Scout's families, names and labels, in the Prometheus text format 0.0.4.
+//! The metrics endpoint's texts: Docker Scout's families, names and labels ([`render`]), and families of our own
+//! ([`render_own`]), in the Prometheus text format 0.0.4.
 //!
-//! Specification: <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>
+//! Specifications: <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>,
+//! <https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md>
+
+mod own;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Write as _;
 
 use super::Totals;
 use crate::names::{PolicyId, StreamName};
 use crate::severity::Severity;
+
+pub use own::{AdvisoryIndexTimes, AdvisorySourceTimes, OwnFacts, render_own, render_snapshot_times};
 
 /// One stream and its numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,91 +28,78 @@ pub struct StreamTotals {
 /// The text for `streams` and the enabled `policies` (id and display name): three families of gauges, the lines of
 /// each sorted by their bytes, with every policy and every severity of every stream, zeros included.
 pub fn render(streams: &[StreamTotals], policies: &[(PolicyId, String)]) -> String {
-    let policy_lines = |name: &str, value: fn(&Totals, &PolicyId) -> u64| {
-        let mut lines = Vec::with_capacity(streams.len() * policies.len());
-        for (id, display_name) in policies {
-            for stream in streams {
-                let labels = [
-                    ("id", id.as_str()),
-                    ("displayName", display_name),
-                    ("streamName", stream.name.as_str()),
-                ];
-                lines.push(line(name, &labels, value(&stream.totals, id)));
-            }
-        }
-        lines
-    };
     let mut text = String::new();
     family(
         &mut text,
         "scout_policy_compliant_images",
         "Images of a stream that comply with a policy",
-        |name| policy_lines(name, |totals, id| totals.policies.get(id).map_or(0, |policy| policy.compliant)),
+        policy_samples(streams, policies, |totals, id| totals.policy(id).compliant),
     );
     family(
         &mut text,
         "scout_policy_evaluated_images",
         "Images of a stream that a policy could judge",
-        |name| policy_lines(name, |totals, id| totals.policies.get(id).map_or(0, |policy| policy.evaluated)),
+        policy_samples(streams, policies, |totals, id| totals.policy(id).evaluated),
     );
-    family(&mut text, "scout_stream_vulnerabilities", "Vulnerabilities of the images of a stream", |name| {
-        let mut lines = Vec::with_capacity(streams.len() * Severity::ALL.len());
-        for stream in streams {
-            for severity in Severity::ALL {
-                let labels = [("streamName", stream.name.as_str()), ("severity", severity.as_str())];
-                lines.push(line(name, &labels, stream.totals.vulnerabilities.of(severity)));
-            }
-        }
-        lines
+    let severities = streams.iter().flat_map(|stream| {
+        Severity::ALL.map(|severity| {
+            let labels = labels([("streamName", stream.name.as_str()), ("severity", severity.as_str())]);
+            (labels, stream.totals.vulnerabilities.of(severity))
+        })
     });
+    family(
+        &mut text,
+        "scout_stream_vulnerabilities",
+        "Vulnerabilities of the images of a stream",
+        severities,
+    );
     text
 }
 
-fn family(text: &mut String, name: &str, help: &str, lines: impl FnOnce(&str) -> Vec<String>) {
-    let mut lines = lines(name);
+/// A text of this module as OpenMetrics 1.0. Gauges are written alike in both formats, but for the end of an exposition:
+/// without it a scraper takes the text for one that broke off.
+pub fn open_metrics(text: &str) -> String {
+    format!("{text}# EOF\n")
+}
+
+/// The numbers of each policy of each stream.
+fn policy_samples(
+    streams: &[StreamTotals],
+    policies: &[(PolicyId, String)],
+    value: fn(&Totals, &PolicyId) -> u64,
+) -> impl Iterator<Item = (String, u64)> {
+    policies.iter().flat_map(move |(id, display_name)| {
+        streams.iter().map(move |stream| {
+            let labels = labels([
+                ("id", id.as_str()),
+                ("displayName", display_name),
+                ("streamName", stream.name.as_str()),
+            ]);
+            (labels, value(&stream.totals, id))
+        })
+    })
+}
+
+/// Writes a family of gauges, its samples (labels as [`labels`] gives them, and value) sorted by their bytes. `help` has
+/// neither quotes nor backslashes, which the two formats escape differently.
+fn family(text: &mut String, name: &str, help: &str, samples: impl IntoIterator<Item = (String, u64)>) {
+    let mut lines: Vec<String> =
+        samples.into_iter().map(|(labels, value)| format!("{name}{labels} {value}\n")).collect();
     lines.sort_unstable();
     // Writing to a String cannot fail.
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
     text.extend(lines);
 }
 
-fn line(name: &str, labels: &[(&str, &str)], value: u64) -> String {
-    let labels: Vec<String> =
-        labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escape(value))).collect();
-    format!("{name}{{{}}} {value}\n", labels.join(","))
+/// Labels as they stand in a line: names, and values that may hold anything. Nothing at all without any.
+fn labels<const N: usize>(labels: [(&str, &str); N]) -> String {
+    if N == 0 {
+        return String::new();
+    }
+    let labels = labels.map(|(name, value)| format!("{name}=\"{}\"", escape(value)));
+    format!("{{{}}}", labels.join(","))
 }
 
 fn escape(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_organisation_without_images_has_every_series_at_zero() {
-        let streams = [StreamTotals { name: StreamName::latest_indexed(), totals: Totals::default() }];
-        let policies = [("fixable-vulnerabilities".parse().unwrap(), "No \"fixable\" ones".to_owned())];
-        insta::assert_snapshot!(render(&streams, &policies), @r#"
-        # HELP scout_policy_compliant_images Images of a stream that comply with a policy
-        # TYPE scout_policy_compliant_images gauge
-        scout_policy_compliant_images{id="fixable-vulnerabilities",displayName="No \"fixable\" ones",streamName="latest-indexed"} 0
-        # HELP scout_policy_evaluated_images Images of a stream that a policy could judge
-        # TYPE scout_policy_evaluated_images gauge
-        scout_policy_evaluated_images{id="fixable-vulnerabilities",displayName="No \"fixable\" ones",streamName="latest-indexed"} 0
-        # HELP scout_stream_vulnerabilities Vulnerabilities of the images of a stream
-        # TYPE scout_stream_vulnerabilities gauge
-        scout_stream_vulnerabilities{streamName="latest-indexed",severity="CRITICAL"} 0
-        scout_stream_vulnerabilities{streamName="latest-indexed",severity="HIGH"} 0
-        scout_stream_vulnerabilities{streamName="latest-indexed",severity="LOW"} 0
-        scout_stream_vulnerabilities{streamName="latest-indexed",severity="MEDIUM"} 0
-        scout_stream_vulnerabilities{streamName="latest-indexed",severity="UNSPECIFIED"} 0
-        "#);
-    }
-
-    #[test]
-    fn the_text_ends_with_a_newline() {
-        assert!(render(&[], &[]).ends_with("gauge\n"));
-    }
 }

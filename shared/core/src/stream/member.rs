@@ -37,9 +37,16 @@ pub struct Member {
     /// judged, and in members of earlier versions.
     #[serde(default)]
     pub judged_under: Option<Digest>,
-    /// When its result was made; `None` where there is none.
-    #[serde(default)]
-    pub scanned_at: Option<Timestamp>,
+    /// When its result was computed; none where there is none yet, or its writer did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_at: Option<Timestamp>,
+    /// Its vulnerabilities that do not count because of an exception; they are not among `severities`.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub suppressed: SeverityCounts,
+}
+
+fn is_none(counts: &SeverityCounts) -> bool {
+    counts.total() == 0
 }
 
 /// Which of two members of one repository is the newer: the one whose tag began to point to it later, then the one

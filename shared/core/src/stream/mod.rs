@@ -3,12 +3,17 @@
 //! `latest-indexed` has one member per repository; an environment has the images that somebody put into it. Totals are
 //! always recomputed from members, never counted up.
 
+mod budget;
 mod exposition;
 mod layout;
 mod member;
 mod totals;
 
-pub use exposition::{StreamTotals, render};
+pub use budget::{Candidate, DEFAULT_SERIES, Served, series_of_stream, within_budget};
+pub use exposition::{
+    AdvisoryIndexTimes, AdvisorySourceTimes, OwnFacts, StreamTotals, open_metrics, render, render_own,
+    render_snapshot_times,
+};
 pub use layout::{Layout, SHARDS_PER_GROUP, group_of, shards_of};
 pub use member::{Member, SlotVersion};
 pub use totals::{PolicyTotals, Totals};

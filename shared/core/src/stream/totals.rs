@@ -19,6 +19,17 @@ pub struct PolicyTotals {
     pub compliant: u64,
     /// Images that pass or fail; those with no data are in neither.
     pub evaluated: u64,
+    /// Images that have an answer, also those with no data.
+    #[serde(default)]
+    pub judged: u64,
+}
+
+impl PolicyTotals {
+    /// Images of which the policy cannot say whether they comply.
+    pub const fn no_data(&self) -> u64 {
+        // Totals of before `judged` was counted have none.
+        self.judged.saturating_sub(self.evaluated)
+    }
 }
 
 /// The numbers of a shard or a stream: a sum over its members.
@@ -36,28 +47,44 @@ pub struct Totals {
     pub next_change_at: Option<Timestamp>,
     /// Members that were judged under other policies or exceptions than those in force.
     #[serde(default)]
-    pub unjudged: u64,
-    /// When the oldest of the results of its members was made.
-    #[serde(default)]
+    pub outdated: u64,
+    /// When the oldest result of the members was computed, as far as that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_result_at: Option<Timestamp>,
+    /// Vulnerabilities by severity that do not count because of an exception.
+    #[serde(default)]
+    pub suppressed: SeverityCounts,
 }
 
 impl Totals {
+    /// The images of a policy; none for one that has judged nothing.
+    pub fn policy(&self, id: &PolicyId) -> PolicyTotals {
+        self.policies.get(id).copied().unwrap_or_default()
+    }
+
+    /// Images that a policy has not judged yet: it is new, or was enabled, and their turn has not come.
+    pub fn unjudged(&self, id: &PolicyId) -> u64 {
+        let policy = self.policy(id);
+        self.images.saturating_sub(policy.judged.max(policy.evaluated))
+    }
+
     /// The sum over `members`, of which those are judged that were under `judging`, the fingerprint in force.
     pub fn of<'a>(members: impl IntoIterator<Item = &'a Member>, judging: &Digest) -> Self {
         let mut totals = Self::default();
         for member in members {
             totals.images += 1;
-            totals.unjudged += u64::from(member.judged_under.is_some_and(|under| under != *judging));
-            totals.oldest_result_at = earlier(totals.oldest_result_at, member.scanned_at);
+            totals.outdated += u64::from(member.judged_under.is_some_and(|under| under != *judging));
             *totals.states.entry(member.state).or_default() += 1;
             totals.vulnerabilities += member.severities;
             for (id, outcome) in &member.policies {
                 let policy = totals.policies.entry(id.clone()).or_default();
                 policy.compliant += u64::from(*outcome == Outcome::Pass);
                 policy.evaluated += u64::from(*outcome != Outcome::NoData);
+                policy.judged += 1;
             }
             totals.next_change_at = earlier(totals.next_change_at, member.next_change_at);
+            totals.oldest_result_at = earlier(totals.oldest_result_at, member.result_at);
+            totals.suppressed += member.suppressed;
         }
         totals
     }
@@ -74,10 +101,12 @@ impl AddAssign<&Self> for Totals {
             let policy = self.policies.entry(id.clone()).or_default();
             policy.compliant += other.compliant;
             policy.evaluated += other.evaluated;
+            policy.judged += other.judged;
         }
         self.next_change_at = earlier(self.next_change_at, other.next_change_at);
-        self.unjudged += other.unjudged;
+        self.outdated += other.outdated;
         self.oldest_result_at = earlier(self.oldest_result_at, other.oldest_result_at);
+        self.suppressed += other.suppressed;
     }
 }
 

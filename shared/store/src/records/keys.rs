@@ -83,6 +83,10 @@ pub(super) fn snapshot(name: &OrgName) -> Key {
     Key::new(org(name), "SNAPSHOT")
 }
 
+pub(super) fn snapshot_bodies(name: &OrgName) -> Key {
+    Key::new(org(name), "SNAPSHOT#BODIES")
+}
+
 pub(super) fn rule(name: &OrgName, rule: &RuleId) -> Key {
     Key::new(org(name), format!("RULE#{rule}"))
 }

@@ -6,6 +6,7 @@
 
 mod advisories;
 mod advisory_sources;
+mod advisory_standing;
 mod configuration;
 mod environments;
 mod hooks;
@@ -39,6 +40,7 @@ pub use advisories::{AdvisoryFamily, CurrentAdvisories};
 pub use advisory_sources::{
     AdvisorySource, CompiledSource, SourceArchive, SourceError, SourceProgress, StoredSource,
 };
+pub use advisory_standing::AdvisoryStanding;
 pub use configuration::AppliedConfig;
 pub use environments::{EnvironmentPlace, MadeEnvironments, Streams};
 pub use images::{ImageManifest, ImagePlace};
@@ -50,7 +52,7 @@ pub use postings::{
 pub use repositories::{TagPage, TagRecord, TaggedImage};
 pub use results::StoredResult;
 pub use rules::{ListingProgress, ListingState, RuleState, Run, RunTrigger};
-pub use snapshots::Snapshot;
+pub use snapshots::{Snapshot, SnapshotHead, TextHead};
 pub use streams::{NewTotals, Part, PartState};
 pub use work::{DueWork, Enqueued, PendingWork};
 

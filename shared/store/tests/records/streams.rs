@@ -1,7 +1,8 @@
 //! Slots, totals and snapshots.
 
+use tidewatch_core::ports::table::{Condition, Item, Key};
 use tidewatch_core::stream::{Layout, Member, Totals};
-use tidewatch_store::records::{NewTotals, Part, Snapshot};
+use tidewatch_store::records::{NewTotals, Part, SnapshotHead};
 
 use crate::world::{World, acme, at, latest, member, snapshot};
 
@@ -10,6 +11,7 @@ on_every_table!(
     totals_are_written_only_over_those_that_were_read,
     a_snapshot_is_published_only_over_an_older_one,
     a_snapshot_is_confirmed_forward_only_and_only_when_it_is_still_published,
+    a_snapshot_of_before_there_were_two_texts_is_none_and_is_replaced,
 );
 
 async fn a_slot_holds_the_newest_member(world: World) {
@@ -70,6 +72,7 @@ async fn a_snapshot_is_published_only_over_an_older_one(world: World) {
         let outcome = world.records.publish_snapshot(&acme(), &snapshot).await.unwrap();
         assert_eq!(outcome, published, "{config_version} {number}");
         if published {
+            assert_eq!(world.records.snapshot_head(&acme()).await.unwrap(), Some(snapshot.head));
             assert_eq!(world.records.snapshot(&acme()).await.unwrap(), Some(snapshot));
         }
     }
@@ -81,8 +84,21 @@ async fn a_snapshot_is_confirmed_forward_only_and_only_when_it_is_still_publishe
         world.records.publish_snapshot(&acme(), snapshot).await.unwrap();
     }
     for (confirmed, now, checked) in [(&old, 60, 0), (&new, 60, 60), (&new, 30, 60), (&new, 90, 90)] {
-        world.records.confirm_snapshot(&acme(), confirmed, at(now)).await.unwrap();
+        world.records.confirm_snapshot(&acme(), &confirmed.head, at(now)).await.unwrap();
         let published = world.records.snapshot(&acme()).await.unwrap().unwrap();
-        assert_eq!(published, Snapshot { checked_at: at(checked), ..new.clone() });
+        assert_eq!(published.head, SnapshotHead { checked_at: at(checked), ..new.head });
+        assert_eq!((&published.metrics, &published.own), (&new.metrics, &new.own));
     }
+}
+
+async fn a_snapshot_of_before_there_were_two_texts_is_none_and_is_replaced(world: World) {
+    let old = Item::new(Key::new("ORG#acme", "SNAPSHOT"))
+        .with("v", 1)
+        .with("config_version", 9)
+        .with("number", 9)
+        .with("body", "of before");
+    world.table.put(old, Condition::Always).await.unwrap();
+    assert_eq!(world.records.snapshot(&acme()).await.unwrap(), None);
+    assert!(world.records.publish_snapshot(&acme(), &snapshot(1, 1)).await.unwrap());
+    assert_eq!(world.records.snapshot(&acme()).await.unwrap(), Some(snapshot(1, 1)));
 }

@@ -14,7 +14,9 @@ use tidewatch_core::stream::Member;
 use tidewatch_core::token::{Scope, Token, TokenRecord};
 use tidewatch_core::work::{Priority, RunId, Work};
 use tidewatch_core::{Digest, Retry, Retryable as _, Timestamp};
-use tidewatch_store::records::{Enqueued, Lease, LeaseOutcome, PendingWork, RecordError, Snapshot};
+use tidewatch_store::records::{
+    Enqueued, Lease, LeaseOutcome, PendingWork, RecordError, Snapshot, SnapshotHead, TextHead,
+};
 use tidewatch_store::{EmbeddedDynamoDb, MemoryTable, ObjectStorage, Records};
 use tidewatch_testkit::contract::table::ConflictingTable;
 use tidewatch_testkit::ports::{InstantSleeper, SeededRandomness};
@@ -170,7 +172,8 @@ pub(crate) fn member(content: &str, seen: i64) -> Member {
         policies: [].into(),
         next_change_at: None,
         judged_under: None,
-        scanned_at: None,
+        result_at: None,
+        suppressed: SeverityCounts::default(),
     }
 }
 
@@ -188,9 +191,13 @@ pub(crate) fn token(seed: u64, org: &str, created: i64) -> TokenRecord {
 }
 
 pub(crate) fn snapshot(config_version: i64, number: i64) -> Snapshot {
-    let digest = Digest::of(b"text");
-    let body = b"compressed".to_vec();
-    Snapshot { config_version, number, body, length: 4, digest, made_at: at(0), checked_at: at(0) }
+    let text = |text: &str| TextHead { length: text.len() as u64, digest: Digest::of(text.as_bytes()) };
+    let (metrics, own) = (text("metrics"), text("own"));
+    Snapshot {
+        head: SnapshotHead { config_version, number, metrics, own, made_at: at(0), checked_at: at(0) },
+        metrics: b"compressed".to_vec(),
+        own: format!("compressed {config_version} {number}").into_bytes(),
+    }
 }
 
 #[track_caller]

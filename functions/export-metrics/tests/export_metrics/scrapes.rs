@@ -1,175 +1,14 @@
-//! Scrapes, as API Gateway hands them over: full answers as golden files, and who gets none.
+//! Full answers as golden files, and who gets none.
 
-// Test code: a broken set-up ends the test.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-use std::fmt::Write as _;
-use std::io::{Read as _, Write as _};
-use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
-use aws_lambda_events::encodings::Body;
-use flate2::Compression;
-use flate2::read::GzDecoder;
-use flate2::write::GzEncoder;
-use serde_json::{Map, Value, json};
-use tidewatch_core::names::{OrgName, StreamName};
+use tidewatch_core::Digest;
 use tidewatch_core::ports::Clock as _;
-use tidewatch_core::stream::{StreamTotals, Totals, render};
-use tidewatch_core::token::{Scope, Token, TokenRecord};
-use tidewatch_core::{Digest, Severity};
-use tidewatch_export_metrics::ExportMetrics;
-use tidewatch_store::records::Snapshot;
-use tidewatch_store::{MemoryTable, ObjectStorage, Records};
-use tidewatch_testkit::ports::{InstantSleeper, SeededRandomness, SettableClock};
+use tidewatch_core::token::Token;
+use tidewatch_store::records::{Snapshot, SnapshotHead, TextHead};
+use tidewatch_testkit::ports::SeededRandomness;
 
-const METRICS: &str = "/v1/exporter/org/acme/metrics";
-const HOUR: Duration = Duration::from_secs(3600);
-
-/// An exporter, and the organisation `acme` with its token.
-struct World {
-    records: Records,
-    clock: Arc<SettableClock>,
-    exporter: ExportMetrics,
-    token: Token,
-}
-
-impl World {
-    /// No snapshot yet.
-    async fn new() -> Self {
-        let clock = Arc::new(SettableClock::at("2026-06-15T00:00:00Z"));
-        let (table, objects) = (Arc::new(MemoryTable::new()), Arc::new(ObjectStorage::in_memory()));
-        let records = Records::new(table, objects, Arc::new(InstantSleeper::new()));
-        let exporter = ExportMetrics::new(records.clone(), Arc::clone(&clock) as _);
-        let mut world = Self { records, clock, exporter, token: Token::generate(&SeededRandomness::new(1)) };
-        world.token = world.issue("acme", 1, |_| {}).await;
-        world
-    }
-
-    /// A snapshot that a roll-up found right now.
-    async fn with_snapshot() -> Self {
-        let world = Self::new().await;
-        world.publish(1, &text(3)).await;
-        world
-    }
-
-    async fn publish(&self, number: i64, text: &str) -> Snapshot {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        encoder.write_all(text.as_bytes()).unwrap();
-        let now = self.clock.now();
-        let snapshot = Snapshot {
-            config_version: 1,
-            number,
-            body: encoder.finish().unwrap(),
-            length: text.len() as u64,
-            digest: Digest::of(text.as_bytes()),
-            made_at: now,
-            checked_at: now,
-        };
-        assert!(self.records.publish_snapshot(&acme(), &snapshot).await.unwrap());
-        snapshot
-    }
-
-    /// Stores a token for an organisation, with `change` to what is kept of it.
-    async fn issue(&self, org: &str, seed: u64, change: impl FnOnce(&mut TokenRecord)) -> Token {
-        let token = Token::generate(&SeededRandomness::new(seed));
-        let mut record = TokenRecord {
-            id: token.id().to_owned(),
-            digest: token.digest(),
-            org: org.parse().unwrap(),
-            scopes: [Scope::MetricsRead].into(),
-            created_at: self.clock.now(),
-            expires_at: None,
-            revoked_at: None,
-        };
-        change(&mut record);
-        self.records.put_token(&record).await.unwrap();
-        token
-    }
-
-    fn bearer(&self) -> String {
-        format!("Bearer {}", self.token.reveal())
-    }
-
-    async fn get(&self, path: &str, headers: &[(&str, &str)]) -> ApiGatewayV2httpResponse {
-        self.exporter.handle(&request("GET", path, headers)).await
-    }
-
-    /// A scrape with this header `Authorization`.
-    async fn scrape_as(&self, authorization: &str) -> ApiGatewayV2httpResponse {
-        self.get(METRICS, &[("authorization", authorization)]).await
-    }
-}
-
-fn acme() -> OrgName {
-    "acme".parse().unwrap()
-}
-
-/// The text for an organisation with so many critical vulnerabilities.
-fn text(critical: usize) -> String {
-    let mut totals = Totals::default();
-    (0..critical).for_each(|_| totals.vulnerabilities.add(Severity::Critical));
-    let streams = [StreamTotals { name: StreamName::latest_indexed(), totals }];
-    render(&streams, &[("fixable-vulnerabilities".parse().unwrap(), "No fixable ones".to_owned())])
-}
-
-/// A request as API Gateway sends it (HTTP API, payload version 2).
-fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> ApiGatewayV2httpRequest {
-    let headers: Map<String, Value> =
-        headers.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect();
-    serde_json::from_value(json!({
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": path,
-        "rawQueryString": "",
-        "headers": headers,
-        "requestContext": {
-            "accountId": "123456789012",
-            "apiId": "api",
-            "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "Prometheus"},
-            "requestId": "1",
-            "routeKey": "$default",
-            "stage": "$default",
-            "time": "15/Jun/2026:00:00:00 +0000",
-            "timeEpoch": 1_781_481_600_000_i64,
-        },
-        "isBase64Encoded": false,
-    }))
-    .unwrap()
-}
-
-/// Everything of an answer, for a golden file: status, headers in the order of their names, a blank line, the body.
-fn show(response: &ApiGatewayV2httpResponse) -> String {
-    let mut headers: Vec<_> =
-        response.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
-    headers.sort_unstable();
-    assert!(response.multi_value_headers.is_empty() && response.cookies.is_empty());
-    let mut shown = format!("{}\n{}\n\n", response.status_code, headers.join("\n"));
-    match &response.body {
-        None => shown.push_str("(no body)\n"),
-        Some(Body::Text(text)) => shown.push_str(text),
-        Some(body) => {
-            assert!(response.is_base64_encoded, "bytes are sent in Base64");
-            write!(shown, "(gzip of)\n{}", inflate(body)).unwrap();
-        }
-    }
-    shown
-}
-
-fn inflate(body: &Body) -> String {
-    let mut text = String::new();
-    GzDecoder::new(body.as_ref()).read_to_string(&mut text).unwrap();
-    text
-}
-
-fn body(response: &ApiGatewayV2httpResponse) -> &Body {
-    response.body.as_ref().expect("a body")
-}
-
-fn header<'a>(response: &'a ApiGatewayV2httpResponse, name: &str) -> &'a str {
-    response.headers.get(name).unwrap_or_else(|| panic!("there is no {name}")).to_str().unwrap()
-}
+use crate::world::{HOUR, METRICS, World, acme, body, header, inflate, request, show, text};
 
 #[tokio::test]
 async fn a_scrape_gets_the_text_of_the_snapshot() {
@@ -236,7 +75,7 @@ async fn the_older_path_gives_the_same() {
 #[tokio::test]
 async fn the_age_is_the_time_since_a_roll_up_found_the_snapshot_right() {
     let world = World::with_snapshot().await;
-    let published = world.records.snapshot(&acme()).await.unwrap().unwrap();
+    let published = world.records.snapshot_head(&acme()).await.unwrap().unwrap();
     world.clock.advance(HOUR);
     assert_eq!(header(&world.scrape_as(&world.bearer()).await, "age"), "3600");
     world.records.confirm_snapshot(&acme(), &published, world.clock.now()).await.unwrap();
@@ -270,8 +109,10 @@ async fn numbers_older_than_a_day_are_refused() {
 async fn a_damaged_snapshot_is_refused_as_text() {
     let world = World::new().await;
     let whole = world.publish(1, &text(3)).await;
-    for (number, length) in [(2, whole.length - 1), (3, whole.length + 1)] {
-        let damaged = Snapshot { number, length, ..whole.clone() };
+    let length = whole.head.metrics.length;
+    for (number, length) in [(2, length - 1), (3, length + 1)] {
+        let metrics = TextHead { length, ..whole.head.metrics };
+        let damaged = Snapshot { head: SnapshotHead { number, metrics, ..whole.head }, ..whole.clone() };
         assert!(world.records.publish_snapshot(&acme(), &damaged).await.unwrap());
         insta::assert_snapshot!("damaged", show(&world.scrape_as(&world.bearer()).await));
     }
