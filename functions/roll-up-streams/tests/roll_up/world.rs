@@ -124,18 +124,18 @@ fn inflate(body: &[u8], head: TextHead) -> String {
     text
 }
 
-/// A configuration with these registries and this grace period.
+/// A configuration with these registries, and of the policies with the one about fixable vulnerabilities alone, with this
+/// grace period.
 pub(crate) fn config(registries: &[&str], grace_period_days: u32) -> Config {
     let registries: Vec<_> = registries
         .iter()
         .map(|id| json!({"id": id, "kind": "oci", "url": format!("https://{id}.example.com")}))
         .collect();
-    serde_json::from_value(json!({
-        "org": "acme",
-        "registries": registries,
-        "policies": [{"id": "fixable-vulnerabilities", "config": {"grace_period_days": grace_period_days}}],
-    }))
-    .unwrap()
+    let others = tidewatch_core::policy::TYPES.iter().filter(|policy| policy.id != "fixable-vulnerabilities");
+    let config = json!({"grace_period_days": grace_period_days});
+    let mut policies = vec![json!({"id": "fixable-vulnerabilities", "config": config})];
+    policies.extend(others.map(|policy| json!({"id": policy.id, "enabled": false})));
+    serde_json::from_value(json!({"org": "acme", "registries": registries, "policies": policies})).unwrap()
 }
 
 /// The image with this content in a repository such as `hub/team/web`.
