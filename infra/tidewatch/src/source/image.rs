@@ -52,7 +52,14 @@ async fn find(target: &Target, arguments: &ImageArguments) -> Result<Digest, Fai
 /// A configuration with nothing but the platform.
 pub(crate) fn config_of(platform: &Platform) -> Result<Config, Failure> {
     let org: OrgName = "local".parse()?;
-    Ok(Config { org, platforms: vec![platform.clone()], registries: vec![], rules: vec![], policies: vec![] })
+    Ok(Config {
+        org,
+        platforms: vec![platform.clone()],
+        registries: vec![],
+        rules: vec![],
+        policies: vec![].into(),
+        exceptions: vec![],
+    })
 }
 
 async fn inventory(
