@@ -18,6 +18,7 @@ use tidewatch_roll_up_streams::RollUpStreams;
 use tidewatch_store::records::Snapshot;
 use tidewatch_store::{MemoryTable, ObjectStorage, Records};
 use tidewatch_testkit::interleave::PausingTable;
+use tidewatch_testkit::policies::fixable_only;
 use tidewatch_testkit::ports::{InstantSleeper, SettableClock};
 
 use crate::naive::{self, Series};
@@ -114,10 +115,12 @@ pub(crate) fn config(registries: &[&str], grace_period_days: u32) -> Config {
         .iter()
         .map(|id| json!({"id": id, "kind": "oci", "url": format!("https://{id}.example.com")}))
         .collect();
+    let grace =
+        json!([{"id": "fixable-vulnerabilities", "config": {"grace_period_days": grace_period_days}}]);
     serde_json::from_value(json!({
         "org": "acme",
         "registries": registries,
-        "policies": [{"id": "fixable-vulnerabilities", "config": {"grace_period_days": grace_period_days}}],
+        "policies": fixable_only(&grace),
     }))
     .unwrap()
 }
