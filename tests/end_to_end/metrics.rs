@@ -40,10 +40,22 @@ async fn demo_metrics() {
     insta::assert_snapshot!(scrape, @r#"
     # HELP scout_policy_compliant_images Images of a stream that comply with a policy
     # TYPE scout_policy_compliant_images gauge
+    scout_policy_compliant_images{id="approved-base-images",displayName="No unapproved base images",streamName="latest-indexed"} 0
+    scout_policy_compliant_images{id="copyleft-license",displayName="No copyleft licenses",streamName="latest-indexed"} 5
+    scout_policy_compliant_images{id="default-non-root-user",displayName="Default non-root user",streamName="latest-indexed"} 0
     scout_policy_compliant_images{id="fixable-vulnerabilities",displayName="No fixable critical or high vulnerabilities",streamName="latest-indexed"} 4
+    scout_policy_compliant_images{id="high-profile-vulnerabilities",displayName="No high-profile vulnerabilities",streamName="latest-indexed"} 0
+    scout_policy_compliant_images{id="no-stale-base-images",displayName="No outdated base images",streamName="latest-indexed"} 0
+    scout_policy_compliant_images{id="supply-chain-attestations",displayName="Supply chain attestations",streamName="latest-indexed"} 0
     # HELP scout_policy_evaluated_images Images of a stream that a policy could judge
     # TYPE scout_policy_evaluated_images gauge
+    scout_policy_evaluated_images{id="approved-base-images",displayName="No unapproved base images",streamName="latest-indexed"} 0
+    scout_policy_evaluated_images{id="copyleft-license",displayName="No copyleft licenses",streamName="latest-indexed"} 6
+    scout_policy_evaluated_images{id="default-non-root-user",displayName="Default non-root user",streamName="latest-indexed"} 0
     scout_policy_evaluated_images{id="fixable-vulnerabilities",displayName="No fixable critical or high vulnerabilities",streamName="latest-indexed"} 6
+    scout_policy_evaluated_images{id="high-profile-vulnerabilities",displayName="No high-profile vulnerabilities",streamName="latest-indexed"} 0
+    scout_policy_evaluated_images{id="no-stale-base-images",displayName="No outdated base images",streamName="latest-indexed"} 0
+    scout_policy_evaluated_images{id="supply-chain-attestations",displayName="Supply chain attestations",streamName="latest-indexed"} 0
     # HELP scout_stream_vulnerabilities Vulnerabilities of the images of a stream
     # TYPE scout_stream_vulnerabilities gauge
     scout_stream_vulnerabilities{streamName="latest-indexed",severity="CRITICAL"} 6

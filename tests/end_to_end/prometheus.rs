@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use tidewatch_core::policy::type_of;
 use tidewatch_runtime::environment::variable;
 use tidewatch_testkit::{fixtures, skip};
 use tidewatch_tests::{Labels, LocalMode, Prometheus};
@@ -34,9 +35,6 @@ scrape_configs:
 
 /// The configuration that comes with Tidewatch.
 const OURS: &str = include_str!("../../infra/prometheus/prometheus.yml");
-
-/// The name of the policy that people read.
-const DISPLAY_NAME: &str = "No fixable critical or high vulnerabilities";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn prometheus_has_every_number_by_the_configuration_for_scout_until_the_token_is_revoked() {
@@ -175,8 +173,8 @@ fn expected_series(address: &str) -> BTreeMap<Labels, f64> {
             add("scout_stream_vulnerabilities", &labels, count);
         }
         for (id, policy) in numbers.policies {
-            let labels =
-                [("id", id.as_str()), ("displayName", DISPLAY_NAME), ("streamName", stream.as_str())];
+            let name = type_of(&id).expect("a policy").display_name;
+            let labels = [("id", id.as_str()), ("displayName", name), ("streamName", stream.as_str())];
             add("scout_policy_compliant_images", &labels, policy.compliant);
             add("scout_policy_evaluated_images", &labels, policy.evaluated);
         }

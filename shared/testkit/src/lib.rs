@@ -12,6 +12,7 @@ pub mod image;
 pub mod interleave;
 pub mod layer;
 pub mod ministack;
+pub mod policies;
 pub mod ports;
 pub mod registry;
 pub mod runtime_api;

@@ -19,6 +19,7 @@ use tidewatch_roll_up_streams::RollUpStreams;
 use tidewatch_store::records::{Snapshot, SnapshotHead, TextHead};
 use tidewatch_store::{MemoryTable, ObjectStorage, Records};
 use tidewatch_testkit::interleave::PausingTable;
+use tidewatch_testkit::policies::fixable_only;
 use tidewatch_testkit::ports::{InstantSleeper, SettableClock};
 
 use crate::naive::{self, Series};
@@ -131,11 +132,14 @@ pub(crate) fn config(registries: &[&str], grace_period_days: u32) -> Config {
         .iter()
         .map(|id| json!({"id": id, "kind": "oci", "url": format!("https://{id}.example.com")}))
         .collect();
-    let others = tidewatch_core::policy::TYPES.iter().filter(|policy| policy.id != "fixable-vulnerabilities");
-    let config = json!({"grace_period_days": grace_period_days});
-    let mut policies = vec![json!({"id": "fixable-vulnerabilities", "config": config})];
-    policies.extend(others.map(|policy| json!({"id": policy.id, "enabled": false})));
-    serde_json::from_value(json!({"org": "acme", "registries": registries, "policies": policies})).unwrap()
+    let grace =
+        json!([{"id": "fixable-vulnerabilities", "config": {"grace_period_days": grace_period_days}}]);
+    serde_json::from_value(json!({
+        "org": "acme",
+        "registries": registries,
+        "policies": fixable_only(&grace),
+    }))
+    .unwrap()
 }
 
 /// The image with this content in a repository such as `hub/team/web`.

@@ -5,7 +5,7 @@ mod vulnerabilities;
 use std::collections::BTreeSet;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{ConfigProblem, Step, key, problem};
 use crate::exception::ExceptionType;
@@ -59,7 +59,7 @@ pub struct ExceptionConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
     /// Its last day, in UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "some_day", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "day")]
     pub expires: Option<Date>,
     /// What ends it for a finding: each of these does.
@@ -90,6 +90,15 @@ fn digest(_: &mut SchemaGenerator) -> Schema {
 
 fn day(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": "date", "examples": ["2027-01-31"]})
+}
+
+fn some_day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Date>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    // The parser also takes what has a time behind it.
+    let day = text.parse::<Date>().ok().filter(|day| day.to_string() == text);
+    let error =
+        || format!("failed to read {text:?} as a day: expected YEAR-MONTH-DAY, for example 2027-01-31");
+    day.map(Some).ok_or_else(|| serde::de::Error::custom(error()))
 }
 
 impl ExceptionConfig {
