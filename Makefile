@@ -23,7 +23,7 @@ LAMBDA_PROFILE := function
 # The name of the stack that is deployed or deleted.
 STACK ?= tidewatch
 
-.PHONY: help demo test test-corpus test-deploy test-prometheus test-clients test-sboms test-all check $(CHECKS) docs fmt build-lambda fuzz fuzz-minimise bench-cold-start bench-inventory bench-advisories compare-syft deploy delete steps
+.PHONY: help demo test test-corpus test-deploy test-prometheus test-clients test-sboms test-all check $(CHECKS) docs fmt build-lambda fuzz fuzz-minimise bench-cold-start bench-inventory bench-advisories bench-metrics compare-syft deploy delete steps
 
 help: ## Say what there is to make.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -102,6 +102,17 @@ bench-advisories: ## Measure the indexes of the advisories in OSV, and matching 
 	mkdir -p '$(CACHE)'; \
 	cargo bench --locked --quiet --package tidewatch-advisories --bench advisories -- '$(OSV)' $(CLONES); \
 	cargo bench --locked --quiet --package tidewatch-rematch-images --bench rematch -- '$(OSV)' $(FLEET) '$(CACHE)'
+
+# Each number of MEMBERS is measured by itself; 1,000,000 take some gigabytes of the cache, and minutes to write. Each load
+# lasts LOAD seconds.
+MEMBERS ?= 10000 100000
+LOAD ?= 20
+comma := ,
+
+bench-metrics: ## Measure roll-ups of MEMBERS images, and scrapes of the largest snapshot.
+	mkdir -p '$(CACHE)'; \
+	cargo bench --locked --quiet --package tidewatch --bench metrics -- \
+	  '$(subst $() ,$(comma),$(strip $(MEMBERS)))' $(LOAD) '$(CACHE)'
 
 compare-syft: IMAGES = $(shell ../shared/tools/build-corpus --list 2>/dev/null | cut -d ' ' -f 1)
 compare-syft: ## Compare the packages of IMAGES (all) and of the images in the shared folder with Syft's.

@@ -1,6 +1,7 @@
 //! Makes the snapshot of an organisation from the totals of its streams, and publishes it.
 
 use std::io::Write as _;
+use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -11,6 +12,7 @@ use tidewatch_core::stream::{
     AdvisoryIndexTimes, AdvisorySourceTimes, Candidate, OwnFacts, StreamTotals, render, render_own,
     within_budget,
 };
+use tidewatch_runtime::messages::describe;
 use tidewatch_store::records::{
     AdvisoryStanding, AppliedConfig, ShardState, Snapshot, SnapshotHead, TextHead,
 };
@@ -54,7 +56,7 @@ impl RollUpStreams {
         streams: Vec<RolledUp>,
         now: Timestamp,
     ) -> Result<bool, RollUpError> {
-        let advisories = self.records.advisory_standing().await?;
+        let advisories = self.advisories().await?;
         let mut number = advisories.revision;
         let mut candidates = Vec::with_capacity(streams.len());
         for RolledUp { name, shards, is_pinned } in streams {
@@ -74,6 +76,20 @@ impl RollUpStreams {
         let texts = texts(org, applied, candidates, &advisories);
         let snapshot = make(&texts, applied.version, number, now)?;
         Ok(self.records.publish_snapshot(org, &snapshot).await?)
+    }
+}
+
+impl RollUpStreams {
+    /// How the advisories stand. A row that cannot be read stops nothing: its times are not told.
+    pub(crate) async fn advisories(&self) -> Result<Arc<AdvisoryStanding>, RollUpError> {
+        if let Some(known) = &self.advisories {
+            return Ok(Arc::clone(known));
+        }
+        let standing = self.records.advisory_standing().await?;
+        for error in &standing.unreadable {
+            tracing::error!(error = %describe(error), "advisories are not told of in metrics");
+        }
+        Ok(Arc::new(standing))
     }
 }
 
