@@ -8,10 +8,12 @@
 mod advisory_queries;
 mod advisory_sync;
 mod artifacts;
+mod clients;
 mod commands;
 mod configuration;
 mod corpus;
 mod credentials;
+mod dashboards;
 mod endpoint;
 mod images;
 mod installation;

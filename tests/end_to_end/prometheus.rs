@@ -12,6 +12,7 @@ use tidewatch_runtime::environment::variable;
 use tidewatch_testkit::{fixtures, skip};
 use tidewatch_tests::{Labels, LocalMode, Prometheus};
 
+use crate::dashboards::{Panel, number, panels};
 use crate::installation::{Configuration, Installation, Numbers, ORG, eventually, fixture_registry, settle};
 
 /// The sample that Docker published for Scout's exporter:
@@ -76,18 +77,9 @@ async fn prometheus_has_every_number_by_the_configuration_for_scout_until_the_to
 
 /// The queries behind the panels of Scout's two dashboards, with their variables filled in.
 async fn the_queries_of_scouts_dashboards_work(prometheus: &Prometheus) {
-    let Numbers { compliant, evaluated, severities } = Numbers::of_the_fixtures();
-    let selector = "job=\"acme\", streamName=\"latest-indexed\"";
-    let critical =
-        format!("sum by(severity) (scout_stream_vulnerabilities{{{selector}, severity=\"CRITICAL\"}})");
-    assert_eq!(one(prometheus, &critical).await, Some(number(severities[0])));
-    let total = format!("sum(scout_stream_vulnerabilities{{{selector}}})");
-    assert_eq!(one(prometheus, &total).await, Some(number(severities.iter().sum())));
-    let policy = "streamName=\"latest-indexed\", job=\"acme\", id=\"fixable-vulnerabilities\"";
-    let ratio = format!(
-        "(scout_policy_compliant_images{{{policy}}} * 100) / scout_policy_evaluated_images{{{policy}}}"
-    );
-    assert_eq!(one(prometheus, &ratio).await, Some(number(compliant) * 100.0 / number(evaluated)));
+    for Panel { query, value, .. } in panels(&Numbers::of_the_fixtures()) {
+        assert_eq!(one(prometheus, &query).await, Some(value), "{query}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,11 +178,6 @@ fn expected_series(address: &str) -> BTreeMap<Labels, f64> {
 async fn one(prometheus: &Prometheus, query: &str) -> Option<f64> {
     let series = prometheus.query(query).await.unwrap();
     (series.len() == 1).then(|| series.into_values().next()).flatten()
-}
-
-/// Prometheus knows floating point only.
-fn number(count: u64) -> f64 {
-    f64::from(u32::try_from(count).unwrap())
 }
 
 /// What `promtool check metrics` finds in a text.

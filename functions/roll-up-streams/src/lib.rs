@@ -20,7 +20,7 @@ use tidewatch_core::work::RollUpMessage;
 use tidewatch_core::{Retry, Retryable};
 use tidewatch_runtime::messages::describe;
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler};
-use tidewatch_store::records::{PartState, RecordError, Records, Streams};
+use tidewatch_store::records::{AdvisoryStanding, PartState, RecordError, Records, Streams};
 
 use crate::groups::Pass;
 
@@ -58,17 +58,19 @@ pub struct RollUpStreams {
     records: Records,
     clock: Arc<dyn Clock>,
     freshness: Freshness,
+    /// How the advisories stand, read once for all organisations of a tick; else they are read for each.
+    advisories: Option<Arc<AdvisoryStanding>>,
 }
 
 impl RollUpStreams {
     /// A roll-up on these ports, which publishes what has changed at once.
     pub fn new(records: Records, clock: Arc<dyn Clock>) -> Self {
-        Self { records, clock, freshness: Freshness::OnChange }
+        Self { records, clock, freshness: Freshness::OnChange, advisories: None }
     }
 
     /// The same with another freshness.
     #[must_use]
-    pub const fn fresh(mut self, freshness: Freshness) -> Self {
+    pub fn fresh(mut self, freshness: Freshness) -> Self {
         self.freshness = freshness;
         self
     }
@@ -77,8 +79,9 @@ impl RollUpStreams {
     /// tick. Gives the number of snapshots that were published.
     pub async fn tick(&self) -> Result<usize, RollUpError> {
         let mut published = 0;
+        let tick = Self { advisories: Some(self.advisories().await?), ..self.clone() };
         for org in self.records.orgs().await? {
-            match self.roll_up(&org).await {
+            match tick.roll_up(&org).await {
                 Ok(new) => published += usize::from(new),
                 Err(error) => {
                     let error = describe(&error);

@@ -1,6 +1,7 @@
 //! Makes the snapshot of an organisation from the totals of its streams, and publishes it.
 
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flate2::Compression;
@@ -12,6 +13,7 @@ use tidewatch_core::stream::{
     AdvisoryIndexTimes, AdvisorySourceTimes, Candidate, OwnFacts, StreamTotals, render, render_own,
     within_budget,
 };
+use tidewatch_runtime::messages::describe;
 use tidewatch_store::records::{
     AdvisoryStanding, AppliedConfig, PartState, Snapshot, SnapshotHead, TextHead,
 };
@@ -65,7 +67,7 @@ impl RollUpStreams {
         streams: Vec<RolledUp>,
     ) -> Result<bool, RollUpError> {
         let Pass { org, applied, now, .. } = *pass;
-        let advisories = self.records.advisory_standing().await?;
+        let advisories = self.advisories().await?;
         let mut number = revision.saturating_mul(CHANGES).saturating_add(advisories.revision);
         let mut candidates = Vec::with_capacity(streams.len());
         for RolledUp { name, groups, is_pinned } in streams {
@@ -96,6 +98,20 @@ impl RollUpStreams {
 /// Whether images have had long enough to be judged under this configuration.
 fn is_overdue(applied: &AppliedConfig, now: Timestamp) -> bool {
     applied.applied_at.checked_add(LONGEST_SWITCH).is_ok_and(|end| end <= now)
+}
+
+impl RollUpStreams {
+    /// How the advisories stand. A row that cannot be read stops nothing: its times are not told.
+    pub(crate) async fn advisories(&self) -> Result<Arc<AdvisoryStanding>, RollUpError> {
+        if let Some(known) = &self.advisories {
+            return Ok(Arc::clone(known));
+        }
+        let standing = self.records.advisory_standing().await?;
+        for error in &standing.unreadable {
+            tracing::error!(error = %describe(error), "advisories are not told of in metrics");
+        }
+        Ok(Arc::new(standing))
+    }
 }
 
 /// The two texts of a snapshot.

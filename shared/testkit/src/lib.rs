@@ -5,6 +5,7 @@
 
 pub mod advisory;
 pub mod archives;
+pub mod clients;
 pub mod contract;
 pub mod failing;
 pub mod fixtures;

@@ -97,7 +97,8 @@ impl World {
             .await;
     }
 
-    async fn change(&self, key: &Key, change: Update) {
+    /// Changes an item that is there.
+    pub(crate) async fn change(&self, key: &Key, change: Update) {
         self.table.update(key, change, Condition::ItemPresent).await.unwrap();
     }
 

@@ -49,7 +49,7 @@ pub struct ExceptionConfig {
     pub exception_type: ExceptionType,
     /// Why it is a false positive, in the words of
     /// [OpenVEX](https://github.com/openvex/spec/blob/main/OPENVEX-SPEC.md#status-justifications). Needed with
-    /// `false_positive`, and only allowed there.
+    /// `false_positive` where there is no `reason`, and only allowed there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub justification: Option<VexJustification>,
     /// Why, for people.
@@ -121,7 +121,9 @@ impl ExceptionConfig {
         let on_severity = self.expires_when.contains(&ExpiryCondition::SeverityRaised);
         let mut problems = Vec::new();
         match (is_false, self.justification.is_some()) {
-            (true, false) => problems.push(("justification", "a false positive needs a `justification`")),
+            (true, false) if self.reason.is_none() => {
+                problems.push(("justification", "a false positive needs a `justification` or a `reason`"));
+            }
             (false, true) => {
                 problems.push(("justification", "only a false positive has a `justification`"));
             }
@@ -184,9 +186,13 @@ mod tests {
             messages(json!([exception]))
         };
         assert_eq!(about(json!({})), [""; 0]);
-        assert_eq!(about(json!({"type": "false_positive"})), ["a false positive needs a `justification`"]);
-        let justified = json!({"type": "false_positive", "justification": "component_not_present"});
-        assert_eq!(about(justified), [""; 0]);
+        assert_eq!(
+            about(json!({"type": "false_positive"})),
+            ["a false positive needs a `justification` or a `reason`"]
+        );
+        for (key, why) in [("justification", "component_not_present"), ("reason", "it is not built in")] {
+            assert_eq!(about(json!({"type": "false_positive", key: why})), [""; 0]);
+        }
         assert_eq!(
             about(json!({"justification": "component_not_present"})),
             ["only a false positive has a `justification`"]
