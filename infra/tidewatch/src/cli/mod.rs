@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, with help and examples.
 
 mod advisories;
+mod env;
 mod image;
 mod metrics;
 mod versions;
@@ -19,6 +20,7 @@ pub(crate) use advisories::{
     Advisories, AdvisoryPlaces, BuildAdvisories, DiffAdvisories, InfoOfAdvisories, QueryAdvisories,
     SyncAdvisories,
 };
+pub(crate) use env::{AddEnv, Env, RemoveEnv, SetEnv, ShowEnv};
 pub(crate) use image::{ImageArguments, Inventory, LayerLimits, Scan};
 pub(crate) use metrics::MetricsOptions;
 pub(crate) use versions::{CompareVersions, Versions};
@@ -37,6 +39,7 @@ Examples:
   tidewatch up                               start local mode
   tidewatch apply tidewatch.yaml             tell it what to scan
   tidewatch rules run nightly --wait         scan now
+  tidewatch env add production hub/web:1.2   count what runs in production
   tidewatch token create --org acme          a token for Prometheus
   tidewatch hook create --registry hub       scan what is pushed, at once
 
@@ -114,6 +117,9 @@ pub(crate) enum Command {
     /// Rules: list, run, see how runs are getting on.
     #[command(subcommand)]
     Rules(Rules),
+    /// Environments: streams of the images that run somewhere.
+    #[command(subcommand)]
+    Env(Env),
     /// Tokens for the metrics endpoint.
     #[command(subcommand)]
     Token(Token),
