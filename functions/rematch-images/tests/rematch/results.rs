@@ -66,7 +66,8 @@ async fn an_exception_takes_its_findings_out_of_the_numbers_and_leaves_them_in_t
     let key = before.report.unwrap();
     let findings = world.records.report(&key).await.unwrap().unwrap().findings;
     let known: Vec<&str> = findings.iter().map(|finding| finding.vulnerability.as_str()).collect();
-    let exceptions = json!([{"id": "x", "vulnerability": known, "type": "accepted_risk", "digest": image.digest}]);
+    let exceptions =
+        json!([{"id": "x", "vulnerability": known, "type": "accepted_risk", "digest": image.digest}]);
     let policies = fixable_only(&json!([]));
     world.configure(json!({"org": "acme", "policies": policies, "exceptions": exceptions})).await;
     world.rematch().await;
