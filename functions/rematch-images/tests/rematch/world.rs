@@ -78,8 +78,12 @@ impl World {
 
     /// Puts a configuration with these policies in force.
     pub(crate) async fn apply(&self, policies: &Value) {
-        let config: Config =
-            serde_json::from_value(json!({"org": "acme", "policies": fixable_only(policies)})).unwrap();
+        self.configure(json!({"org": "acme", "policies": fixable_only(policies)})).await;
+    }
+
+    /// Puts a configuration in force.
+    pub(crate) async fn configure(&self, config: Value) {
+        let config: Config = serde_json::from_value(config).unwrap();
         let version = self.records.config(&acme()).await.unwrap().map(|applied| applied.version);
         self.records.apply_config(&config, version, self.clock.now()).await.unwrap();
     }

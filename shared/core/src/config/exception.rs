@@ -131,7 +131,7 @@ impl ExceptionConfig {
         }
         match (on_severity, self.severity.is_some()) {
             (true, false) => {
-                problems.push(("severity", "`severity_raised` needs the `severity` that was accepted"))
+                problems.push(("severity", "`severity_raised` needs the `severity` that was accepted"));
             }
             (false, true) => {
                 problems.push(("severity", "only `expires_when: [severity_raised]` has a `severity`"));
@@ -168,6 +168,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
+    #[expect(clippy::needless_pass_by_value, reason = "tests pass literals")]
     fn messages(exceptions: Value) -> Vec<String> {
         let config: Config =
             serde_json::from_value(json!({"org": "acme", "exceptions": exceptions})).unwrap();
