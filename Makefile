@@ -61,7 +61,7 @@ test-clients: ## Let Datadog's check, Prometheus' Python client and promtool's r
 	.ci/debian-packages prometheus
 	tools=$$(.ci/tools '$(CACHE)/tools' clients); \
 	export TIDEWATCH_TOOLS="$$tools"; \
-	cargo test --workspace --locked --test end_to_end clients
+	cargo test --workspace --locked --test end_to_end -- clients dashboards
 
 test-sboms: ## Let the official validators read bills of materials, CycloneDX and SPDX.
 	tools=$$(.ci/tools '$(CACHE)/tools' sbom); \

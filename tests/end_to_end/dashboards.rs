@@ -126,7 +126,7 @@ fn run(installation: &Installation, tests: &Value) -> (bool, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_clients_panels_and_variables_of_scouts_dashboards_show_what_was_scraped() {
+async fn the_panels_and_variables_of_scouts_dashboards_show_what_was_scraped() {
     if Command::new("promtool").arg("--version").output().is_err() {
         assert!(variable("CI").is_none_or(|ci| ci != "true"), "promtool is not installed");
         return skip::skipped("promtool is not installed");

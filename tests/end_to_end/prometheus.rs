@@ -96,6 +96,11 @@ async fn promtool_complains_of_nothing_but_the_label_names_that_are_scouts_own()
         .into();
     assert_eq!(complaints(&metrics), known);
 
+    let bearer = format!("Bearer {}", installation.token(ORG));
+    let own = local.request("GET", "/v1/exporter/org/acme/tidewatch", &[("authorization", &bearer)]).await;
+    let of_names = complaints(&own.unwrap().body);
+    assert!(of_names.iter().all(|complaint| complaint.ends_with("not 'camelCase'")), "{of_names:?}");
+
     // It would complain: here of a help text that is missing.
     let without_help: String =
         metrics.split_inclusive('\n').filter(|line| !line.starts_with("# HELP")).collect();

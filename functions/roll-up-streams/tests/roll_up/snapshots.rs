@@ -133,6 +133,24 @@ async fn a_slow_roll_up_does_not_confirm_with_an_earlier_time() {
 }
 
 #[tokio::test]
+async fn a_snapshot_that_is_replaced_while_it_is_read_is_read_whole() {
+    let world = world().await;
+    world.roll_up().await;
+    let before = world.head().await;
+    let mut tasks = Interleaving::new();
+    let reader = tasks.start(world.pausing.snapshot(&world.org));
+    // The head is read, and the bodies are not.
+    for _ in 0..2 {
+        tasks.step(reader);
+    }
+    world.write(&member(image("hub/team/web", "1"), 0, &[Severity::High], Outcome::Fail), 1).await;
+    world.roll_up().await;
+    let read = tasks.finish(reader).unwrap().unwrap().unwrap();
+    assert!(read.head.version() > before.version());
+    assert_eq!(naive::parse(&text(&read)), world.published().await);
+}
+
+#[tokio::test]
 async fn a_tick_rolls_up_every_organisation_and_a_broken_one_stops_no_other() {
     let world = world().await;
     let mut other = config(&["hub"], 0);
