@@ -15,6 +15,7 @@ mod corpus;
 mod credentials;
 mod dashboards;
 mod endpoint;
+mod environments;
 mod images;
 mod installation;
 mod inventories;
