@@ -214,6 +214,7 @@ async fn publish(installation: &Installation, number: i64, text: &str) {
         own: told(""),
         made_at: now,
         checked_at: now,
+        judging: None,
     };
     let snapshot = Snapshot { head, metrics: compress(text), own: compress("") };
     let org = ORG.parse().unwrap();

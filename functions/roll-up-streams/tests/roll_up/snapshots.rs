@@ -71,6 +71,7 @@ async fn a_disabled_policy_leaves_the_text_with_the_new_configuration() {
     let mut without: Config = config(&["hub", "quay"], 0);
     without.policies[0].enabled = false;
     world.apply(&without).await;
+    world.switched(&without).await;
     assert!(world.roll_up().await);
     let names: Vec<String> = world.published().await.into_keys().collect();
     assert!(!names.iter().any(|name| name.contains("policy")), "{names:?}");

@@ -16,7 +16,7 @@ use tidewatch_core::severity::SeverityCounts;
 use tidewatch_core::stream::{Layout, Member};
 use tidewatch_core::{Digest, Severity, Timestamp};
 use tidewatch_roll_up_streams::RollUpStreams;
-use tidewatch_store::records::{Snapshot, SnapshotHead, TextHead};
+use tidewatch_store::records::{Snapshot, SnapshotHead, Switch, TextHead};
 use tidewatch_store::{MemoryTable, ObjectStorage, Records};
 use tidewatch_testkit::interleave::PausingTable;
 use tidewatch_testkit::policies::fixable_only;
@@ -79,6 +79,12 @@ impl World {
     }
 
     /// What is told of the published snapshot.
+    /// What whoever judges images again notes under `config`: that there is nothing left to do.
+    pub(crate) async fn switched(&self, config: &Config) {
+        let (judging, sent_at) = (config.judging_fingerprint(), self.clock.now());
+        self.records.put_switch(&self.org, &Switch { judging, sent_at, parts: 0 }).await.unwrap();
+    }
+
     pub(crate) async fn head(&self) -> SnapshotHead {
         self.records.snapshot_head(&self.org).await.unwrap().expect("a published snapshot")
     }
@@ -167,7 +173,6 @@ pub(crate) fn member(image: Image, seen_hours: i64, severities: &[Severity], fix
         severities: severities.iter().copied().collect(),
         policies: [("fixable-vulnerabilities".parse().unwrap(), fixable)].into(),
         next_change_at: None,
-        judged_under: None,
         result_at: None,
         suppressed: SeverityCounts::default(),
     }

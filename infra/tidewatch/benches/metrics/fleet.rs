@@ -58,7 +58,6 @@ pub(crate) fn member(
         policies: answers.collect(),
         next_change_at: None,
         kept: false,
-        judged_under: None,
         result_at: Some(seen_at),
         suppressed: SeverityCounts::default(),
     })

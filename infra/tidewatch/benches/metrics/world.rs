@@ -117,6 +117,7 @@ impl World {
             own: told(&own_text),
             made_at: now,
             checked_at: now,
+            judging: None,
         };
         let snapshot = Snapshot { head, metrics: compress(&text)?, own: compress(&own_text)? };
         ensure!(self.records.publish_snapshot(&self.org, &snapshot).await?, "it was not published");

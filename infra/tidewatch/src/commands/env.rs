@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tidewatch_core::config::{Config, EnvironmentConfig};
 use tidewatch_core::environment::{EnvironmentEntry, EnvironmentTarget, ImageReference};
+use tidewatch_core::image::Image;
 use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::ports::Clock as _;
 use tidewatch_core::result::ResultState;
@@ -113,12 +114,13 @@ impl Opened {
         Err(Failure::wrong_use(anyhow!("{} has no environment {name}", self.org))
             .hint("list them: tidewatch env list"))
     }
+}
 
-    fn entries(&self, images: Vec<ImageReference>, kept: bool, follows: bool) -> Vec<EnvironmentEntry> {
-        let now = SystemClock.now();
-        let entry = |image| EnvironmentEntry { kept, follows, ..EnvironmentEntry::new(image, now) };
-        images.into_iter().map(entry).collect()
-    }
+/// Entries for these images, put there now.
+fn wanted(images: Vec<ImageReference>, kept: bool, follows: bool) -> Vec<EnvironmentEntry> {
+    let now = SystemClock.now();
+    let entry = |image| EnvironmentEntry { kept, follows, ..EnvironmentEntry::new(image, now) };
+    images.into_iter().map(entry).collect()
 }
 
 pub(super) async fn run(context: &Context, command: cli::Env) -> Result<(), Failure> {
@@ -176,12 +178,12 @@ async fn show(context: &Context, arguments: ShowEnv) -> Result<(), Failure> {
         notes.extend((image.moved == Some(true)).then(|| "its tag points elsewhere by now".to_owned()));
         notes.extend(image.follows.then(|| "follows its tag".to_owned()));
         table.row([
-            cell(&image.reference.to_string()),
+            cell(image.reference.to_string()),
             cell(digest),
             cell(image.state.as_str()),
             number_cell(image.vulnerabilities),
-            cell(&ago(image.added_at, now)),
-            cell(&notes.join("; ")),
+            cell(ago(image.added_at, now)),
+            cell(notes.join("; ")),
         ]);
     }
     table.print();
@@ -192,7 +194,7 @@ async fn show(context: &Context, arguments: ShowEnv) -> Result<(), Failure> {
 async fn images(opened: &Opened, name: &StreamName) -> Result<Vec<Entry>, Failure> {
     let Opened { instance, org, .. } = opened;
     let entries = instance.records.entries(org, name).await?;
-    let ids: Vec<_> = entries.iter().filter_map(|entry| entry.image().map(|image| image.id())).collect();
+    let ids: Vec<_> = entries.iter().filter_map(|entry| entry.image().map(Image::id)).collect();
     let mut results = BTreeMap::new();
     for (id, stored) in ids.iter().zip(instance.records.results(org, &ids).await?) {
         results.insert(id.clone(), stored?);
@@ -240,7 +242,7 @@ async fn add(context: &Context, arguments: AddEnv) -> Result<(), Failure> {
     opened.check_registries(&images)?;
     let Opened { instance, org, .. } = &opened;
     instance.records.note_environment(org, &name, true).await?;
-    let entries = opened.entries(images, keep, follow);
+    let entries = wanted(images, keep, follow);
     instance.evaluate_rules().add_entries(org, &name, &entries).await?;
     told(context, &opened, &name).await
 }
@@ -252,7 +254,7 @@ async fn set(context: &Context, arguments: SetEnv) -> Result<(), Failure> {
     opened.check_registries(&images)?;
     let Opened { instance, org, .. } = &opened;
     instance.records.note_environment(org, &name, true).await?;
-    let entries = opened.entries(images, false, follow);
+    let entries = wanted(images, false, follow);
     instance.evaluate_rules().set_entries(org, &name, &entries).await?;
     told(context, &opened, &name).await
 }
@@ -315,12 +317,12 @@ async fn told(context: &Context, opened: &Opened, name: &StreamName) -> Result<(
         return print_document("environment", 1, &Environment { name: name.clone(), images });
     }
     let waiting = images.iter().filter(|image| image.digest.is_none()).count();
-    let mut note = format!("{name} has {} images", images.len());
-    if waiting > 0 && opened.instance.is_running {
-        note.push_str(&format!("; of {waiting} the registry is asked: tidewatch env show {name}"));
-    } else if waiting > 0 {
-        note.push_str(&format!("; of {waiting} the registry is asked once local mode runs: tidewatch up"));
-    }
+    let rest = match (waiting, opened.instance.is_running) {
+        (0, _) => String::new(),
+        (_, true) => format!("; of {waiting} the registry is asked: tidewatch env show {name}"),
+        (_, false) => format!("; of {waiting} the registry is asked once local mode runs: tidewatch up"),
+    };
+    let note = format!("{name} has {} images{rest}", images.len());
     advise(context.quiet, &note);
     Ok(())
 }
