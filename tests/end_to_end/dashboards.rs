@@ -73,18 +73,23 @@ pub(crate) fn number(count: u64) -> f64 {
     f64::from(u32::try_from(count).unwrap())
 }
 
-/// The variables of the dashboards, as queries that give what Grafana offers to choose from.
+/// The variables of the dashboards, as queries that give what Grafana offers to choose from; of policies, how many.
 fn variables() -> Vec<Panel> {
     let offers = |query: &str, labels: &[(&'static str, &'static str)]| Panel {
         query: query.to_owned(),
         labels: labels.iter().copied().collect(),
         value: 1.0,
     };
+    let ids = Panel {
+        query: "count(group by (id) ({id!=\"\"}))".to_owned(),
+        labels: BTreeMap::new(),
+        value: number(tidewatch_core::policy::TYPES.len() as u64),
+    };
     vec![
         offers("group by (job) (scout_stream_vulnerabilities)", &[("job", ORG)]),
         offers("group by (streamName) (scout_stream_vulnerabilities)", &[("streamName", "latest-indexed")]),
         offers("group by (streamName) (scout_policy_compliant_images)", &[("streamName", "latest-indexed")]),
-        offers("group by (id) ({id!=\"\"})", &[("id", POLICY.0)]),
+        ids,
     ]
 }
 

@@ -61,7 +61,7 @@ async fn prometheus_has_every_number_by_the_configuration_for_scout_until_the_to
         if up && seen == expected { Ok(seen) } else { Err(format!("{targets:?} {seen:?}")) }
     })
     .await;
-    assert_eq!(seen.len(), 7);
+    assert_eq!(seen.len(), 5 + 2 * tidewatch_core::policy::TYPES.len());
     assert_eq!(one(&prometheus, "up{job=\"acme\"}").await, Some(1.0));
     the_queries_of_scouts_dashboards_work(&prometheus).await;
 

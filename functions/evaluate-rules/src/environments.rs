@@ -59,8 +59,13 @@ impl EvaluateRules {
         stream: &StreamName,
         wanted: &[EnvironmentEntry],
     ) -> Result<(), EvaluateError> {
-        let there: BTreeMap<EntryId, EnvironmentEntry> =
-            self.records.entries(org, stream).await?.into_iter().map(|entry| (entry.id(), entry)).collect();
+        let there: BTreeMap<EntryId, EnvironmentEntry> = self
+            .records
+            .environment_entries(org, stream)
+            .await?
+            .into_iter()
+            .map(|entry| (entry.id(), entry))
+            .collect();
         let ids: BTreeSet<EntryId> = wanted.iter().map(EnvironmentEntry::id).collect();
         for (id, entry) in there.iter().filter(|(id, _)| !ids.contains(id)) {
             let target = EnvironmentTarget { stream: stream.clone(), entry: id.clone() };
@@ -87,7 +92,7 @@ impl EvaluateRules {
         for entry in entries {
             let target = EnvironmentTarget { stream: stream.clone(), entry: entry.id() };
             // What the slot holds stays there until the new image is known: the entry keeps what it is pinned to.
-            let known = self.records.entry(org, &target).await?;
+            let known = self.records.environment_entry(org, &target).await?;
             let entry = EnvironmentEntry { pinned: known.and_then(|known| known.pinned), ..entry.clone() };
             self.records.put_entry(org, stream, &entry).await?;
             messages.push(HintMessage {

@@ -32,7 +32,7 @@ impl ResolveImages {
     ) -> Result<(), ResolveError> {
         let org = &message.org;
         let Some(applied) = self.records.config(org).await? else { return Ok(()) };
-        let Some(entry) = self.records.entry(org, target).await? else { return Ok(()) };
+        let Some(entry) = self.records.environment_entry(org, target).await? else { return Ok(()) };
         // The time before the registry is asked: of two answers, the one that was asked for later is in force.
         let now = self.clock.now();
         match self.meaning(&applied, &entry).await {

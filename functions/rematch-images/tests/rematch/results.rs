@@ -53,7 +53,11 @@ async fn another_policy_judges_the_findings_anew_and_needs_no_advisories() {
     assert_eq!((revision, result.policies.into_values().collect::<Vec<_>>()), (2, vec![Outcome::Pass]));
     let judging = world.records.config(&acme()).await.unwrap().unwrap().config.judging_fingerprint();
     let progress = world.records.switch_progress(&acme(), &judging).await.unwrap().expect("a switch");
-    assert_eq!((progress.done, progress.parts), (1, 1), "and whoever waits for all images to be judged is told");
+    assert_eq!(
+        (progress.done, progress.parts),
+        (1, 1),
+        "and whoever waits for all images to be judged is told"
+    );
     assert_eq!(
         world.member(&image).await.unwrap().policies.into_values().collect::<Vec<_>>(),
         [Outcome::Pass]

@@ -183,7 +183,7 @@ impl Seen {
 
     async fn check_shards(&mut self, world: &World) -> Result<(), TestCaseError> {
         let mut parts = Vec::new();
-        for (group, state) in world.records.groups(&world.org, &[world.stream.clone()]).await.unwrap()[0]
+        for (group, state) in world.records.groups(&world.org, std::slice::from_ref(&world.stream)).await.unwrap()[0]
             .iter()
             .enumerate()
             .filter(|(_, state)| state.has_members())

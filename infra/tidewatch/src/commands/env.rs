@@ -193,7 +193,7 @@ async fn show(context: &Context, arguments: ShowEnv) -> Result<(), Failure> {
 /// The entries of an environment, with what is known of their images.
 async fn images(opened: &Opened, name: &StreamName) -> Result<Vec<Entry>, Failure> {
     let Opened { instance, org, .. } = opened;
-    let entries = instance.records.entries(org, name).await?;
+    let entries = instance.records.environment_entries(org, name).await?;
     let ids: Vec<_> = entries.iter().filter_map(|entry| entry.image().map(Image::id)).collect();
     let mut results = BTreeMap::new();
     for (id, stored) in ids.iter().zip(instance.records.results(org, &ids).await?) {
@@ -265,7 +265,7 @@ async fn remove(context: &Context, arguments: RemoveEnv) -> Result<(), Failure> 
     opened.check_ours(&name)?;
     opened.check_there(&name).await?;
     let Opened { instance, org, .. } = &opened;
-    let entries = instance.records.entries(org, &name).await?;
+    let entries = instance.records.environment_entries(org, &name).await?;
     for wanted in &images {
         let removed: Vec<_> = entries.iter().filter(|entry| is_meant(wanted, entry)).collect();
         if removed.is_empty() {

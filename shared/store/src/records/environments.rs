@@ -114,7 +114,7 @@ impl Records {
     }
 
     /// The entries of an environment, by their names.
-    pub async fn entries(
+    pub async fn environment_entries(
         &self,
         org: &OrgName,
         stream: &StreamName,
@@ -124,7 +124,7 @@ impl Records {
     }
 
     /// An entry.
-    pub async fn entry(
+    pub async fn environment_entry(
         &self,
         org: &OrgName,
         target: &EnvironmentTarget,
