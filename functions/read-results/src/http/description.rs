@@ -23,7 +23,7 @@ const REFUSALS: [(&str, &str, &str); 7] = [
 
 /// The OpenAPI document.
 pub(super) fn document() -> Value {
-    let settings = SchemaSettings::draft2020_12().with(|settings| {
+    let settings = SchemaSettings::draft2020_12().for_serialize().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;
     });
