@@ -26,8 +26,11 @@ impl Code {
 }
 
 /// What commands call of crates that use records; beside these they only use what uses none.
-const CALLED_BY_COMMANDS: &[(&str, &[&str])] =
-    &[("functions/evaluate-rules", &["run_now"]), ("shared/assessment", &["open_family", "store_index"])];
+const CALLED_BY_COMMANDS: &[(&str, &[&str])] = &[
+    ("functions/evaluate-rules", &["run_now"]),
+    ("functions/read-results", &["of", "explanation", "image_detail", "image_page", "policy_page"]),
+    ("shared/assessment", &["open_family", "store_index"]),
+];
 
 /// What one function needs.
 #[derive(Debug, Default)]

@@ -34,8 +34,12 @@ impl ImageQuery {
 
     /// Whether an image may be shown, by its place and state.
     pub fn takes(&self, repository: &RepositoryName, tag: &Tag, state: ResultState) -> bool {
-        self.state.is_none_or(|wanted| wanted == state)
-            && self.pattern.as_ref().is_none_or(|pattern| pattern.matches(repository, tag))
+        self.state.is_none_or(|wanted| wanted == state) && self.takes_place(repository, tag)
+    }
+
+    /// The same by its place alone.
+    pub fn takes_place(&self, repository: &RepositoryName, tag: &Tag) -> bool {
+        self.pattern.as_ref().is_none_or(|pattern| pattern.matches(repository, tag))
     }
 }
 

@@ -3,6 +3,7 @@
 mod advisories;
 mod image;
 mod metrics;
+mod results;
 mod versions;
 
 use std::net::SocketAddr;
@@ -11,7 +12,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use tidewatch_core::config::Period;
 use tidewatch_core::hook::HookId;
-use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId};
+use tidewatch_core::names::{OrgName, RegistryId, RuleId};
+use tidewatch_core::token::Scope;
 
 use crate::instance::{Given, StackName};
 
@@ -21,6 +23,7 @@ pub(crate) use advisories::{
 };
 pub(crate) use image::{ImageArguments, Inventory, LayerLimits, Scan};
 pub(crate) use metrics::MetricsOptions;
+pub(crate) use results::{Explain, Image, Images, Policy};
 pub(crate) use versions::{CompareVersions, Versions};
 
 /// Know how vulnerable your container images are, on the dashboards you already have.
@@ -38,6 +41,7 @@ Examples:
   tidewatch apply tidewatch.yaml             tell it what to scan
   tidewatch rules run nightly --wait         scan now
   tidewatch token create --org acme          a token for Prometheus
+  tidewatch images --with CVE-2021-44228     which images have a vulnerability
   tidewatch hook create --registry hub       scan what is pushed, at once
 
 Exit codes: 0 done; 1 failed; 2 wrong command line or configuration; 3 a condition such as --fail-on is not met."
@@ -51,8 +55,8 @@ pub(crate) struct Cli {
     #[arg(long, global = true, env = "TIDEWATCH_STACK", value_name = "NAME")]
     pub(crate) stack: Option<StackName>,
 
-    /// Tables for people, or JSON for programs (docs/COMMAND.md has the shapes). The other formats are those of
-    /// `tidewatch inventory`.
+    /// Tables for people, or JSON for programs (docs/COMMAND.md has the shapes). CSV is for what reads results, the other
+    /// formats are those of `tidewatch inventory`.
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) format: Format,
 
@@ -93,6 +97,8 @@ pub(crate) enum Format {
     Table,
     /// JSON.
     Json,
+    /// CSV: of `images`, `image`, `policy` and `explain`.
+    Csv,
     /// Sorted lines of type, name and version.
     Tsv,
     /// CycloneDX 1.6, in JSON.
@@ -114,7 +120,7 @@ pub(crate) enum Command {
     /// Rules: list, run, see how runs are getting on.
     #[command(subcommand)]
     Rules(Rules),
-    /// Tokens for the metrics endpoint.
+    /// Tokens for the metrics endpoint and the results.
     #[command(subcommand)]
     Token(Token),
     /// Hooks, by which registries tell of pushes.
@@ -125,6 +131,12 @@ pub(crate) enum Command {
     Advisories(Advisories),
     /// List the images that are known, with their results.
     Images(Images),
+    /// Show all that is known of one image.
+    Image(Image),
+    /// Show what a policy says of the images of a stream.
+    Policy(Policy),
+    /// List the rows behind a number of the metrics.
+    Explain(Explain),
     /// Versions: compare.
     #[command(subcommand)]
     Versions(Versions),
@@ -243,6 +255,7 @@ pub(crate) enum Token {
     #[command(after_help = "\
 Examples:
   tidewatch token create --org acme
+  tidewatch token create --org acme --scope results:read --expires 30d
   (umask 077; tidewatch token create --org acme --expires 365d --quiet > token)
 
 The umask keeps the file from other users.")]
@@ -279,6 +292,18 @@ pub(crate) enum ScopeName {
     #[default]
     #[value(name = "metrics:read")]
     MetricsRead,
+    /// Read the results of images.
+    #[value(name = "results:read")]
+    ResultsRead,
+}
+
+impl From<ScopeName> for Scope {
+    fn from(name: ScopeName) -> Self {
+        match name {
+            ScopeName::MetricsRead => Self::MetricsRead,
+            ScopeName::ResultsRead => Self::ResultsRead,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -372,20 +397,6 @@ pub(crate) struct RotateHook {
 pub(crate) struct RevokeHook {
     /// The id of the hook: what stands last in its URL.
     pub(crate) id: HookId,
-    #[command(flatten)]
-    pub(crate) org: Org,
-}
-
-/// List the images that are known: each tag that a rule chose, on each platform, with its result.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  tidewatch images
-  tidewatch images --repository team/web --format json")]
-pub(crate) struct Images {
-    /// Only this repository.
-    #[arg(long)]
-    pub(crate) repository: Option<RepositoryName>,
     #[command(flatten)]
     pub(crate) org: Org,
 }
