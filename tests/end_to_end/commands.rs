@@ -20,7 +20,7 @@ use crate::metrics::vulnerabilities;
 #[test]
 fn every_command_has_help_with_what_it_does() {
     let installation = Installation::new();
-    let commands: [&[&str]; 24] = [
+    let commands: [&[&str]; 27] = [
         &["up"],
         &["scan"],
         &["inventory"],

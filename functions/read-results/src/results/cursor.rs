@@ -7,6 +7,7 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 use tidewatch_core::Digest;
 use tidewatch_core::image::{Image, Platform};
+use tidewatch_core::names::{RegistryId, RepositoryName};
 use tidewatch_core::stream::Member;
 
 /// A place in the members of a stream, which are sorted by it.
@@ -56,6 +57,12 @@ impl Cursor {
         }
     }
 
+    /// The same in its parts; `None` for a text that is no repository of a registry.
+    pub(crate) fn registry_and_repository(&self) -> Option<(RegistryId, RepositoryName)> {
+        let (registry, repository) = self.repository().split_once('/')?;
+        Some((registry.parse().ok()?, repository.parse().ok()?))
+    }
+
     /// Whether a member at `place` is still to come.
     pub(crate) fn is_before(&self, place: &Place) -> bool {
         match self {
@@ -84,7 +91,12 @@ impl FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let json = BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| CursorError)?;
-        serde_json::from_slice(&json).map_err(|_| CursorError)
+        let cursor: Self = serde_json::from_slice(&json).map_err(|_| CursorError)?;
+        // It becomes a key of the table.
+        if cursor.registry_and_repository().is_none() {
+            return Err(CursorError);
+        }
+        Ok(cursor)
     }
 }
 
@@ -113,7 +125,8 @@ mod tests {
             assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{text}");
             assert_eq!(text.parse(), Ok(cursor));
         }
-        for wrong in ["", "x", "e30", "%%", "bnVsbA"] {
+        let nowhere = Cursor::AfterRepository(String::new()).to_string();
+        for wrong in ["", "x", "e30", "%%", "bnVsbA", &nowhere] {
             assert_eq!(wrong.parse::<Cursor>(), Err(CursorError), "{wrong}");
         }
     }

@@ -4,7 +4,7 @@
 //! members of an environment lie in a few shards, and are sorted here.
 
 use futures::{StreamExt as _, stream};
-use tidewatch_core::names::{RegistryId, RepositoryName, StreamName};
+use tidewatch_core::names::StreamName;
 use tidewatch_core::stream::{Layout, Member};
 
 use super::cursor::{Cursor, Place};
@@ -110,7 +110,9 @@ impl Results {
         let page = self.records.repositories_page(&self.org, after, MEMBERS_AT_ONCE).await?;
         let mut repositories = page.repositories;
         // Rows of the one that the page before has ended in may be left.
-        if let Some(place) = from.filter(|from| matches!(from, Cursor::Within(..))).and_then(repository) {
+        if let Some(place) =
+            from.filter(|from| matches!(from, Cursor::Within(..))).and_then(Cursor::registry_and_repository)
+        {
             repositories.insert(0, place);
         }
         let slots = self.records.members_of(&self.org, stream, &repositories).await?;
@@ -143,9 +145,4 @@ impl Results {
         let next = members.last().filter(|_| is_cut).map(Cursor::after);
         Ok(Members { members, next })
     }
-}
-
-fn repository(cursor: &Cursor) -> Option<(RegistryId, RepositoryName)> {
-    let (registry, repository) = cursor.repository().split_once('/')?;
-    Some((registry.parse().ok()?, repository.parse().ok()?))
 }

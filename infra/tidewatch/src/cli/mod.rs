@@ -4,16 +4,15 @@ mod advisories;
 mod image;
 mod metrics;
 mod results;
+mod token;
 mod versions;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
-use tidewatch_core::config::Period;
 use tidewatch_core::hook::HookId;
 use tidewatch_core::names::{OrgName, RegistryId, RuleId};
-use tidewatch_core::token::Scope;
 
 use crate::instance::{Given, StackName};
 
@@ -24,6 +23,7 @@ pub(crate) use advisories::{
 pub(crate) use image::{ImageArguments, Inventory, LayerLimits, Scan};
 pub(crate) use metrics::MetricsOptions;
 pub(crate) use results::{Explain, Image, Images, Policy};
+pub(crate) use token::{CreateToken, RevokeToken, Token};
 pub(crate) use versions::{CompareVersions, Versions};
 
 /// Know how vulnerable your container images are, on the dashboards you already have.
@@ -245,71 +245,6 @@ pub(crate) struct RuleStatus {
     /// How many runs of each rule.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(crate) runs: u16,
-    #[command(flatten)]
-    pub(crate) org: Org,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Token {
-    /// Make a token. It is shown once.
-    #[command(after_help = "\
-Examples:
-  tidewatch token create --org acme
-  tidewatch token create --org acme --scope results:read --expires 30d
-  (umask 077; tidewatch token create --org acme --expires 365d --quiet > token)
-
-The umask keeps the file from other users.")]
-    Create(CreateToken),
-    /// List tokens, without their secrets.
-    #[command(after_help = "\
-Examples:
-  tidewatch token list
-  tidewatch token list --org acme --format json")]
-    List(Org),
-    /// Revoke a token: it is refused from the next request on.
-    #[command(after_help = "\
-Examples:
-  tidewatch token revoke 0123456789abcdef")]
-    Revoke(RevokeToken),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CreateToken {
-    /// What the token allows.
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) scope: ScopeName,
-    /// When it stops to be good: 30d, 52w. Without it, it stays good until it is revoked.
-    #[arg(long, value_name = "PERIOD")]
-    pub(crate) expires: Option<Period>,
-    #[command(flatten)]
-    pub(crate) org: Org,
-}
-
-/// The scopes by their names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ScopeName {
-    /// Read the metrics.
-    #[default]
-    #[value(name = "metrics:read")]
-    MetricsRead,
-    /// Read the results of images.
-    #[value(name = "results:read")]
-    ResultsRead,
-}
-
-impl From<ScopeName> for Scope {
-    fn from(name: ScopeName) -> Self {
-        match name {
-            ScopeName::MetricsRead => Self::MetricsRead,
-            ScopeName::ResultsRead => Self::ResultsRead,
-        }
-    }
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RevokeToken {
-    /// The id of the token: what stands between the underscores of twd_ID_SECRET.
-    pub(crate) id: String,
     #[command(flatten)]
     pub(crate) org: Org,
 }

@@ -72,16 +72,17 @@ async fn create(context: &Context, arguments: CreateToken) -> Result<(), Failure
         );
     }
     anstream::println!("{}", token.reveal());
-    let (what_for, path) = match scope {
+    let (what, path, hint) = match scope {
         Scope::MetricsRead => (
+            "metrics",
+            format!("/v1/exporter/org/{}/metrics", record.org),
             " Prometheus reads it by `credentials_file`.",
-            format!("metrics at {{url}}/v1/exporter/org/{}/metrics", record.org),
         ),
-        Scope::ResultsRead => ("", format!("results at {{url}}/v1/org/{}/images", record.org)),
+        Scope::ResultsRead => ("results", format!("/v1/org/{}/images", record.org), ""),
     };
-    advise(context.quiet, &format!("keep it now: it cannot be shown again.{what_for}"));
+    advise(context.quiet, &format!("keep it now: it cannot be shown again.{hint}"));
     if let Some(url) = &instance.url {
-        advise(context.quiet, &path.replace("{url}", url));
+        advise(context.quiet, &format!("{what} at {url}{path}"));
     }
     Ok(())
 }
