@@ -1,7 +1,7 @@
 # Everything compiled lies outside of the checkout and is shared by all checkouts of this user, except for the functions
 # that are to be deployed: they lie in target/lambda of the checkout.
-# Needs: Rust 1.95 or later (with rustfmt and clippy), make, bash, a C compiler; to deploy, and to validate bills of
-# materials, also Python 3 with venv.
+# Needs: Rust 1.95 or later (with rustfmt and clippy), make, bash, a C compiler; to deploy, to validate bills of
+# materials, and for clients of the metrics, also Python 3 with venv.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -11,7 +11,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidewatch
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 
 CHECKS := check-format check-lints check-dependencies check-docs
-TESTS := test test-deploy test-prometheus test-sboms
+TESTS := test test-deploy test-prometheus test-clients test-sboms
 
 # The processor of the deployed functions: arm64, or x86_64. The tests run them here.
 ARCH ?= arm64
@@ -23,7 +23,7 @@ LAMBDA_PROFILE := function
 # The name of the stack that is deployed or deleted.
 STACK ?= tidewatch
 
-.PHONY: help demo test test-corpus test-deploy test-prometheus test-sboms test-all check $(CHECKS) docs fmt build-lambda fuzz fuzz-minimise bench-cold-start bench-inventory bench-advisories compare-syft deploy delete steps
+.PHONY: help demo test test-corpus test-deploy test-prometheus test-clients test-sboms test-all check $(CHECKS) docs fmt build-lambda fuzz fuzz-minimise bench-cold-start bench-inventory bench-advisories bench-metrics compare-syft deploy delete steps
 
 help: ## Say what there is to make.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,12 @@ test-deploy: ## Deploy the functions to MiniStack, on this machine, and test the
 test-prometheus: ## Let a real Prometheus scrape, by the configuration that Docker Scout publishes.
 	.ci/debian-packages prometheus
 	cargo test --workspace --locked --test end_to_end prometheus
+
+test-clients: ## Let Datadog's check, Prometheus' Python client and promtool's rule tests read the metrics.
+	.ci/debian-packages prometheus
+	tools=$$(.ci/tools '$(CACHE)/tools' clients); \
+	export TIDEWATCH_TOOLS="$$tools"; \
+	cargo test --workspace --locked --test end_to_end -- clients dashboards
 
 test-sboms: ## Let the official validators read bills of materials, CycloneDX and SPDX.
 	tools=$$(.ci/tools '$(CACHE)/tools' sbom); \
@@ -96,6 +102,17 @@ bench-advisories: ## Measure the indexes of the advisories in OSV, and matching 
 	mkdir -p '$(CACHE)'; \
 	cargo bench --locked --quiet --package tidewatch-advisories --bench advisories -- '$(OSV)' $(CLONES); \
 	cargo bench --locked --quiet --package tidewatch-rematch-images --bench rematch -- '$(OSV)' $(FLEET) '$(CACHE)'
+
+# Each number of MEMBERS is measured by itself; 1,000,000 take some gigabytes of the cache, and minutes to write. Each load
+# lasts LOAD seconds.
+MEMBERS ?= 10000 100000
+LOAD ?= 20
+comma := ,
+
+bench-metrics: ## Measure roll-ups of MEMBERS images, and scrapes of the largest snapshot.
+	mkdir -p '$(CACHE)'; \
+	cargo bench --locked --quiet --package tidewatch --bench metrics -- \
+	  '$(subst $() ,$(comma),$(strip $(MEMBERS)))' $(LOAD) '$(CACHE)'
 
 compare-syft: IMAGES = $(shell ../shared/tools/build-corpus --list 2>/dev/null | cut -d ' ' -f 1)
 compare-syft: ## Compare the packages of IMAGES (all) and of the images in the shared folder with Syft's.

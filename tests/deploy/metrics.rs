@@ -26,6 +26,12 @@ pub(crate) async fn rule_to_metric(deployment: &Deployment) -> Outcome {
     let deployed = deployment.settle("acme", &token, &expected).await?;
     let local = local_mode(registry.url(), &expected).await?;
     ensure!(deployed == local, "deployed:\n{deployed}\nlocal mode:\n{local}");
+
+    let authorization = format!("Bearer {token}");
+    let headers = [("authorization", authorization.as_str())];
+    let own = deployment.request("GET", "/v1/exporter/org/acme/tidewatch", &headers, "").await?;
+    let source = "tidewatch_advisory_source_failed{source=\"Debian\"} 0";
+    ensure!(own.status == 200 && own.body.contains(source), "{own:?}");
     Ok(())
 }
 

@@ -10,8 +10,10 @@ pub(crate) async fn routes(deployment: &Deployment) -> Outcome {
     let cases = [
         ("GET", "/v1/exporter/org/acme/metrics", 401),
         ("GET", "/v1/exporter/org/acme", 401),
+        ("GET", "/v1/exporter/org/acme/tidewatch", 401),
         ("HEAD", "/v1/exporter/org/acme/metrics", 401),
         ("HEAD", "/v1/exporter/org/acme", 401),
+        ("HEAD", "/v1/exporter/org/acme/tidewatch", 401),
         ("GET", "/v1/org/acme/images", 401),
         ("GET", "/v1/org/acme/image?ref=hub/web", 401),
         ("GET", "/v1/org/acme/policies/fixable-vulnerabilities", 401),

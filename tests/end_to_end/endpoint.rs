@@ -4,9 +4,12 @@ use serde_json::json;
 use tidewatch_testkit::registry::TestRegistry;
 use tidewatch_tests::Scrape;
 
-use crate::installation::{Configuration, Installation, Numbers, ORG, eventually, read_json, settle};
+use crate::installation::{
+    Configuration, Installation, Numbers, ORG, eventually, fixture_registry, read_json, settle, stays,
+};
 
 const METRICS: &str = "/v1/exporter/org/acme/metrics";
+const OWN: &str = "/v1/exporter/org/acme/tidewatch";
 
 fn header<'a>(scrape: &'a Scrape, name: &str) -> &'a str {
     scrape.headers.get(name).unwrap_or_else(|| panic!("no {name}: {scrape:?}")).to_str().unwrap()
@@ -150,4 +153,51 @@ async fn a_scrape_is_answered_as_prometheus_and_its_caches_expect() {
     let packed = local.request("GET", METRICS, &[authorized, ("accept-encoding", "gzip")]).await.unwrap();
     assert_eq!((packed.status, header(&packed, "content-encoding")), (200, "gzip"));
     assert_ne!(packed.body, plain.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn families_of_our_own_and_open_metrics_are_for_those_who_ask_for_them() {
+    let (_registry, installation, token) = installation().await;
+    let local = installation.up();
+    let text = settle(&local, ORG, &token, &Numbers::default()).await;
+    let bearer = format!("Bearer {token}");
+    let authorized = ("authorization", bearer.as_str());
+    let own = local.request("GET", OWN, &[authorized]).await.unwrap();
+    assert_eq!(own.status, 200);
+    assert!(own.body.contains("\ntidewatch_images{streamName=\"latest-indexed\",state=\"scanned\"} 0\n"));
+    assert!(own.body.contains("\ntidewatch_advisory_index_built_timestamp_seconds{family=\"debian\"} "));
+    assert!(!own.body.contains("scout"), "{}", own.body);
+    assert_refused(&local.request("GET", OWN, &[]).await.unwrap(), 401, "unauthorized");
+
+    let insists = ("accept", "application/openmetrics-text");
+    let open = local.request("GET", METRICS, &[authorized, insists]).await.unwrap();
+    assert_eq!((open.status, open.body), (200, format!("{text}# EOF\n")));
+    assert_eq!(open.headers["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_scrapes_too_often_is_told_when_it_may_again() {
+    let (_registry, installation, token) = installation().await;
+    let other = installation.token(ORG);
+    let local = installation.up_with(&[("TIDEWATCH_SCRAPES_PER_MINUTE", "2")]);
+    let refused = eventually("nothing is refused", async || {
+        let scrape = local.scrape(ORG, Some(&token)).await.unwrap();
+        if scrape.status == 429 { Ok(scrape) } else { Err(format!("{scrape:?}")) }
+    })
+    .await;
+    assert_refused(&refused, 429, "too_many_requests");
+    let after: u64 = header(&refused, "retry-after").parse().unwrap();
+    assert!((1..=30).contains(&after), "{after}");
+    assert_ne!(local.scrape(ORG, Some(&other)).await.unwrap().status, 429, "another token has its own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_stay_for_their_period_when_they_are_to_change_once_in_a_while() {
+    let registry = fixture_registry().await;
+    let installation = Installation::configured(&Configuration::of(&registry));
+    let token = installation.token(ORG);
+    let local = installation.up_with(&[("TIDEWATCH_METRICS_FRESH", "interval")]);
+    let first = settle(&local, ORG, &token, &Numbers::default()).await;
+    installation.run_rule();
+    stays(&local, ORG, &token, &first).await;
 }

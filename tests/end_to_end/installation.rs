@@ -116,13 +116,18 @@ impl Installation {
         images[0].clone()
     }
 
-    /// How many work rows a registry has, whenever they are due.
-    pub(crate) async fn work_rows(&self, org: &str, registry: &str) -> usize {
+    /// The records of the data folder, or of the running instance on it.
+    pub(crate) async fn records(&self) -> Records {
         let data = self.data();
         let table =
             open_or_connect(&data.join("table"), &data.join("tidewatch.sock"), "tidewatch").await.unwrap();
         let objects = ObjectStorage::folder(&data.join("objects")).unwrap();
-        let records = Records::new(Arc::new(table), Arc::new(objects), Arc::new(SystemSleeper));
+        Records::new(Arc::new(table), Arc::new(objects), Arc::new(SystemSleeper))
+    }
+
+    /// How many work rows a registry has, whenever they are due.
+    pub(crate) async fn work_rows(&self, org: &str, registry: &str) -> usize {
+        let records = self.records().await;
         let (org, registry) = (org.parse().unwrap(), registry.parse().unwrap());
         records.count_work(&org, &registry, Timestamp::MAX, usize::MAX).await.unwrap()
     }

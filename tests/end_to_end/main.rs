@@ -8,11 +8,14 @@
 mod advisory_queries;
 mod advisory_sync;
 mod artifacts;
+mod clients;
 mod commands;
 mod configuration;
 mod corpus;
 mod credentials;
+mod dashboards;
 mod endpoint;
+mod environments;
 mod images;
 mod installation;
 mod inventories;

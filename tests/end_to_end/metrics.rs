@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use tidewatch_core::Severity;
+use tidewatch_core::policy::TYPES;
 use tidewatch_testkit::fixtures::{self, ExpectedImage};
 
 use crate::installation::{Configuration, Installation, Numbers, ORG, fixture_registry, settle};
@@ -40,10 +41,22 @@ async fn demo_metrics() {
     insta::assert_snapshot!(scrape, @r#"
     # HELP scout_policy_compliant_images Images of a stream that comply with a policy
     # TYPE scout_policy_compliant_images gauge
+    scout_policy_compliant_images{id="approved-base-images",displayName="No unapproved base images",streamName="latest-indexed"} 0
+    scout_policy_compliant_images{id="copyleft-license",displayName="No copyleft licenses",streamName="latest-indexed"} 5
+    scout_policy_compliant_images{id="default-non-root-user",displayName="Default non-root user",streamName="latest-indexed"} 0
     scout_policy_compliant_images{id="fixable-vulnerabilities",displayName="No fixable critical or high vulnerabilities",streamName="latest-indexed"} 4
+    scout_policy_compliant_images{id="high-profile-vulnerabilities",displayName="No high-profile vulnerabilities",streamName="latest-indexed"} 0
+    scout_policy_compliant_images{id="no-stale-base-images",displayName="No outdated base images",streamName="latest-indexed"} 0
+    scout_policy_compliant_images{id="supply-chain-attestations",displayName="Supply chain attestations",streamName="latest-indexed"} 0
     # HELP scout_policy_evaluated_images Images of a stream that a policy could judge
     # TYPE scout_policy_evaluated_images gauge
+    scout_policy_evaluated_images{id="approved-base-images",displayName="No unapproved base images",streamName="latest-indexed"} 0
+    scout_policy_evaluated_images{id="copyleft-license",displayName="No copyleft licenses",streamName="latest-indexed"} 6
+    scout_policy_evaluated_images{id="default-non-root-user",displayName="Default non-root user",streamName="latest-indexed"} 0
     scout_policy_evaluated_images{id="fixable-vulnerabilities",displayName="No fixable critical or high vulnerabilities",streamName="latest-indexed"} 6
+    scout_policy_evaluated_images{id="high-profile-vulnerabilities",displayName="No high-profile vulnerabilities",streamName="latest-indexed"} 0
+    scout_policy_evaluated_images{id="no-stale-base-images",displayName="No outdated base images",streamName="latest-indexed"} 0
+    scout_policy_evaluated_images{id="supply-chain-attestations",displayName="Supply chain attestations",streamName="latest-indexed"} 0
     # HELP scout_stream_vulnerabilities Vulnerabilities of the images of a stream
     # TYPE scout_stream_vulnerabilities gauge
     scout_stream_vulnerabilities{streamName="latest-indexed",severity="CRITICAL"} 6
@@ -87,6 +100,7 @@ async fn an_organisation_has_every_number_before_its_first_run_and_they_are_zero
     let local = installation.up();
     let token = installation.token(ORG);
     let scrape = settle(&local, ORG, &token, &Numbers::default()).await;
-    assert_eq!(scrape.lines().filter(|line| !line.starts_with('#')).count(), 7);
+    let series = scrape.lines().filter(|line| !line.starts_with('#')).count();
+    assert_eq!(series, 5 + 2 * TYPES.len(), "five severities, and two of each policy");
     assert!(registry.requests().is_empty(), "nothing is asked of a registry before a rule runs");
 }

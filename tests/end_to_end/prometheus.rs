@@ -7,10 +7,12 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use tidewatch_core::policy::type_of;
 use tidewatch_runtime::environment::variable;
 use tidewatch_testkit::{fixtures, skip};
 use tidewatch_tests::{Labels, LocalMode, Prometheus};
 
+use crate::dashboards::{Panel, number, panels};
 use crate::installation::{Configuration, Installation, Numbers, ORG, eventually, fixture_registry, settle};
 
 /// The sample that Docker published for Scout's exporter:
@@ -34,9 +36,6 @@ scrape_configs:
 
 /// The configuration that comes with Tidewatch.
 const OURS: &str = include_str!("../../infra/prometheus/prometheus.yml");
-
-/// The name of the policy that people read.
-const DISPLAY_NAME: &str = "No fixable critical or high vulnerabilities";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn prometheus_has_every_number_by_the_configuration_for_scout_until_the_token_is_revoked() {
@@ -78,18 +77,9 @@ async fn prometheus_has_every_number_by_the_configuration_for_scout_until_the_to
 
 /// The queries behind the panels of Scout's two dashboards, with their variables filled in.
 async fn the_queries_of_scouts_dashboards_work(prometheus: &Prometheus) {
-    let Numbers { compliant, evaluated, severities } = Numbers::of_the_fixtures();
-    let selector = "job=\"acme\", streamName=\"latest-indexed\"";
-    let critical =
-        format!("sum by(severity) (scout_stream_vulnerabilities{{{selector}, severity=\"CRITICAL\"}})");
-    assert_eq!(one(prometheus, &critical).await, Some(number(severities[0])));
-    let total = format!("sum(scout_stream_vulnerabilities{{{selector}}})");
-    assert_eq!(one(prometheus, &total).await, Some(number(severities.iter().sum())));
-    let policy = "streamName=\"latest-indexed\", job=\"acme\", id=\"fixable-vulnerabilities\"";
-    let ratio = format!(
-        "(scout_policy_compliant_images{{{policy}}} * 100) / scout_policy_evaluated_images{{{policy}}}"
-    );
-    assert_eq!(one(prometheus, &ratio).await, Some(number(compliant) * 100.0 / number(evaluated)));
+    for Panel { query, value, .. } in panels(&Numbers::of_the_fixtures()) {
+        assert_eq!(one(prometheus, &query).await, Some(value), "{query}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,6 +95,11 @@ async fn promtool_complains_of_nothing_but_the_label_names_that_are_scouts_own()
         .map(|family| format!("{family} label names should be written in 'snake_case' not 'camelCase'"))
         .into();
     assert_eq!(complaints(&metrics), known);
+
+    let bearer = format!("Bearer {}", installation.token(ORG));
+    let own = local.request("GET", "/v1/exporter/org/acme/tidewatch", &[("authorization", &bearer)]).await;
+    let of_names = complaints(&own.unwrap().body);
+    assert!(of_names.iter().all(|complaint| complaint.ends_with("not 'camelCase'")), "{of_names:?}");
 
     // It would complain: here of a help text that is missing.
     let without_help: String =
@@ -175,8 +170,8 @@ fn expected_series(address: &str) -> BTreeMap<Labels, f64> {
             add("scout_stream_vulnerabilities", &labels, count);
         }
         for (id, policy) in numbers.policies {
-            let labels =
-                [("id", id.as_str()), ("displayName", DISPLAY_NAME), ("streamName", stream.as_str())];
+            let name = type_of(&id).expect("a policy").display_name;
+            let labels = [("id", id.as_str()), ("displayName", name), ("streamName", stream.as_str())];
             add("scout_policy_compliant_images", &labels, policy.compliant);
             add("scout_policy_evaluated_images", &labels, policy.evaluated);
         }
@@ -188,11 +183,6 @@ fn expected_series(address: &str) -> BTreeMap<Labels, f64> {
 async fn one(prometheus: &Prometheus, query: &str) -> Option<f64> {
     let series = prometheus.query(query).await.unwrap();
     (series.len() == 1).then(|| series.into_values().next()).flatten()
-}
-
-/// Prometheus knows floating point only.
-fn number(count: u64) -> f64 {
-    f64::from(u32::try_from(count).unwrap())
 }
 
 /// What `promtool check metrics` finds in a text.

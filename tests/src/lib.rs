@@ -1,9 +1,11 @@
 //! Drives the `tidewatch` command as a user does: starts local mode as a process, runs commands beside it, scrapes it,
 //! also by a real Prometheus.
-//! Shared by the end-to-end tests and the demonstration. Also makes the page of the configuration.
+//! Shared by the end-to-end tests, the demonstration and the measurement of the metrics endpoint. Also makes the page of the
+//! configuration.
 
 pub mod configuration_docs;
 mod docker_registry;
+pub mod load;
 mod local_mode;
 mod numbers;
 mod prometheus;

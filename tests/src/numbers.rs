@@ -38,8 +38,8 @@ impl Numbers {
             ))?;
         }
         Ok(Self {
-            compliant: value("scout_policy_compliant_images{")?,
-            evaluated: value("scout_policy_evaluated_images{")?,
+            compliant: value("scout_policy_compliant_images{id=\"fixable-vulnerabilities\"")?,
+            evaluated: value("scout_policy_evaluated_images{id=\"fixable-vulnerabilities\"")?,
             severities,
         })
     }

@@ -105,7 +105,8 @@ fn outcomes(inventory: &ImageInventory, matches: &Matches) -> BTreeMap<String, S
         now: now(),
     };
     let evaluations = PolicySet::new(&[]).evaluate(facts).into_iter();
-    evaluations.map(|(id, evaluation)| (id.to_string(), evaluation.outcome.as_str().to_owned())).collect()
+    let word = |outcome| serde_json::to_value(outcome).unwrap().as_str().unwrap().to_owned();
+    evaluations.map(|(id, evaluation)| (id.to_string(), word(evaluation.outcome))).collect()
 }
 
 /// After every advisory of the fixtures was published.

@@ -194,6 +194,7 @@ mod tests {
             own: head(own),
             made_at: at,
             checked_at: at,
+            judging: None,
         };
         Arc::new(Texts::of(&Snapshot { head, metrics: compress(metrics), own: compress(own) }).unwrap())
     }

@@ -12,7 +12,8 @@ use tidewatch_core::work::{RematchMessage, RematchRepository, RematchTask};
 use tidewatch_core::{Digest, Timestamp};
 use tidewatch_runtime::messages::describe;
 use tidewatch_store::records::{
-    CurrentAdvisories, Postings, RecordError, Segment, SegmentEntry, StoredPostings, StoredUnposted, Unposted,
+    CurrentAdvisories, Postings, RecordError, Segment, SegmentEntry, StoredPostings, StoredUnposted, Switch,
+    Unposted,
 };
 
 use crate::{RematchError, RematchImages};
@@ -42,9 +43,25 @@ struct Outgoing<'a> {
     task: fn(Vec<ImageId>) -> RematchTask,
     images: Vec<ImageId>,
     sent: usize,
+    /// How many messages of a switch were sent, where it is one.
+    parts: Option<u32>,
+}
+
+/// What was sent.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    images: usize,
+    /// How many messages of a switch were sent so far, where it is one.
+    parts: Option<u32>,
 }
 
 impl Outgoing<'_> {
+    /// Sends the last ones.
+    async fn end(mut self) -> Result<Sent, RematchError> {
+        self.flush().await?;
+        Ok(Sent { images: self.sent, parts: self.parts })
+    }
+
     async fn add(&mut self, images: impl IntoIterator<Item = ImageId>) -> Result<(), RematchError> {
         let most = self.images_per_message() * BATCH;
         self.images.extend(images);
@@ -64,15 +81,16 @@ impl Outgoing<'_> {
         // One that was read anew may still be posted as it was before, too.
         self.images.sort_unstable();
         self.images.dedup();
-        let messages: Vec<RematchMessage> = self
-            .images
-            .chunks(self.images_per_message())
-            .map(|images| RematchMessage {
+        let mut messages = Vec::new();
+        for images in self.images.chunks(self.images_per_message()) {
+            messages.push(RematchMessage {
                 org: self.org.clone(),
                 task: Some((self.task)(images.to_vec())),
                 sent_at: Some(self.now),
-            })
-            .collect();
+                part: self.parts,
+            });
+            self.parts = self.parts.map(|parts| parts + 1);
+        }
         self.sent += self.images.len();
         self.images.clear();
         for batch in messages.chunks(BATCH) {
@@ -97,13 +115,20 @@ impl RematchImages {
             return Ok(());
         }
         let wanted = self.wanted(&postings, &basis, &in_force.advisories, now).await?;
-        let (noted, unposted) = self.send_unposted(org, &basis, now).await?;
-        let posted = match self.send_posted(org, &postings.segments, &wanted, &noted, now).await {
+        let is_switch = postings.covered.as_ref().is_none_or(|covered| covered.judging != basis.judging);
+        let parts = is_switch.then_some(0);
+        let (noted, unposted) = self.send_unposted(org, &basis, (now, parts)).await?;
+        let sent = self.send_posted(org, &postings.segments, &wanted, &noted, (now, unposted.parts)).await;
+        let posted = match sent {
             Err(RematchError::Segment { hash, source }) => {
                 return self.forget_segment(org, read.as_ref(), &hash, source).await;
             }
             sent => sent?,
         };
+        if let Some(parts) = posted.parts {
+            let switch = Switch { judging: basis.judging, sent_at: now, parts };
+            self.records.put_switch(org, &switch).await?;
+        }
         let mut repositories = 0;
         if wanted == Wanted::Everything {
             repositories = self.send_repositories(org, now).await?;
@@ -115,7 +140,8 @@ impl RematchImages {
             return Err(RecordError::Changed { what: format!("the postings of {org}") }.into());
         }
         tracing::info!(
-            org.name = %org, images.posted = posted, images.unposted = unposted, repositories.sent = repositories,
+            org.name = %org, images.posted = posted.images, images.unposted = unposted.images,
+            repositories.sent = repositories,
             "images sent to be matched again"
         );
         Ok(())
@@ -161,13 +187,13 @@ impl RematchImages {
     }
 
     /// Sends for the unposted images that are not settled by what is in force: they may hold anything. Gives all that are
-    /// unposted, and how many were sent for.
+    /// unposted, and what was sent.
     async fn send_unposted(
         &self,
         org: &OrgName,
         basis: &Basis,
-        now: Timestamp,
-    ) -> Result<(HashSet<ImageId>, usize), RematchError> {
+        (now, parts): (Timestamp, Option<u32>),
+    ) -> Result<(HashSet<ImageId>, Sent), RematchError> {
         let rows = self.records.unposted(org, usize::MAX).await?;
         let (mut noted, mut unsettled) = (HashSet::new(), Vec::new());
         for Unposted { image, footing, is_left, .. } in readable(org, rows).map(|stored| stored.row) {
@@ -176,10 +202,9 @@ impl RematchImages {
             }
             noted.insert(image);
         }
-        let mut outgoing = self.outgoing(org, RematchTask::Unposted, now);
+        let mut outgoing = Outgoing { parts, ..self.outgoing(org, RematchTask::Unposted, now) };
         outgoing.add(unsettled).await?;
-        outgoing.flush().await?;
-        Ok((noted, outgoing.sent))
+        Ok((noted, outgoing.end().await?))
     }
 
     /// Sends the images of these rows to be settled.
@@ -196,9 +221,9 @@ impl RematchImages {
         segments: &[SegmentEntry],
         wanted: &Wanted,
         noted: &HashSet<ImageId>,
-        now: Timestamp,
-    ) -> Result<usize, RematchError> {
-        let mut outgoing = self.outgoing(org, RematchTask::Images, now);
+        (now, parts): (Timestamp, Option<u32>),
+    ) -> Result<Sent, RematchError> {
+        let mut outgoing = Outgoing { parts, ..self.outgoing(org, RematchTask::Images, now) };
         let mut segments = futures::stream::iter(segments.to_vec())
             .map(|entry| async move {
                 let segment = self.segment(org, &entry).await?;
@@ -212,8 +237,7 @@ impl RematchImages {
             };
             outgoing.add(found.into_iter().filter(|image| !noted.contains(*image)).cloned()).await?;
         }
-        outgoing.flush().await?;
-        Ok(outgoing.sent)
+        outgoing.end().await
     }
 
     /// Sends one message for each repository that was ever listed.
@@ -226,7 +250,7 @@ impl RematchImages {
                     let (registry, repository) = (registry.clone(), repository.clone());
                     let target = RematchRepository { registry, repository, after: None };
                     let task = Some(RematchTask::Repository(target));
-                    RematchMessage { org: org.clone(), task, sent_at: Some(now) }
+                    RematchMessage { org: org.clone(), task, sent_at: Some(now), part: None }
                 })
                 .collect();
             self.send(&messages).await?;
@@ -266,7 +290,7 @@ impl RematchImages {
         task: fn(Vec<ImageId>) -> RematchTask,
         now: Timestamp,
     ) -> Outgoing<'a> {
-        Outgoing { worker: self, org, now, task, images: Vec::new(), sent: 0 }
+        Outgoing { worker: self, org, now, task, images: Vec::new(), sent: 0, parts: None }
     }
 }
 

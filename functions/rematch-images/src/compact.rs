@@ -79,8 +79,12 @@ impl RematchImages {
         }
         self.settle_old(org, covered, taken.unsettled).await?;
         if has_taken && (taken.more || is_cut) {
-            let message =
-                RematchMessage { org: org.clone(), task: Some(RematchTask::Compact {}), sent_at: None };
+            let message = RematchMessage {
+                org: org.clone(),
+                task: Some(RematchTask::Compact {}),
+                sent_at: None,
+                part: None,
+            };
             self.send(&[message]).await?;
         }
         Ok(())

@@ -171,7 +171,7 @@ impl MessageHandler for RematchImages {
     type Message = RematchMessage;
 
     async fn handle(&self, message: RematchMessage, deadline: Deadline) -> Result<(), HandlerError> {
-        let RematchMessage { org, task, sent_at } = message;
+        let RematchMessage { org, task, sent_at, part } = message;
         let handled = match task {
             None => self.send_changes(&org).await,
             Some(RematchTask::Images(images)) => {
@@ -186,6 +186,11 @@ impl MessageHandler for RematchImages {
             Some(RematchTask::Slots(images)) => self.enter_all_slots(&org, &images).await,
             Some(RematchTask::Compact {}) => self.compact(&org).await,
         };
-        handled.map_err(HandlerError::new)
+        handled.map_err(HandlerError::new)?;
+        if let (Some(part), Some(sent_at)) = (part, sent_at) {
+            let noted = self.records.note_switched(&org, sent_at, part, self.clock.now()).await;
+            noted.map_err(HandlerError::new)?;
+        }
+        Ok(())
     }
 }

@@ -56,7 +56,7 @@ impl RematchImages {
             if is_late || tags >= self.settings.tags_per_message {
                 let rest = RematchRepository { after: Some(next.clone()), ..target.clone() };
                 let task = Some(RematchTask::Repository(rest));
-                self.send(&[RematchMessage { org: org.clone(), task, sent_at }]).await?;
+                self.send(&[RematchMessage { org: org.clone(), task, sent_at, part: None }]).await?;
                 break;
             }
         }

@@ -18,6 +18,13 @@ pub(crate) struct Pass<'a> {
     pub(crate) now: Timestamp,
 }
 
+impl<'a> Pass<'a> {
+    /// By `applied`, at `now`.
+    pub(crate) fn new(org: &'a OrgName, applied: &'a AppliedConfig, now: Timestamp) -> Self {
+        Self { org, applied, judging: applied.config.judging_fingerprint(), now }
+    }
+}
+
 impl RollUpStreams {
     /// Recomputes what is dirty of a group, whose mark was as `state` has it before the configuration was read.
     pub(crate) async fn roll_up_group(
@@ -66,7 +73,7 @@ impl RollUpStreams {
         shard: u16,
         state: &PartState,
     ) -> Result<(), RollUpError> {
-        let Pass { org, applied, judging, now } = pass;
+        let Pass { org, applied, now, .. } = pass;
         let mut members = self.records.members(org, stream, shard).await?;
         members.retain(|member| applied.config.registry(&member.image.registry).is_some());
         for member in &mut members {
@@ -78,7 +85,7 @@ impl RollUpStreams {
             computed_seq: state.dirty_seq,
             config_version: applied.version,
             computed_at: *now,
-            totals: Totals::of(&members, judging),
+            totals: members.iter().collect(),
         };
         self.records.put_totals(org, stream, Part::Shard(shard), state, &new).await?;
         Ok(())

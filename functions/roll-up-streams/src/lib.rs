@@ -6,10 +6,12 @@
 
 mod freshness;
 mod groups;
+mod reconcile;
 mod rejudge;
 mod snapshot;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -20,13 +22,14 @@ use tidewatch_core::work::RollUpMessage;
 use tidewatch_core::{Retry, Retryable};
 use tidewatch_runtime::messages::describe;
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler};
-use tidewatch_store::records::{PartState, RecordError, Records, Streams};
+use tidewatch_store::records::{AdvisoryStanding, PartState, RecordError, Records, Streams};
 
 use crate::groups::Pass;
 
 use snapshot::RolledUp;
 
 pub use freshness::{CACHE_MINUTES_VARIABLE, FRESH_VARIABLE, Freshness, FreshnessError};
+pub use reconcile::{Drift, Reconciliation};
 pub use snapshot::SnapshotError;
 
 /// How many groups are rolled up at the same time.
@@ -58,17 +61,21 @@ pub struct RollUpStreams {
     records: Records,
     clock: Arc<dyn Clock>,
     freshness: Freshness,
+    /// How the advisories stand, read once for all organisations of a tick; else they are read for each.
+    advisories: Option<Arc<AdvisoryStanding>>,
+    /// The last minute at which groups were reconciled.
+    reconciled: Arc<AtomicI64>,
 }
 
 impl RollUpStreams {
     /// A roll-up on these ports, which publishes what has changed at once.
     pub fn new(records: Records, clock: Arc<dyn Clock>) -> Self {
-        Self { records, clock, freshness: Freshness::OnChange }
+        Self { records, clock, freshness: Freshness::OnChange, advisories: None, reconciled: Arc::default() }
     }
 
     /// The same with another freshness.
     #[must_use]
-    pub const fn fresh(mut self, freshness: Freshness) -> Self {
+    pub fn fresh(mut self, freshness: Freshness) -> Self {
         self.freshness = freshness;
         self
     }
@@ -77,8 +84,18 @@ impl RollUpStreams {
     /// tick. Gives the number of snapshots that were published.
     pub async fn tick(&self) -> Result<usize, RollUpError> {
         let mut published = 0;
+        let tick = Self { advisories: Some(self.advisories().await?), ..self.clone() };
+        let minute = self.clock.now().as_second().div_euclid(60);
+        let is_turn = self.reconciled.swap(minute, Ordering::Relaxed) != minute;
         for org in self.records.orgs().await? {
-            match self.roll_up(&org).await {
+            let rolled_up = async {
+                let new = tick.roll_up(&org).await?;
+                if is_turn {
+                    tick.reconcile_in_turn(&org, minute).await?;
+                }
+                Ok::<_, RollUpError>(new)
+            };
+            match rolled_up.await {
                 Ok(new) => published += usize::from(new),
                 Err(error) => {
                     let error = describe(&error);
@@ -105,7 +122,7 @@ impl RollUpStreams {
             // Of which streams, it may say something else: the next roll-up finds out.
             return Ok(false);
         }
-        let pass = Pass { org, judging: applied.config.judging_fingerprint(), applied: &applied, now };
+        let pass = Pass::new(org, &applied, now);
         let dirty: Vec<(StreamName, u16, PartState)> = streams
             .iter()
             .zip(before)

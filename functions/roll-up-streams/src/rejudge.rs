@@ -47,7 +47,6 @@ impl RollUpStreams {
         member.severities = result.severities;
         member.policies = result.policies;
         member.next_change_at = result.next_change_at;
-        member.judged_under = Some(result.judged_under);
         member.result_at = Some(result.scanned_at);
         member.suppressed = result.suppressed;
         Ok(self.records.put_member(org, stream, member, revision).await?)

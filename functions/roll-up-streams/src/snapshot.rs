@@ -1,6 +1,7 @@
 //! Makes the snapshot of an organisation from the totals of its streams, and publishes it.
 
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flate2::Compression;
@@ -12,8 +13,9 @@ use tidewatch_core::stream::{
     AdvisoryIndexTimes, AdvisorySourceTimes, Candidate, OwnFacts, StreamTotals, render, render_own,
     within_budget,
 };
+use tidewatch_runtime::messages::describe;
 use tidewatch_store::records::{
-    AdvisoryStanding, AppliedConfig, PartState, Snapshot, SnapshotHead, TextHead,
+    AdvisoryStanding, AppliedConfig, PartState, Snapshot, SnapshotHead, SwitchProgress, TextHead,
 };
 
 use crate::groups::Pass;
@@ -65,7 +67,7 @@ impl RollUpStreams {
         streams: Vec<RolledUp>,
     ) -> Result<bool, RollUpError> {
         let Pass { org, applied, now, .. } = *pass;
-        let advisories = self.records.advisory_standing().await?;
+        let advisories = self.advisories().await?;
         let mut number = revision.saturating_mul(CHANGES).saturating_add(advisories.revision);
         let mut candidates = Vec::with_capacity(streams.len());
         for RolledUp { name, groups, is_pinned } in streams {
@@ -81,21 +83,53 @@ impl RollUpStreams {
             if !self.freshness.is_due(published.made_at, now) {
                 return Ok(false);
             }
-            let outdated: u64 = candidates.iter().map(|candidate| candidate.stream.totals.outdated).sum();
-            if outdated > 0 && !is_overdue(applied, now) {
-                tracing::info!(org.name = %org, images.outdated = outdated, "snapshot waits for images to be judged");
+            if self.is_switching(pass, &published).await? {
                 return Ok(false);
             }
         }
         let texts = texts(org, applied, candidates, &advisories);
-        let snapshot = make(&texts, applied.version, number, now)?;
+        let snapshot = make(&texts, (applied.version, number), pass.judging, now)?;
         Ok(self.records.publish_snapshot(org, &snapshot).await?)
+    }
+}
+
+impl RollUpStreams {
+    /// Whether images are still being judged anew, because other policies or exceptions are in force than those of the
+    /// published snapshot.
+    async fn is_switching(&self, pass: &Pass<'_>, published: &SnapshotHead) -> Result<bool, RollUpError> {
+        let Pass { org, applied, judging, now } = pass;
+        if published.judging.is_none_or(|before| before == *judging) || is_overdue(applied, *now) {
+            return Ok(false);
+        }
+        let progress = self.records.switch_progress(org, judging).await?;
+        if progress.is_some_and(SwitchProgress::is_done) {
+            return Ok(false);
+        }
+        let (done, parts) = progress.map_or((0, 0), |progress| (progress.done, progress.parts));
+        tracing::info!(
+            org.name = %org, switch.done = done, switch.parts = parts, "snapshot waits for images to be judged"
+        );
+        Ok(true)
     }
 }
 
 /// Whether images have had long enough to be judged under this configuration.
 fn is_overdue(applied: &AppliedConfig, now: Timestamp) -> bool {
     applied.applied_at.checked_add(LONGEST_SWITCH).is_ok_and(|end| end <= now)
+}
+
+impl RollUpStreams {
+    /// How the advisories stand. A row that cannot be read stops nothing: its times are not told.
+    pub(crate) async fn advisories(&self) -> Result<Arc<AdvisoryStanding>, RollUpError> {
+        if let Some(known) = &self.advisories {
+            return Ok(Arc::clone(known));
+        }
+        let standing = self.records.advisory_standing().await?;
+        for error in &standing.unreadable {
+            tracing::error!(error = %describe(error), "advisories are not told of in metrics");
+        }
+        Ok(Arc::new(standing))
+    }
 }
 
 /// The two texts of a snapshot.
@@ -135,7 +169,12 @@ fn facts(advisories: &AdvisoryStanding) -> OwnFacts {
     OwnFacts { indexes: indexes.collect(), sources: sources.collect() }
 }
 
-fn make(texts: &Texts, config_version: i64, number: i64, now: Timestamp) -> Result<Snapshot, SnapshotError> {
+fn make(
+    texts: &Texts,
+    (config_version, number): (i64, i64),
+    judging: Digest,
+    now: Timestamp,
+) -> Result<Snapshot, SnapshotError> {
     let (metrics, own) = (compress(&texts.metrics)?, compress(&texts.own)?);
     let bytes = metrics.len() + own.len();
     if bytes > MOST_BYTES {
@@ -149,6 +188,7 @@ fn make(texts: &Texts, config_version: i64, number: i64, now: Timestamp) -> Resu
         own: told(&texts.own),
         made_at: now,
         checked_at: now,
+        judging: Some(judging),
     };
     Ok(Snapshot { head, metrics, own })
 }

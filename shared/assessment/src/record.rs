@@ -105,7 +105,6 @@ async fn put_member(
         severities: result.severities,
         policies: result.policies.clone(),
         next_change_at: result.next_change_at,
-        judged_under: Some(result.judged_under),
         result_at: Some(result.scanned_at),
         suppressed: result.suppressed,
     };

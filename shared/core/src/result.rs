@@ -201,3 +201,54 @@ impl Report {
         is_split.then_some(Inventory { distribution, packages, problems })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::exception::SuppressedBy;
+    use crate::judgement::Criteria;
+    use crate::policy::facts;
+    use crate::tables::Tables;
+
+    /// A result as it was stored before there were exceptions.
+    fn stored() -> Value {
+        json!({
+            "state": "scanned", "reason": null, "distribution": null, "packages": 1,
+            "severities": {"critical": 0, "high": 2, "medium": 0, "low": 0, "unspecified": 0},
+            "policies": {}, "created_at": null, "scanned_at": facts::NOW, "next_change_at": null,
+            "reader_version": 1, "indexes": {}, "judged_under": Digest::of(b"earlier"), "report": null,
+        })
+    }
+
+    #[test]
+    fn results_and_reports_from_before_exceptions_are_read_and_judged_again() {
+        let mut result: ImageResult = serde_json::from_value(stored()).unwrap();
+        assert_eq!(result.suppressed, SeverityCounts::default());
+        let findings = [facts::finding("CVE-1", "curl"), facts::finding("CVE-2", "curl")];
+        let mut report: Report =
+            serde_json::from_value(json!({"version": 3, "findings": findings, "policies": {}})).unwrap();
+        assert_eq!(report.suppressed, []);
+
+        let exceptions = json!([{"id": "x", "vulnerability": "CVE-2", "type": "accepted_risk", "digest": Digest::of(b"web")}]);
+        let config: Config =
+            serde_json::from_value(json!({"org": "acme", "exceptions": exceptions})).unwrap();
+        let (criteria, tables) = (Criteria::new(&config, Vec::new()), Tables::default());
+        let judging = Judging { criteria: &criteria, tables: &tables, now: facts::NOW.parse().unwrap() };
+        let (inventory, metadata) = (Inventory::default(), ImageMetadata::default());
+        result.judge(&mut report, &inventory, &metadata, Some(&Digest::of(b"web")), judging);
+        assert_eq!((result.severities.high, result.suppressed.high), (1, 1));
+        assert_eq!(result.judged_under, config.judging_fingerprint());
+        assert_eq!(report.findings.len(), 2, "what is suppressed stays visible");
+        let [suppression] = report.suppressed.as_slice() else { panic!("{:?}", report.suppressed) };
+        assert_eq!(
+            (suppression.finding, &suppression.by),
+            (1, &SuppressedBy::Exception { id: "x".to_owned() })
+        );
+
+        result.judge(&mut report, &inventory, &metadata, None, judging);
+        assert_eq!((result.severities.high, result.suppressed.high), (2, 0), "the digest is not known");
+    }
+}

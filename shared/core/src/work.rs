@@ -107,6 +107,10 @@ pub struct RematchMessage {
     /// When it was sent; not known of messages of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<Timestamp>,
+    /// Its number among those that were sent at that time because images are to be judged by something else; noted when it
+    /// is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<u32>,
 }
 
 /// What a message of the queue `rematches` wants.
@@ -226,7 +230,7 @@ mod tests {
 
     #[test]
     fn messages_of_earlier_versions_are_read() {
-        let message = |task| RematchMessage { org: "acme".parse().unwrap(), task, sent_at: None };
+        let message = |task| RematchMessage { org: "acme".parse().unwrap(), task, sent_at: None, part: None };
         let (registry, repository) = ("hub".parse().unwrap(), "team/web".parse().unwrap());
         let target = RematchRepository { registry, repository, after: None };
         for (text, expected) in [
@@ -250,7 +254,8 @@ mod tests {
             RematchTask::Compact {},
         ] {
             let sent_at = Some("2026-01-01T00:00:00Z".parse().unwrap());
-            let message = RematchMessage { org: "acme".parse().unwrap(), task: Some(task), sent_at };
+            let message =
+                RematchMessage { org: "acme".parse().unwrap(), task: Some(task), sent_at, part: Some(7) };
             let text = serde_json::to_string(&message).unwrap();
             assert_eq!(serde_json::from_str::<RematchMessage>(&text).unwrap(), message, "{text}");
         }

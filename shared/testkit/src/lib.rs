@@ -5,6 +5,7 @@
 
 pub mod advisory;
 pub mod archives;
+pub mod clients;
 pub mod contract;
 pub mod failing;
 pub mod fixtures;
@@ -12,6 +13,7 @@ pub mod image;
 pub mod interleave;
 pub mod layer;
 pub mod ministack;
+pub mod policies;
 pub mod ports;
 pub mod registry;
 pub mod runtime_api;

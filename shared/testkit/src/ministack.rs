@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use crate::skip::skipped;
 
-/// Names the folder of the tools: `ministack/`, `sam/`, `cargo-lambda/` and `sbom/` in it are virtual environments.
+/// Names the folder of the tools: `ministack/`, `sam/`, `cargo-lambda/`, `clients/` and `sbom/` in it are virtual environments.
 pub const TOOLS: &str = "TIDEWATCH_TOOLS";
 
 /// How long it may take to answer. It takes a second, or many on a machine that is busy with builds.

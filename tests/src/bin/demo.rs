@@ -103,7 +103,8 @@ async fn scrape_when_complete(local: &LocalMode, token: &str) -> anyhow::Result<
     let complete = format!("streamName=\"latest-indexed\"}} {}\n", policy.evaluated);
     for _ in 0..100 {
         let scrape = local.scrape(ORG, Some(token)).await?;
-        let evaluated = |line: &&str| line.starts_with("scout_policy_evaluated_images{");
+        let series = "scout_policy_evaluated_images{id=\"fixable-vulnerabilities\"";
+        let evaluated = |line: &&str| line.starts_with(series);
         if scrape.body.lines().find(evaluated).is_some_and(|line| format!("{line}\n").ends_with(&complete)) {
             return Ok(scrape.body);
         }

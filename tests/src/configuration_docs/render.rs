@@ -11,6 +11,7 @@ pub(super) fn section(types: &Types, name: &str) -> anyhow::Result<String> {
     let comment = description(schema);
     ensure!(!comment.is_empty(), "the type {name} has no comment");
     let body = match Types::shape(schema)? {
+        Shape::Object(object) if types.keys(name, object).is_empty() => None,
         Shape::Object(object) => Some(keys_table(types, name, object).with_context(|| name.to_owned())?),
         Shape::Words(words) => Some(words_table(&words)),
         Shape::Forms(forms) => Some(forms_tables(types, name, &forms).with_context(|| name.to_owned())?),
@@ -113,7 +114,10 @@ fn kind(types: &Types, schema: &Value) -> anyhow::Result<String> {
         Shape::Text => "text".to_owned(),
         Shape::Number => "whole number".to_owned(),
         Shape::Boolean => "`true` or `false`".to_owned(),
-        Shape::Object(_) => bail!("an object without a name: {schema}"),
+        Shape::Object(object) => {
+            let title = object.get("title").and_then(Value::as_str);
+            title.with_context(|| format!("an object without a name: {schema}"))?.to_owned()
+        }
     })
 }
 

@@ -144,7 +144,14 @@ impl Types {
         if let Some(words) = schema.get("enum").and_then(Value::as_array) {
             return Ok(Shape::Words(words.iter().filter_map(Value::as_str).map(|word| (word, "")).collect()));
         }
-        Ok(match schema.get("type").and_then(Value::as_str) {
+        // What may be left out may be null, here as well.
+        let kinds = match schema.get("type") {
+            Some(Value::Array(kinds)) => kinds.as_slice(),
+            Some(kind) => std::slice::from_ref(kind),
+            None => &[],
+        };
+        let mut kinds = kinds.iter().filter_map(Value::as_str).filter(|kind| *kind != "null");
+        Ok(match kinds.next().filter(|_| kinds.next().is_none()) {
             Some("object") => Shape::Object(schema.as_object().context("no object")?),
             Some("array") => Shape::List(schema.get("items").context("a list of nothing")?),
             Some("string") => Shape::Text,

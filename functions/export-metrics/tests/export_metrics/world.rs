@@ -70,6 +70,7 @@ impl World {
                 own: head(&own),
                 made_at: now,
                 checked_at: now,
+                judging: None,
             },
             metrics: compress(text),
             own: compress(&own),

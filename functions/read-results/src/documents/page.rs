@@ -262,8 +262,6 @@ pub struct StreamRow {
     pub suppressed: SeverityCounts,
     /// The images of each enabled policy.
     pub policies: BTreeMap<PolicyId, PolicyNumbers>,
-    /// Number of images that were judged under other policies or exceptions than those in force.
-    pub outdated: u64,
     /// When the oldest result of its images was computed.
     pub oldest_result_at: Option<Timestamp>,
 }

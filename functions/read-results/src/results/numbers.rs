@@ -41,14 +41,13 @@ impl Results {
 
     async fn totals_of_group(&self, stream: &StreamName, group: u16) -> Result<Totals, ReadError> {
         let shards = self.records.shards(&self.org, stream, group).await?;
-        let judging = self.applied.config.judging_fingerprint();
         let shards = stream::iter(shards).map(|(shard, state)| async move {
             if !self.is_dirty(&state) {
                 return Ok::<_, ReadError>(state.totals);
             }
             let mut members = self.records.members(&self.org, stream, shard).await?;
             members.retain(|member| self.is_configured(member));
-            Ok(Totals::of(&members, &judging))
+            Ok(members.iter().collect())
         });
         let sum = |mut sum: Totals, totals: Totals| async move {
             sum += &totals;

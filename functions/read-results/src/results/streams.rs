@@ -21,7 +21,6 @@ impl Results {
                 vulnerabilities: totals.vulnerabilities,
                 suppressed: totals.suppressed,
                 policies: policies.map(|(id, _)| (id.clone(), PolicyNumbers::of(&totals, id))).collect(),
-                outdated: totals.outdated,
                 oldest_result_at: totals.oldest_result_at,
             }
         });

@@ -121,7 +121,6 @@ impl World {
             severities: result.severities,
             policies: result.policies.clone(),
             next_change_at: result.next_change_at,
-            judged_under: Some(result.judged_under),
             result_at: Some(result.scanned_at),
             suppressed: result.suppressed,
         }

@@ -151,7 +151,8 @@ impl World {
     }
 
     async fn handle(&self, task: Option<RematchTask>) -> anyhow::Result<()> {
-        let message = RematchMessage { org: self.org.clone(), task, sent_at: Some(self.clock.now()) };
+        let message =
+            RematchMessage { org: self.org.clone(), task, sent_at: Some(self.clock.now()), part: None };
         Ok(self.worker.handle(message, Deadline::NONE).await?)
     }
 

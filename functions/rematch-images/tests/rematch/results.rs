@@ -8,6 +8,7 @@ use tidewatch_core::ports::Clock as _;
 use tidewatch_core::ports::Objects as _;
 use tidewatch_core::result::ResultState;
 use tidewatch_store::records::StoredResult;
+use tidewatch_testkit::policies::fixable_only;
 
 use crate::world::{World, acme, advisories, created_at, debian, image};
 
@@ -50,10 +51,36 @@ async fn another_policy_judges_the_findings_anew_and_needs_no_advisories() {
     world.rematch().await;
     let StoredResult { result, revision } = world.stored(&image).await;
     assert_eq!((revision, result.policies.into_values().collect::<Vec<_>>()), (2, vec![Outcome::Pass]));
+    let judging = world.records.config(&acme()).await.unwrap().unwrap().config.judging_fingerprint();
+    let progress = world.records.switch_progress(&acme(), &judging).await.unwrap().expect("a switch");
+    assert_eq!((progress.done, progress.parts), (1, 1), "and whoever waits for all images to be judged is told");
     assert_eq!(
         world.member(&image).await.unwrap().policies.into_values().collect::<Vec<_>>(),
         [Outcome::Pass]
     );
+}
+
+#[tokio::test]
+async fn an_exception_takes_its_findings_out_of_the_numbers_and_leaves_them_in_the_report() {
+    let world = World::new().await;
+    let image = world.scanned("team/web", &[("openssl", "1")]).await;
+    let before = world.stored(&image).await.result;
+    assert!(before.severities.total() > 0);
+    let key = before.report.unwrap();
+    let findings = world.records.report(&key).await.unwrap().unwrap().findings;
+    let known: Vec<&str> = findings.iter().map(|finding| finding.vulnerability.as_str()).collect();
+    let exceptions =
+        json!([{"id": "x", "vulnerability": known, "type": "accepted_risk", "digest": image.digest}]);
+    let policies = fixable_only(&json!([]));
+    world.configure(json!({"org": "acme", "policies": policies, "exceptions": exceptions})).await;
+    world.rematch().await;
+
+    let StoredResult { result, .. } = world.stored(&image).await;
+    assert_eq!((result.severities.total(), result.suppressed), (0, before.severities));
+    assert_eq!(result.policies.into_values().collect::<Vec<_>>(), [Outcome::Pass]);
+    let report = world.records.report(&result.report.unwrap()).await.unwrap().unwrap();
+    assert_eq!((report.suppressed.len(), report.findings), (findings.len(), findings));
+    assert_eq!(world.member(&image).await.unwrap().severities.total(), 0);
 }
 
 #[tokio::test]

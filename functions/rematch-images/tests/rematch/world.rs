@@ -25,6 +25,7 @@ use tidewatch_store::{MemoryTable, ObjectStorage, Records};
 use tidewatch_testkit::advisory::{AdvisoryBuilder, archive};
 use tidewatch_testkit::failing::{FailingTable, Outages};
 use tidewatch_testkit::interleave::PausingTable;
+use tidewatch_testkit::policies::fixable_only;
 use tidewatch_testkit::ports::{InstantSleeper, RecordingQueue, SettableClock};
 
 /// When every test begins.
@@ -77,7 +78,12 @@ impl World {
 
     /// Puts a configuration with these policies in force.
     pub(crate) async fn apply(&self, policies: &Value) {
-        let config: Config = serde_json::from_value(json!({"org": "acme", "policies": policies})).unwrap();
+        self.configure(json!({"org": "acme", "policies": fixable_only(policies)})).await;
+    }
+
+    /// Puts a configuration in force.
+    pub(crate) async fn configure(&self, config: Value) {
+        let config: Config = serde_json::from_value(config).unwrap();
         let version = self.records.config(&acme()).await.unwrap().map(|applied| applied.version);
         self.records.apply_config(&config, version, self.clock.now()).await.unwrap();
     }
@@ -377,7 +383,7 @@ pub(crate) fn repository_of(image: &Image) -> RematchMessage {
 
 /// A message that does not say when it was sent.
 pub(crate) fn message(task: Option<RematchTask>) -> RematchMessage {
-    RematchMessage { org: acme(), task, sent_at: None }
+    RematchMessage { org: acme(), task, sent_at: None, part: None }
 }
 
 /// The image with this content in a repository of the registry `hub`.

@@ -8,5 +8,7 @@ mod grace_periods;
 mod naive;
 mod own_families;
 mod protocol;
+mod reconciliation;
 mod snapshots;
+mod switches;
 mod world;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tidewatch_core::policy::Outcome;
 use tidewatch_core::ports::Clock as _;
+use tidewatch_core::ports::table::{Key, Update};
 use tidewatch_core::{Digest, Severity, Timestamp};
 use tidewatch_roll_up_streams::{Freshness, RollUpStreams};
 use tidewatch_store::records::{AdvisoryFamily, AdvisorySource, SourceError, StoredSource};
@@ -93,6 +94,26 @@ async fn a_look_at_the_sources_of_advisories_is_published_and_changes_no_other_n
     let series = own(&world).await;
     assert_eq!(series[checked], 1_781_481_600);
     assert_eq!(series["tidewatch_advisory_source_failed{source=\"Debian\"}"], 0);
+}
+
+#[tokio::test]
+async fn a_row_about_advisories_that_cannot_be_read_stops_no_numbers() {
+    let world = world().await;
+    let source = AdvisorySource { checked_at: Some(START.parse().unwrap()), ..AdvisorySource::default() };
+    for name in ["Alpine", "Debian"] {
+        let stored = StoredSource { source: source.clone(), revision: None };
+        world.records.put_advisory_source(name, stored).await.unwrap();
+    }
+    world.roll_up().await;
+    let before = world.head().await;
+    let broken = Update::default().set("data", "{").add("revision", 1);
+    world.change(&Key::new("ADVISORIES", "SOURCE#Debian"), broken).await;
+    let roll_up = RollUpStreams::new(world.records.clone(), Arc::clone(&world.clock) as _);
+    assert_eq!(roll_up.tick().await.unwrap(), 1);
+    assert!(world.head().await.number > before.number);
+    let series = own(&world).await;
+    assert!(series.contains_key("tidewatch_advisory_source_failed{source=\"Alpine\"}"));
+    assert!(!series.contains_key("tidewatch_advisory_source_failed{source=\"Debian\"}"), "{series:#?}");
 }
 
 #[tokio::test]

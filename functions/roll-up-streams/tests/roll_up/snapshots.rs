@@ -71,6 +71,7 @@ async fn a_disabled_policy_leaves_the_text_with_the_new_configuration() {
     let mut without: Config = config(&["hub", "quay"], 0);
     without.policies[0].enabled = false;
     world.apply(&without).await;
+    world.switched(&without).await;
     assert!(world.roll_up().await);
     let names: Vec<String> = world.published().await.into_keys().collect();
     assert!(!names.iter().any(|name| name.contains("policy")), "{names:?}");
@@ -130,6 +131,24 @@ async fn a_slow_roll_up_does_not_confirm_with_an_earlier_time() {
     world.roll_up().await;
     tasks.finish(slow).unwrap().unwrap();
     assert_eq!(world.head().await.checked_at, world.clock.now());
+}
+
+#[tokio::test]
+async fn a_snapshot_that_is_replaced_while_it_is_read_is_read_whole() {
+    let world = world().await;
+    world.roll_up().await;
+    let before = world.head().await;
+    let mut tasks = Interleaving::new();
+    let reader = tasks.start(world.pausing.snapshot(&world.org));
+    // The head is read, and the bodies are not.
+    for _ in 0..2 {
+        tasks.step(reader);
+    }
+    world.write(&member(image("hub/team/web", "1"), 0, &[Severity::High], Outcome::Fail), 1).await;
+    world.roll_up().await;
+    let read = tasks.finish(reader).unwrap().unwrap().unwrap();
+    assert!(read.head.version() > before.version());
+    assert_eq!(naive::parse(&text(&read)), world.published().await);
 }
 
 #[tokio::test]

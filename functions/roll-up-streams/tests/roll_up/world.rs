@@ -16,9 +16,10 @@ use tidewatch_core::severity::SeverityCounts;
 use tidewatch_core::stream::{Layout, Member};
 use tidewatch_core::{Digest, Severity, Timestamp};
 use tidewatch_roll_up_streams::RollUpStreams;
-use tidewatch_store::records::{Snapshot, SnapshotHead, TextHead};
+use tidewatch_store::records::{Snapshot, SnapshotHead, Switch, TextHead};
 use tidewatch_store::{MemoryTable, ObjectStorage, Records};
 use tidewatch_testkit::interleave::PausingTable;
+use tidewatch_testkit::policies::fixable_only;
 use tidewatch_testkit::ports::{InstantSleeper, SettableClock};
 
 use crate::naive::{self, Series};
@@ -78,6 +79,12 @@ impl World {
     }
 
     /// What is told of the published snapshot.
+    /// What whoever judges images again notes under `config`: that there is nothing left to do.
+    pub(crate) async fn switched(&self, config: &Config) {
+        let (judging, sent_at) = (config.judging_fingerprint(), self.clock.now());
+        self.records.put_switch(&self.org, &Switch { judging, sent_at, parts: 0 }).await.unwrap();
+    }
+
     pub(crate) async fn head(&self) -> SnapshotHead {
         self.records.snapshot_head(&self.org).await.unwrap().expect("a published snapshot")
     }
@@ -96,7 +103,8 @@ impl World {
             .await;
     }
 
-    async fn change(&self, key: &Key, change: Update) {
+    /// Changes an item that is there.
+    pub(crate) async fn change(&self, key: &Key, change: Update) {
         self.table.update(key, change, Condition::ItemPresent).await.unwrap();
     }
 
@@ -124,16 +132,19 @@ fn inflate(body: &[u8], head: TextHead) -> String {
     text
 }
 
-/// A configuration with these registries and this grace period.
+/// A configuration with these registries, and of the policies with the one about fixable vulnerabilities alone, with this
+/// grace period.
 pub(crate) fn config(registries: &[&str], grace_period_days: u32) -> Config {
     let registries: Vec<_> = registries
         .iter()
         .map(|id| json!({"id": id, "kind": "oci", "url": format!("https://{id}.example.com")}))
         .collect();
+    let grace =
+        json!([{"id": "fixable-vulnerabilities", "config": {"grace_period_days": grace_period_days}}]);
     serde_json::from_value(json!({
         "org": "acme",
         "registries": registries,
-        "policies": [{"id": "fixable-vulnerabilities", "config": {"grace_period_days": grace_period_days}}],
+        "policies": fixable_only(&grace),
     }))
     .unwrap()
 }
@@ -162,7 +173,6 @@ pub(crate) fn member(image: Image, seen_hours: i64, severities: &[Severity], fix
         severities: severities.iter().copied().collect(),
         policies: [("fixable-vulnerabilities".parse().unwrap(), fixable)].into(),
         next_change_at: None,
-        judged_under: None,
         result_at: None,
         suppressed: SeverityCounts::default(),
     }

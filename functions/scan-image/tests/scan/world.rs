@@ -26,6 +26,7 @@ use tidewatch_store::{MemoryTable, ObjectStorage, Records};
 use tidewatch_testkit::failing::{FailingObjects, FailingTable, Outages};
 use tidewatch_testkit::image::BuiltImage;
 use tidewatch_testkit::interleave::PausingTable;
+use tidewatch_testkit::policies::fixable_only;
 use tidewatch_testkit::ports::{
     InstantSleeper, RecordingQueue, SeededRandomness, SequentialIds, SettableClock,
 };
@@ -129,7 +130,7 @@ impl World {
         let config: Config = serde_json::from_value(json!({
             "org": "acme",
             "registries": [self.registry.config(registry)],
-            "policies": policies,
+            "policies": fixable_only(policies),
         }))
         .unwrap();
         let version = self.records.config(&acme()).await.unwrap().map(|applied| applied.version);

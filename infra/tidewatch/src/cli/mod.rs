@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, with help and examples.
 
 mod advisories;
+mod env;
 mod image;
 mod metrics;
 mod results;
@@ -20,6 +21,7 @@ pub(crate) use advisories::{
     Advisories, AdvisoryPlaces, BuildAdvisories, DiffAdvisories, InfoOfAdvisories, QueryAdvisories,
     SyncAdvisories,
 };
+pub(crate) use env::{AddEnv, Env, RemoveEnv, SetEnv, ShowEnv};
 pub(crate) use image::{ImageArguments, Inventory, LayerLimits, Scan};
 pub(crate) use metrics::MetricsOptions;
 pub(crate) use results::{Explain, Image, Images, Policy};
@@ -40,6 +42,7 @@ Examples:
   tidewatch up                               start local mode
   tidewatch apply tidewatch.yaml             tell it what to scan
   tidewatch rules run nightly --wait         scan now
+  tidewatch env add production hub/web:1.2   count what runs in production
   tidewatch token create --org acme          a token for Prometheus
   tidewatch images --with CVE-2021-44228     which images have a vulnerability
   tidewatch hook create --registry hub       scan what is pushed, at once
@@ -120,6 +123,9 @@ pub(crate) enum Command {
     /// Rules: list, run, see how runs are getting on.
     #[command(subcommand)]
     Rules(Rules),
+    /// Environments: streams of the images that run somewhere.
+    #[command(subcommand)]
+    Env(Env),
     /// Tokens for the metrics endpoint and the results.
     #[command(subcommand)]
     Token(Token),

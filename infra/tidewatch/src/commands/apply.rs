@@ -6,7 +6,7 @@ use std::path::Path;
 
 use comfy_table::Color;
 use serde::Serialize;
-use tidewatch_core::config::{Config, Credentials, MetricsConfig};
+use tidewatch_core::config::{Config, Credentials, ExceptionConfig, MetricsConfig};
 use tidewatch_core::ports::Clock as _;
 use tidewatch_runtime::system::SystemClock;
 use tidewatch_store::RecordError;
@@ -171,11 +171,13 @@ fn changes(current: Option<&Config>, new: &Config) -> Vec<Change> {
 type Parts = fn(&Config) -> BTreeMap<String, serde_json::Value>;
 
 /// The parts of a configuration that are compared, by id.
-const PARTS: [(&str, Parts); 5] = [
+const PARTS: [(&str, Parts); 7] = [
     ("platforms", |config| BTreeMap::from([("platforms".to_owned(), serde_json::json!(config.platforms))])),
     ("registry", |config| by_id(&config.registries, |registry| registry.id.to_string())),
     ("rule", |config| by_id(&config.rules, |rule| rule.id.to_string())),
     ("policy", |config| by_id(&config.policies, |policy| policy.id.to_string())),
+    ("environment", |config| by_id(&config.environments, |environment| environment.id.to_string())),
+    ("exception", |config| by_id(&config.exceptions, ExceptionConfig::id)),
     ("metrics", |config| {
         let changed = (config.metrics != MetricsConfig::default()).then_some(config.metrics);
         changed.into_iter().map(|metrics| ("metrics".to_owned(), serde_json::json!(metrics))).collect()

@@ -3,6 +3,7 @@
 mod advisories;
 mod advisory_sources;
 mod apply;
+mod env;
 mod explain;
 mod hook;
 mod image;
@@ -131,6 +132,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failu
         Command::Inventory(arguments) => inventory::run(context, arguments).await,
         Command::Apply(arguments) => apply::run(context, arguments).await,
         Command::Rules(command) => rules::run(context, command).await,
+        Command::Env(command) => env::run(context, command).await,
         Command::Token(command) => token::run(context, command).await,
         Command::Hook(command) => hook::run(context, command).await,
         Command::Advisories(command) => advisories::run(context, command).await,

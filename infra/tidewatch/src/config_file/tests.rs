@@ -38,6 +38,15 @@ rules:
     schedule: manual
 policies:
   - {id: fixable-vulnerabilities, config: {severities: [CRITICAL, HIGH], grace_period_days: 7}}
+  - {id: no-old-criticals, type: fixable-vulnerabilities, display_name: No old criticals, config: {severities: [CRITICAL]}}
+exceptions:
+  - vulnerability: CVE-2024-3094
+    package: pkg:deb/debian/xz-utils
+    type: false_positive
+    justification: vulnerable_code_not_present
+    reason: not the affected build
+    expires: 2027-01-31
+  - {vulnerability: [CVE-1, CVE-2], repository: "hub/team/**", type: accepted_risk, expires_when: [fix_available]}
 "#;
 
 #[test]
@@ -48,6 +57,9 @@ fn a_right_file_is_read() {
     assert_eq!(config.rules[1].registries.len(), 2);
     assert!(matches!(config.rules[0].schedule, Schedule::Cron(_)));
     assert_eq!(config.policies[0].config["grace_period_days"], 7);
+    assert_eq!(config.policies[1].display_name.as_deref(), Some("No old criticals"));
+    assert_eq!(config.exceptions[0].expires.unwrap().to_string(), "2027-01-31");
+    assert_eq!(config.exceptions[1].vulnerability.iter().count(), 2);
 }
 
 #[test]
@@ -110,6 +122,102 @@ policies:
     26:36: expected a text, or a key with its value, found the number 3
     27:7: unknown key `grace_period` (did you mean `grace_period_days`?)
     28:26: expected a whole number from 0, found the text "7" (write it without quotes: 7)
+    "#);
+}
+
+#[test]
+fn the_file_of_policies_of_scout_is_taken_as_it_is() {
+    let text = r#"org: acme
+policies: {"policies":[
+  {"name":"fixable-vulnerabilities","enabled":true,"weight":20,"config":{"severities":["CRITICAL"]}},
+  {"name":"no-copyleft-licenses","enabled":false,"weight":5}
+],"debug":false}
+"#;
+    let config = parse(text).unwrap();
+    assert_eq!(config.policies.len(), 2);
+    assert_eq!(config.policies[0].config["severities"][0], "CRITICAL");
+    assert!(!config.policies[1].enabled);
+    let ours = "org: acme\npolicies:\n  - {id: fixable-vulnerabilities, weight: 20, config: {severities: [CRITICAL]}}\n  - {id: no-copyleft-licenses, enabled: false, weight: 5}";
+    assert_eq!(parse(ours).unwrap(), config);
+}
+
+#[test]
+fn the_problems_of_policies_have_their_places_in_either_form() {
+    let entries = r#"
+  - {name: fixable-vulnerabilities, config: {severity: [HIGH]}}
+  - {id: copyleft-license, display_name: Mine}
+  - {id: no-copyleft-licenses, enabled: false}
+  - {id: default-non-root-user, type: copyleft-license, display_name: Mine}
+  - {id: own, type: copyleft, display_name: No outdated base images}
+  - {id: other, type: copyleft-license, config: {ignored_packages: [curl]}}
+  - {id: own, type: copyleft-license, display_name: " x"}
+  - {id: last, wieght: 3}
+"#;
+    insta::assert_snapshot!(problems(&format!("org: acme\npolicies:{entries}")), @r#"
+    3:46: unknown key `severity` (did you mean `severities`?)
+    4:42: only a policy with a `type` has a name of its own
+    5:10: "no-copyleft-licenses" is there twice
+    6:10: "default-non-root-user" is a policy already: one with a `type` needs another id
+    6:71: another policy has the name "Mine" already
+    7:21: no policy has the id "copyleft" (expected one of `approved-base-images`, `copyleft-license`, `default-non-root-user`, `fixable-vulnerabilities`, `high-profile-vulnerabilities`, `no-stale-base-images`, `supply-chain-attestations`)
+    7:45: another policy has the name "No outdated base images" already
+    8:69: failed to read the parameters of policy copyleft-license: failed to read "curl" as a package URL: expected pkg:TYPE/[NAMESPACE/]NAME[@VERSION][?QUALIFIERS]
+    9:10: "own" is there twice
+    9:53: " x" is no name: expected 1 to 100 characters, none of them a control character or a blank at an end
+    10:10: no policy has the id "last" (expected one of `approved-base-images`, `copyleft-license`, `default-non-root-user`, `fixable-vulnerabilities`, `high-profile-vulnerabilities`, `no-stale-base-images`, `supply-chain-attestations`)
+    10:16: unknown key `wieght` (did you mean `weight`?)
+    "#);
+    insta::assert_snapshot!(problems(&format!("org: acme\npolicies:\n debug: 7\n policies:{entries}")), @r#"
+    3:9: expected true or false, found the number 7
+    5:46: unknown key `severity` (did you mean `severities`?)
+    6:42: only a policy with a `type` has a name of its own
+    7:10: "no-copyleft-licenses" is there twice
+    8:10: "default-non-root-user" is a policy already: one with a `type` needs another id
+    8:71: another policy has the name "Mine" already
+    9:21: no policy has the id "copyleft" (expected one of `approved-base-images`, `copyleft-license`, `default-non-root-user`, `fixable-vulnerabilities`, `high-profile-vulnerabilities`, `no-stale-base-images`, `supply-chain-attestations`)
+    9:45: another policy has the name "No outdated base images" already
+    10:69: failed to read the parameters of policy copyleft-license: failed to read "curl" as a package URL: expected pkg:TYPE/[NAMESPACE/]NAME[@VERSION][?QUALIFIERS]
+    11:10: "own" is there twice
+    11:53: " x" is no name: expected 1 to 100 characters, none of them a control character or a blank at an end
+    12:10: no policy has the id "last" (expected one of `approved-base-images`, `copyleft-license`, `default-non-root-user`, `fixable-vulnerabilities`, `high-profile-vulnerabilities`, `no-stale-base-images`, `supply-chain-attestations`)
+    12:16: unknown key `wieght` (did you mean `weight`?)
+    "#);
+    insta::assert_snapshot!(problems("org: acme\npolicies: all"), @r#"2:11: expected a list, found the text "all" (write it as a list: ["all"])"#);
+    insta::assert_snapshot!(problems("org: acme\npolicies: {policy: []}"), @"2:12: unknown key `policy` (did you mean `policies`?)");
+}
+
+#[test]
+fn the_problems_of_exceptions_have_their_places() {
+    let text = r#"org: acme
+exceptions:
+  - {vulnerability: CVE-2024-3094, package: "pkg:deb/debian/xz-utils", type: false_positive, reason: "not the affected build", expires: 2027-01-31}
+  - {vulnerability: [CVE-2024-3094, 7], type: accepted-risk, expires: 31.1.2027}
+  - {vulnerability: [], package: xz-utils, type: accepted_risk, justification: nonsense}
+  - {package: "pkg:deb/debian/xz-utils", expires_when: [fix_availible, severity_raised], type: accepted_risk}
+  - {vulnerability: "CVE 1", repository: "a/**b", digest: sha256:1, stream: Production, type: accepted_risk, expire: 2027-01-31}
+  - {vulnerability: CVE-1, type: accepted_risk, severity: HIGH}
+  - {vulnerability: CVE-1, type: accepted_risk}
+  - {id: Mine, vulnerability: {id: CVE-1}, type: accepted_risk}
+"#;
+    insta::assert_snapshot!(problems(text), @r#"
+    3:5: a false positive needs a `justification`
+    4:37: expected a text, found the number 7 (write it in quotes: "7")
+    4:47: unknown value `accepted-risk` (did you mean `accepted_risk`?)
+    4:71: failed to read "31.1.2027" as a day: expected YEAR-MONTH-DAY, for example 2027-01-31
+    5:21: at least one vulnerability is needed
+    5:34: failed to read "xz-utils" as a package URL: expected pkg:TYPE/[NAMESPACE/]NAME[@VERSION][?QUALIFIERS]
+    5:80: unknown value `nonsense` (expected one of `component_not_present`, `vulnerable_code_not_present`, `vulnerable_code_not_in_execute_path`, `vulnerable_code_cannot_be_controlled_by_adversary`, `inline_mitigations_already_exist`)
+    6:5: the key `vulnerability` is missing
+    6:57: unknown value `fix_availible` (did you mean `fix_available`?)
+    7:21: failed to read "CVE 1" as a vulnerability: expected an id such as CVE-2024-3094
+    7:42: failed to read "a/**b" as a pattern: `**` must stand alone between slashes, not as "**b"
+    7:59: failed to read "sha256:1" as a digest: expected `sha256:` and 64 lower-case hexadecimal digits
+    7:77: failed to read "Production" as a stream name: expected 1 to 64 of a-z, 0-9, `-` and `_`, beginning with a letter or digit
+    7:110: unknown key `expire` (did you mean `expires`?)
+    8:59: only `expires_when: [severity_raised]` has a `severity`
+    9:5: another exception is about the same: give one of them an `id`
+    10:10: failed to read "Mine" as an exception id: expected 1 to 64 of a-z, 0-9, `-` and `_`, beginning with a letter or digit
+    10:31: expected a text, found a key with its value
     "#);
 }
 

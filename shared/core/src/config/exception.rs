@@ -5,7 +5,7 @@ mod vulnerabilities;
 use std::collections::BTreeSet;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{ConfigProblem, Step, key, problem};
 use crate::exception::ExceptionType;
@@ -49,7 +49,7 @@ pub struct ExceptionConfig {
     pub exception_type: ExceptionType,
     /// Why it is a false positive, in the words of
     /// [OpenVEX](https://github.com/openvex/spec/blob/main/OPENVEX-SPEC.md#status-justifications). Needed with
-    /// `false_positive`, and only allowed there.
+    /// `false_positive` where there is no `reason`, and only allowed there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub justification: Option<VexJustification>,
     /// Why, for people.
@@ -59,7 +59,7 @@ pub struct ExceptionConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
     /// Its last day, in UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "some_day", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "day")]
     pub expires: Option<Date>,
     /// What ends it for a finding: each of these does.
@@ -92,6 +92,15 @@ fn day(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": "date", "examples": ["2027-01-31"]})
 }
 
+fn some_day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Date>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    // The parser also takes what has a time behind it.
+    let day = text.parse::<Date>().ok().filter(|day| day.to_string() == text);
+    let error =
+        || format!("failed to read {text:?} as a day: expected YEAR-MONTH-DAY, for example 2027-01-31");
+    day.map(Some).ok_or_else(|| serde::de::Error::custom(error()))
+}
+
 impl ExceptionConfig {
     /// Its id: the one given, else one made of what it is about, which stays when its type, reason or expiry change.
     pub fn id(&self) -> String {
@@ -112,7 +121,9 @@ impl ExceptionConfig {
         let on_severity = self.expires_when.contains(&ExpiryCondition::SeverityRaised);
         let mut problems = Vec::new();
         match (is_false, self.justification.is_some()) {
-            (true, false) => problems.push(("justification", "a false positive needs a `justification`")),
+            (true, false) if self.reason.is_none() => {
+                problems.push(("justification", "a false positive needs a `justification` or a `reason`"));
+            }
             (false, true) => {
                 problems.push(("justification", "only a false positive has a `justification`"));
             }
@@ -120,7 +131,7 @@ impl ExceptionConfig {
         }
         match (on_severity, self.severity.is_some()) {
             (true, false) => {
-                problems.push(("severity", "`severity_raised` needs the `severity` that was accepted"))
+                problems.push(("severity", "`severity_raised` needs the `severity` that was accepted"));
             }
             (false, true) => {
                 problems.push(("severity", "only `expires_when: [severity_raised]` has a `severity`"));
@@ -157,6 +168,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
+    #[expect(clippy::needless_pass_by_value, reason = "tests pass literals")]
     fn messages(exceptions: Value) -> Vec<String> {
         let config: Config =
             serde_json::from_value(json!({"org": "acme", "exceptions": exceptions})).unwrap();
@@ -175,9 +187,13 @@ mod tests {
             messages(json!([exception]))
         };
         assert_eq!(about(json!({})), [""; 0]);
-        assert_eq!(about(json!({"type": "false_positive"})), ["a false positive needs a `justification`"]);
-        let justified = json!({"type": "false_positive", "justification": "component_not_present"});
-        assert_eq!(about(justified), [""; 0]);
+        assert_eq!(
+            about(json!({"type": "false_positive"})),
+            ["a false positive needs a `justification` or a `reason`"]
+        );
+        for (key, why) in [("justification", "component_not_present"), ("reason", "it is not built in")] {
+            assert_eq!(about(json!({"type": "false_positive", key: why})), [""; 0]);
+        }
         assert_eq!(
             about(json!({"justification": "component_not_present"})),
             ["only a false positive has a `justification`"]

@@ -68,7 +68,7 @@ impl Exceptions {
         scope: Scope<'_>,
         now: Timestamp,
     ) -> Vec<Suppression> {
-        let own = self.of_image(metadata);
+        let own = of_image(metadata);
         let is_empty = |statements: &Statements<'_>| statements.is_empty();
         if self.list.is_empty() && is_empty(&self.uploaded) && own.iter().all(is_empty) {
             return Vec::new();
@@ -79,16 +79,6 @@ impl Exceptions {
             .enumerate()
             .filter_map(|(position, finding)| self.suppression(position, finding, &statements, scope, now))
             .collect()
-    }
-
-    /// What the image itself says. Its files do not count beside attestations, nor while nobody has looked for those.
-    fn of_image<'a>(&self, metadata: &'a ImageMetadata) -> Vec<Statements<'a>> {
-        let has_no_attestation = metadata.attestations.as_ref().is_some_and(Vec::is_empty);
-        let files = if has_no_attestation { metadata.vex_files.as_slice() } else { &[] };
-        vec![
-            Statements::of(VexSource::File, files.into()),
-            Statements::of(VexSource::Attestation, metadata.vex.as_slice().into()),
-        ]
     }
 
     fn suppression(
@@ -131,4 +121,14 @@ impl Exceptions {
         })?;
         Some(exception)
     }
+}
+
+/// What the image itself says. Its files do not count beside attestations, nor while nobody has looked for those.
+fn of_image(metadata: &ImageMetadata) -> Vec<Statements<'_>> {
+    let has_no_attestation = metadata.attestations.as_ref().is_some_and(Vec::is_empty);
+    let files = if has_no_attestation { metadata.vex_files.as_slice() } else { &[] };
+    vec![
+        Statements::of(VexSource::File, files.into()),
+        Statements::of(VexSource::Attestation, metadata.vex.as_slice().into()),
+    ]
 }

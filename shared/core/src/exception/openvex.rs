@@ -35,10 +35,10 @@ struct Statement {
     status_notes: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     justification: Option<VexJustification>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    impact_statement: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    action_statement: Option<String>,
+    #[serde(rename = "impact_statement", skip_serializing_if = "Option::is_none")]
+    impact: Option<String>,
+    #[serde(rename = "action_statement", skip_serializing_if = "Option::is_none")]
+    action: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -112,7 +112,7 @@ fn statements(exception: &Exception, images: &[Scope<'_>], hosts: &Hosts) -> Vec
     let parts: Vec<Component> =
         config.package.iter().map(|package| Component { id: package.to_string() }).collect();
     let reason = config.reason.clone();
-    let (status, impact_statement, action_statement) = match config.exception_type {
+    let (status, impact, action) = match config.exception_type {
         ExceptionType::FalsePositive => (VexStatus::NotAffected, reason, None),
         ExceptionType::AcceptedRisk => {
             let decided = reason.map_or_else(
@@ -131,8 +131,8 @@ fn statements(exception: &Exception, images: &[Scope<'_>], hosts: &Hosts) -> Vec
         status,
         status_notes: notes(exception),
         justification: config.justification,
-        impact_statement: impact_statement.clone(),
-        action_statement: action_statement.clone(),
+        impact: impact.clone(),
+        action: action.clone(),
     };
     config.vulnerability.iter().map(statement).collect()
 }

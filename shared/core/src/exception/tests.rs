@@ -51,6 +51,7 @@ impl Image {
         self.suppression_in(self.scope(), exceptions)
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "tests pass literals")]
     fn suppression_in(&self, scope: Scope<'_>, exceptions: Value) -> Option<Suppression> {
         let config: Config =
             serde_json::from_value(json!({"org": "acme", "exceptions": exceptions})).unwrap();
@@ -72,6 +73,7 @@ impl Image {
 }
 
 /// An exception for the vulnerability of the image, with this id.
+#[expect(clippy::needless_pass_by_value, reason = "tests pass literals")]
 fn exception(id: &str, more: Value) -> Value {
     let mut exception = json!({"id": id, "vulnerability": "CVE-2026-0001", "type": "accepted_risk"});
     exception.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -243,7 +245,7 @@ fn the_latest_statement_counts_wherever_it_stands() {
     let affected = |day| document("affected", day, vec![statement(VexStatus::Affected, WEB)]);
     let of = |uploaded, attested| {
         let metadata = ImageMetadata { vex: attested, ..ImageMetadata::default() };
-        Image { uploaded, metadata, ..image() }.by(json!([]))
+        Image { metadata, uploaded, ..image() }.by(json!([]))
     };
     let earlier = not_affected("d", "2026-01-01");
     assert_eq!(of(vec![earlier.clone()], vec![affected("2026-02-01")]), None);
@@ -288,7 +290,7 @@ fn files_of_the_image_count_only_where_it_is_known_to_have_no_attestation() {
     for (attestations, expected) in [(Some(vec![]), true), (Some(vec![attestation()]), false), (None, false)]
     {
         let vex_files = vec![not_affected("d", "2026-01-01")];
-        let metadata = ImageMetadata { vex_files, attestations, ..ImageMetadata::default() };
+        let metadata = ImageMetadata { attestations, vex_files, ..ImageMetadata::default() };
         assert_eq!(Image { metadata, ..image() }.suppression(json!([])).is_some(), expected);
     }
 }
@@ -312,6 +314,7 @@ fn an_affected_statement_does_not_undo_an_exception() {
     assert_eq!(Image { uploaded, ..image() }.by(json!([exception("x", json!({}))])).as_deref(), Some("x"));
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "tests pass literals")]
 fn exported(exceptions: Value, images: &[Scope<'_>]) -> OpenVexDocument {
     let config = json!({
         "org": "acme", "exceptions": exceptions,

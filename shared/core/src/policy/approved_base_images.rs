@@ -45,6 +45,7 @@ const DISTROS: [&str; 16] = [
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(title = "Parameters of approved-base-images", rename = "ApprovedBaseImages")]
+#[expect(clippy::struct_field_names, reason = "the names are Docker's")]
 struct Parameters {
     /// Patterns of names as `HOST/REPOSITORY[:TAG][@DIGEST]`, also for Docker Hub: `docker.io/library/node:*-slim`. `*`
     /// means any characters up to what follows it, or to the end; it is the only character with a meaning of its own.
@@ -160,13 +161,11 @@ impl Parameters {
             let reason = format!("the table of ends of life is older than 7 days: it is of {day}");
             return Said { changes_at: end, ..Said::unknown(reason) };
         }
-        match support {
-            None => Said::unknown(format!("until when {name} is supported is not known")),
-            Some(_) => {
-                let outdated = table.date.outdated_at();
-                Said { changes_at: Some(end.map_or(outdated, |end| end.min(outdated))), ..Said::default() }
-            }
+        if support.is_none() {
+            return Said::unknown(format!("until when {name} is supported is not known"));
         }
+        let outdated = table.date.outdated_at();
+        Said { changes_at: Some(end.map_or(outdated, |end| end.min(outdated))), ..Said::default() }
     }
 }
 

@@ -37,7 +37,7 @@ struct Parameters {
 #[schemars(
     with = "String",
     title = "Required attestation",
-    extend("pattern" = "^([sS][bB][oO][mM]|[pP][rR][oO][vV][eE][nN][aA][nN][cC][eE](-[mM][aA][xX])?|.+:.+)$")
+    extend("examples" = ["sbom", "provenance", "provenance-max", "https://openvex.dev/ns/v0.2.0"])
 )]
 enum Required {
     Sbom,

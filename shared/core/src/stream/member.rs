@@ -33,10 +33,6 @@ pub struct Member {
     pub policies: BTreeMap<PolicyId, Outcome>,
     /// When the answers change without anything else changing.
     pub next_change_at: Option<Timestamp>,
-    /// [`crate::config::Config::judging_fingerprint`] of the configuration that judged it; `None` where nothing was to be
-    /// judged, and in members of earlier versions.
-    #[serde(default)]
-    pub judged_under: Option<Digest>,
     /// When its result was computed; none where there is none yet, or its writer did not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result_at: Option<Timestamp>,

@@ -6,11 +6,11 @@ use std::ops::AddAssign;
 use serde::{Deserialize, Serialize};
 
 use super::Member;
+use crate::Timestamp;
 use crate::names::PolicyId;
 use crate::policy::Outcome;
 use crate::result::ResultState;
 use crate::severity::SeverityCounts;
-use crate::{Digest, Timestamp};
 
 /// The images of one policy in a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,9 +45,6 @@ pub struct Totals {
     pub policies: BTreeMap<PolicyId, PolicyTotals>,
     /// When the numbers change without a write.
     pub next_change_at: Option<Timestamp>,
-    /// Members that were judged under other policies or exceptions than those in force.
-    #[serde(default)]
-    pub outdated: u64,
     /// When the oldest result of the members was computed, as far as that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_result_at: Option<Timestamp>,
@@ -67,13 +64,13 @@ impl Totals {
         let policy = self.policy(id);
         self.images.saturating_sub(policy.judged.max(policy.evaluated))
     }
+}
 
-    /// The sum over `members`, of which those are judged that were under `judging`, the fingerprint in force.
-    pub fn of<'a>(members: impl IntoIterator<Item = &'a Member>, judging: &Digest) -> Self {
+impl<'a> FromIterator<&'a Member> for Totals {
+    fn from_iter<I: IntoIterator<Item = &'a Member>>(members: I) -> Self {
         let mut totals = Self::default();
         for member in members {
             totals.images += 1;
-            totals.outdated += u64::from(member.judged_under.is_some_and(|under| under != *judging));
             *totals.states.entry(member.state).or_default() += 1;
             totals.vulnerabilities += member.severities;
             for (id, outcome) in &member.policies {
@@ -104,7 +101,6 @@ impl AddAssign<&Self> for Totals {
             policy.judged += other.judged;
         }
         self.next_change_at = earlier(self.next_change_at, other.next_change_at);
-        self.outdated += other.outdated;
         self.oldest_result_at = earlier(self.oldest_result_at, other.oldest_result_at);
         self.suppressed += other.suppressed;
     }

@@ -280,7 +280,6 @@ impl EnvironmentPlace {
             severities: result.map_or_else(SeverityCounts::default, |result| result.severities),
             policies: result.map(|result| result.policies.clone()).unwrap_or_default(),
             next_change_at: result.and_then(|result| result.next_change_at),
-            judged_under: result.map(|result| result.judged_under),
             result_at: result.map(|result| result.scanned_at),
             suppressed: result.map_or_else(SeverityCounts::default, |result| result.suppressed),
         }

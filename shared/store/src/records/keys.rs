@@ -225,6 +225,20 @@ pub(super) fn kept_member(org: &OrgName, stream: &StreamName, image: &Image) -> 
     Key::new(partition, format!("{sort}@{}", image.digest))
 }
 
+/// By what images were last sent for to be judged again.
+pub(super) fn switch(name: &OrgName) -> Key {
+    Key::new(org(name), "SWITCH")
+}
+
+pub(super) fn switched_partition(org: &OrgName, sent_at: Timestamp) -> String {
+    format!("SWITCH#{org}#{:015}", sent_at.as_millisecond().max(0))
+}
+
+/// A message of a switch that is done.
+pub(super) fn switched(org: &OrgName, sent_at: Timestamp, part: u32) -> Key {
+    Key::new(switched_partition(org, sent_at), format!("{part:08}"))
+}
+
 /// The environments that the command has made.
 pub(super) fn environments(name: &OrgName) -> Key {
     Key::new(org(name), "ENVIRONMENTS")

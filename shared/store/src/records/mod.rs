@@ -21,6 +21,7 @@ mod results;
 mod rules;
 mod snapshots;
 mod streams;
+mod switches;
 mod tokens;
 mod work;
 
@@ -54,6 +55,7 @@ pub use results::StoredResult;
 pub use rules::{ListingProgress, ListingState, RuleState, Run, RunTrigger};
 pub use snapshots::{Snapshot, SnapshotHead, TextHead};
 pub use streams::{NewTotals, Part, PartState};
+pub use switches::{Switch, SwitchProgress};
 pub use work::{DueWork, Enqueued, PendingWork};
 
 /// The version of the items that this code writes.

@@ -40,6 +40,8 @@ pub struct SnapshotHead {
     pub made_at: Timestamp,
     /// When a roll-up last found it right.
     pub checked_at: Timestamp,
+    /// Names the policies and exceptions that its images were judged by; `None` where its writer did not say yet.
+    pub judging: Option<Digest>,
 }
 
 impl SnapshotHead {
@@ -117,6 +119,10 @@ impl Records {
             .with("own_digest", head.own.digest.to_string())
             .with("made_at", millis(head.made_at))
             .with("checked_at", millis(head.checked_at));
+        let item = match head.judging {
+            Some(judging) => item.with("judging", judging.to_string()),
+            None => item,
+        };
         let writes = vec![Write::Put(item, older), Write::Put(bodies, Condition::Always)];
         Ok(unless_condition_failed(self.transact(writes).await)?.is_some())
     }
@@ -164,5 +170,6 @@ fn read_head(item: &Item) -> Result<SnapshotHead, RecordError> {
         own: text("own_length", "own_digest")?,
         made_at: time("made_at")?,
         checked_at: time("checked_at")?,
+        judging: item.text("judging").and_then(|judging| judging.parse().ok()),
     })
 }

@@ -173,6 +173,19 @@ impl Records {
         Ok(())
     }
 
+    /// Marks the group of a shard as dirty, whose totals were changed without a roll-up.
+    pub async fn mark_group_of(
+        &self,
+        org: &OrgName,
+        stream: &StreamName,
+        shard: u16,
+    ) -> Result<(), RecordError> {
+        let mark = Update::default().set("v", ITEM_VERSION).add("dirty_seq", 1);
+        let key = Part::Group(group_of(shard)).key(org, stream);
+        self.table.update(&key, mark, Condition::Always).await?;
+        Ok(())
+    }
+
     /// Every group of each of these streams, by number; those never written to are as by default.
     pub async fn groups(
         &self,

@@ -96,7 +96,7 @@ async fn what_is_in_force_is_the_same_basis_while_nothing_changes_that_results_d
     assert_eq!(world.records.in_force(&acme(), Some(&second)).await.unwrap(), Some(second));
 
     two.policies =
-        vec![serde_json::from_value(json!({"id": "fixable-vulnerabilities", "enabled": false})).unwrap()].into();
+        serde_json::from_value(json!([{"id": "fixable-vulnerabilities", "enabled": false}])).unwrap();
     world.records.apply_config(&two, Some(2), at(2)).await.unwrap();
     let third = world.records.in_force(&acme(), None).await.unwrap().unwrap();
     assert_ne!(third.basis(), first.basis());

@@ -171,7 +171,6 @@ pub(crate) fn member(content: &str, seen: i64) -> Member {
         severities: SeverityCounts::default(),
         policies: [].into(),
         next_change_at: None,
-        judged_under: None,
         result_at: None,
         suppressed: SeverityCounts::default(),
     }
@@ -194,7 +193,15 @@ pub(crate) fn snapshot(config_version: i64, number: i64) -> Snapshot {
     let text = |text: &str| TextHead { length: text.len() as u64, digest: Digest::of(text.as_bytes()) };
     let (metrics, own) = (text("metrics"), text("own"));
     Snapshot {
-        head: SnapshotHead { config_version, number, metrics, own, made_at: at(0), checked_at: at(0) },
+        head: SnapshotHead {
+            config_version,
+            number,
+            metrics,
+            own,
+            made_at: at(0),
+            checked_at: at(0),
+            judging: None,
+        },
         metrics: b"compressed".to_vec(),
         own: format!("compressed {config_version} {number}").into_bytes(),
     }

@@ -114,6 +114,7 @@ impl JsonSchema for Policies {
             list,
             {
                 "type": "object",
+                "title": "Docker Scout's file of policies",
                 "description": "Docker Scout's file of policies, as it is. `debug` means nothing here.",
                 "properties": {"policies": list, "debug": {"type": "boolean"}},
                 "required": ["policies"],

@@ -138,6 +138,7 @@ impl Facts {
     }
 
     /// The answer of the policy of this type with these parameters.
+    #[expect(clippy::needless_pass_by_value, reason = "tests pass literals")]
     pub(crate) fn evaluate(self, id: &str, parameters: Value) -> Evaluation {
         let policy_type = TYPES.iter().find(|policy_type| policy_type.id == id).unwrap();
         (policy_type.build)(&parameters).unwrap().evaluate(ImageFacts {

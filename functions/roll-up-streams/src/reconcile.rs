@@ -1,0 +1,188 @@
+//! Looks whether what stands in slots and totals follows from what it was made of, and mends what does not. The roll-up
+//! protocol promises that it always does: whatever is found is a mistake of the program, and is logged as one.
+//!
+//! What somebody may just be at work on is no drift: a member is compared with a result that has stood for an hour, and
+//! totals with members while nobody has marked them.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tidewatch_core::names::{OrgName, StreamName};
+use tidewatch_core::result::ImageResult;
+use tidewatch_core::severity::{Severity, SeverityCounts};
+use tidewatch_core::stream::{Layout, Member, Totals};
+use tidewatch_store::records::{NewTotals, Part, PartState, StoredResult};
+
+use crate::groups::Pass;
+use crate::{RollUpError, RollUpStreams};
+
+/// How long a result has stood before slots that do not follow it are a mistake.
+const SETTLED: Duration = Duration::from_secs(3600);
+
+/// How many minutes a day has: at each of them a tick reconciles other groups.
+const MINUTES: i64 = 24 * 60;
+
+/// What was looked at, and what did not follow from what it was made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Reconciliation {
+    /// Members that were compared with their results.
+    pub members: u64,
+    /// Shards and groups whose totals were compared.
+    pub totals: u64,
+    /// What was wrong, and is mended.
+    pub drift: Vec<Drift>,
+}
+
+/// Something that did not follow from what it was made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Drift {
+    /// The stream.
+    pub stream: StreamName,
+    /// The slot, shard or group.
+    pub place: String,
+    /// What was wrong with it.
+    pub reason: String,
+}
+
+impl RollUpStreams {
+    /// Reconciles all streams of an organisation now. After the next roll-up its numbers are those of its rows.
+    pub async fn reconcile(&self, org: &OrgName) -> Result<Reconciliation, RollUpError> {
+        self.reconcile_groups(org, |_| true).await
+    }
+
+    /// Reconciles the groups whose turn it is at this minute since 1970: each has one a day.
+    pub(crate) async fn reconcile_in_turn(&self, org: &OrgName, minute: i64) -> Result<(), RollUpError> {
+        self.reconcile_groups(org, |number| number % MINUTES == minute.rem_euclid(MINUTES)).await.map(drop)
+    }
+
+    async fn reconcile_groups(
+        &self,
+        org: &OrgName,
+        is_meant: impl Fn(i64) -> bool + Send,
+    ) -> Result<Reconciliation, RollUpError> {
+        let mut found = Reconciliation::default();
+        let Some(applied) = self.records.config(org).await? else { return Ok(found) };
+        let pass = Pass::new(org, &applied, self.clock.now());
+        let mut number = 0;
+        for stream in self.records.streams(org, &applied.config).await?.names {
+            for group in Layout::of(&stream).groups() {
+                if is_meant(number) {
+                    self.reconcile_group(&pass, &stream, group, &mut found).await?;
+                }
+                number += 1;
+            }
+        }
+        for Drift { stream, place, reason } in &found.drift {
+            tracing::error!(
+                org.name = %org, stream.name = %stream, drift.place = place, drift.reason = reason, "drift mended"
+            );
+        }
+        Ok(found)
+    }
+
+    async fn reconcile_group(
+        &self,
+        pass: &Pass<'_>,
+        stream: &StreamName,
+        group: u16,
+        found: &mut Reconciliation,
+    ) -> Result<(), RollUpError> {
+        let before = self.records.part(pass.org, stream, Part::Group(group)).await?;
+        if !before.has_members() {
+            return Ok(());
+        }
+        let shards = self.records.shards(pass.org, stream, group).await?;
+        let mut sum = Totals::default();
+        for (shard, state) in &shards {
+            sum += &state.totals;
+            if state.has_members() {
+                self.reconcile_shard(pass, stream, *shard, state, found).await?;
+            }
+        }
+        let is_clean = |(_, state): &(u16, PartState)| !state.is_dirty(pass.now, pass.applied.version);
+        if shards.iter().all(is_clean) {
+            self.reconcile_totals(pass, stream, Part::Group(group), (&before, sum), found).await?;
+        }
+        Ok(())
+    }
+
+    async fn reconcile_shard(
+        &self,
+        pass: &Pass<'_>,
+        stream: &StreamName,
+        shard: u16,
+        state: &PartState,
+        found: &mut Reconciliation,
+    ) -> Result<(), RollUpError> {
+        let mut members = self.records.members(pass.org, stream, shard).await?;
+        members.retain(|member| pass.applied.config.registry(&member.image.registry).is_some());
+        let ids: Vec<_> = members.iter().map(|member| member.image.id()).collect();
+        let results = self.records.results(pass.org, &ids).await?;
+        let mut is_sound = true;
+        for (member, stored) in members.iter_mut().zip(results) {
+            found.members += 1;
+            let Some(StoredResult { result, .. }) = stored? else { continue };
+            let Some(reason) = differs(member, &result).filter(|_| is_settled(&result, pass)) else {
+                continue;
+            };
+            is_sound = false;
+            found.drift.push(Drift { stream: stream.clone(), place: member.image.to_string(), reason });
+            self.rejudge(pass.org, pass.applied, stream, member, pass.now).await?;
+            self.records.mark_member(pass.org, stream, member).await?;
+        }
+        if is_sound {
+            let totals = members.iter().collect();
+            self.reconcile_totals(pass, stream, Part::Shard(shard), (state, totals), found).await?;
+        }
+        Ok(())
+    }
+
+    /// Compares the totals of a part, which was as `state` before the rows were read that give `expected`. Nothing is said
+    /// of one that is dirty, or was written since.
+    async fn reconcile_totals(
+        &self,
+        pass: &Pass<'_>,
+        stream: &StreamName,
+        part: Part,
+        (state, expected): (&PartState, Totals),
+        found: &mut Reconciliation,
+    ) -> Result<(), RollUpError> {
+        let version = pass.applied.version;
+        if state.is_dirty(pass.now, version) || state.config_version != version {
+            return Ok(());
+        }
+        found.totals += 1;
+        if state.totals == expected || self.records.part(pass.org, stream, part).await? != *state {
+            return Ok(());
+        }
+        let reason = format!("its totals are {:?}, its rows give {expected:?}", state.totals);
+        found.drift.push(Drift { stream: stream.clone(), place: format!("{part:?}"), reason });
+        let new = NewTotals {
+            computed_seq: state.computed_seq,
+            config_version: version,
+            computed_at: pass.now,
+            totals: expected,
+        };
+        self.records.put_totals(pass.org, stream, part, state, &new).await?;
+        if let Part::Shard(shard) = part {
+            self.records.mark_group_of(pass.org, stream, shard).await?;
+        }
+        Ok(())
+    }
+}
+
+fn is_settled(result: &ImageResult, pass: &Pass<'_>) -> bool {
+    result.scanned_at.checked_add(SETTLED).is_ok_and(|settled| settled <= pass.now)
+        && result.next_change_at.is_none_or(|change| change > pass.now)
+}
+
+/// Why `member` does not follow from the result of its image: what exceptions suppress depends on the slot, but what there
+/// is to suppress does not.
+fn differs(member: &Member, result: &ImageResult) -> Option<String> {
+    let all = |counted: &SeverityCounts, suppressed: &SeverityCounts| {
+        Severity::ALL.map(|severity| counted.of(severity) + suppressed.of(severity))
+    };
+    let held = (member.state, all(&member.severities, &member.suppressed));
+    let known = (result.state, all(&result.severities, &result.suppressed));
+    (held != known).then(|| format!("it holds {held:?}, its result is {known:?}"))
+}
