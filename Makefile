@@ -129,8 +129,9 @@ fuzz-minimise: ## Keep of what the fuzz targets have collected what reaches some
 
 check: $(CHECKS) ## Run every check that is not a test.
 
-docs: ## Write docs/CONFIGURATION.md anew, from the types of the configuration.
+docs: ## Write docs/CONFIGURATION.md and docs/openapi.json anew, from the types in the code.
 	cargo run --locked --quiet --package tidewatch-tests --bin configuration-docs
+	cargo run --locked --quiet --package tidewatch-read-results --example openapi > docs/openapi.json
 
 check-format: ## Check that the code is formatted.
 	cargo fmt --all --check

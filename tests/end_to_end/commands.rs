@@ -20,7 +20,7 @@ use crate::metrics::vulnerabilities;
 #[test]
 fn every_command_has_help_with_what_it_does() {
     let installation = Installation::new();
-    let commands: [&[&str]; 24] = [
+    let commands: [&[&str]; 27] = [
         &["up"],
         &["scan"],
         &["inventory"],
@@ -43,6 +43,9 @@ fn every_command_has_help_with_what_it_does() {
         &["advisories", "build"],
         &["advisories", "query"],
         &["images"],
+        &["image"],
+        &["policy"],
+        &["explain"],
         &["versions"],
         &["versions", "compare"],
     ];
@@ -197,8 +200,12 @@ async fn every_command_refuses_an_organisation_that_is_not_there() {
     let registry = TestRegistry::start().await.unwrap();
     let installation = Installation::new();
     installation.apply(&Configuration::of(&registry));
-    let commands: [&[&str]; 7] = [
+    let commands: [&[&str]; 11] = [
         &["images"],
+        &["images", "--stream", "latest-indexed"],
+        &["image", "local/demo/web:1.0"],
+        &["policy", "fixable-vulnerabilities"],
+        &["explain", "tidewatch_images{streamName=\"latest-indexed\",state=\"scanned\"}"],
         &["rules", "list"],
         &["rules", "status"],
         &["rules", "run", "everything"],
@@ -371,9 +378,18 @@ fn a_scan_without_advisories_does_not_call_an_image_clean() {
     assert!(stderr.contains("advisories"), "{stderr}");
 }
 
+const CRITICAL: &str = "scout_stream_vulnerabilities{streamName=\"latest-indexed\",severity=\"CRITICAL\"}";
+const COMPLIANT: &str =
+    "scout_policy_compliant_images{streamName=\"latest-indexed\",id=\"fixable-vulnerabilities\"}";
+
 /// Every command that reads, with the shape of its document.
-const READING: [(&[&str], &str); 6] = [
+const READING: [(&[&str], &str); 11] = [
     (&["images"], "tidewatch.images/1"),
+    (&["images", "--stream", "latest-indexed"], "tidewatch.images/1"),
+    (&["image", "local/demo/web:1.0"], "tidewatch.image/1"),
+    (&["policy", "fixable-vulnerabilities", "--failing"], "tidewatch.policy/1"),
+    (&["explain", CRITICAL], "tidewatch.explanation/1"),
+    (&["explain", COMPLIANT], "tidewatch.explanation/1"),
     (&["rules", "list"], "tidewatch.rules/1"),
     (&["rules", "status"], "tidewatch.runs/1"),
     (&["token", "list"], "tidewatch.tokens/1"),

@@ -26,6 +26,7 @@ mod power_cuts;
 mod prometheus;
 mod rematches;
 mod rescans;
+mod results;
 mod sboms;
 mod stacks;
 mod versions;

@@ -8,9 +8,10 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
+use tidewatch_runtime::http::takes_gzip;
 use tidewatch_store::records::RecordError;
 
-use crate::negotiation::{Format, takes_gzip};
+use crate::negotiation::Format;
 use crate::texts::{Damaged, Representation};
 
 /// Why a request gets no metrics.

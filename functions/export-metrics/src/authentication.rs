@@ -2,9 +2,8 @@
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use jiff::Timestamp;
-use subtle::ConstantTimeEq as _;
-use tidewatch_core::Digest;
-use tidewatch_core::token::{Scope, Token, TokenRecord};
+use tidewatch_core::token::{Scope, Token};
+use tidewatch_runtime::http::bearer_token;
 use tidewatch_store::records::Records;
 
 use crate::answer::Refusal;
@@ -19,13 +18,12 @@ pub(crate) async fn authenticate(
     limit: &ScrapeLimit,
     now: Timestamp,
 ) -> Result<(), Refusal> {
-    let header = request.headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token =
-        header.and_then(bearer).and_then(|token| Token::parse(token).ok()).ok_or(Refusal::Unauthorized)?;
+    let token = bearer_token(&request.headers).and_then(|token| Token::parse(token).ok());
+    let token = token.ok_or(Refusal::Unauthorized)?;
     let digest = token.digest();
     limit.check(&digest, now).map_err(|after_seconds| Refusal::TooMany { after_seconds })?;
     let record = records.token(token.id()).await.map_err(Refusal::Broken)?.ok_or(Refusal::Unauthorized)?;
-    if !is_same(&digest, &record) || !record.is_valid_at(now) {
+    if !record.is_of(&digest) || !record.is_valid_at(now) {
         return Err(Refusal::Unauthorized);
     }
     limit.take(digest, now);
@@ -34,28 +32,4 @@ pub(crate) async fn authenticate(
         return Err(Refusal::Forbidden);
     }
     Ok(())
-}
-
-/// The token of a header `Bearer TOKEN`; the scheme in any case, as RFC 9110 has it.
-fn bearer(header: &str) -> Option<&str> {
-    let (scheme, token) = header.trim().split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token)
-}
-
-/// Compares digests, in constant time.
-fn is_same(digest: &Digest, record: &TokenRecord) -> bool {
-    digest.to_string().as_bytes().ct_eq(record.digest.to_string().as_bytes()).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_scheme_is_read_in_any_case() {
-        assert_eq!(bearer("Bearer abc"), Some("abc"));
-        assert_eq!(bearer("bearer abc"), Some("abc"));
-        assert_eq!(bearer("Basic abc"), None);
-        assert_eq!(bearer("abc"), None);
-    }
 }

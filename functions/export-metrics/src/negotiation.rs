@@ -3,7 +3,8 @@
 //! Specification: <https://www.rfc-editor.org/rfc/rfc9110#section-12.5>
 
 use http::HeaderMap;
-use http::header::{ACCEPT, ACCEPT_ENCODING};
+use http::header::ACCEPT;
+use tidewatch_runtime::http::{Element, elements};
 
 /// A format of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,24 +48,6 @@ pub(crate) fn format(headers: &HeaderMap) -> Format {
     }
 }
 
-/// Whether the client takes gzip: it is named, or everything is, with a weight that is not 0.
-pub(crate) fn takes_gzip(headers: &HeaderMap) -> bool {
-    let of = |wanted: &str| {
-        elements(headers, &ACCEPT_ENCODING)
-            .map(|element| (element.name, element.weight))
-            .find(|(name, _)| name == wanted)
-            .map(|(_, weight)| weight)
-    };
-    of("gzip").or_else(|| of("*")).is_some_and(|weight| weight > 0.0)
-}
-
-/// One element of a list: what it names, its parameters, its weight from 0 to 1.
-struct Element {
-    name: String,
-    parameters: Vec<(String, String)>,
-    weight: f32,
-}
-
 /// A range of media types.
 struct Range {
     kind: String,
@@ -95,24 +78,6 @@ fn weight(ranges: &[Range], kind: &str, subtype: &str) -> Option<f32> {
         matching.map(|range| range.weight).reduce(f32::max)
     };
     of(kind, subtype).or_else(|| of(kind, "*")).or_else(|| of("*", "*"))
-}
-
-/// The elements of a header that is a list, also over several lines, in lower case. A weight that is no number counts as
-/// none.
-fn elements(headers: &HeaderMap, header: &http::HeaderName) -> impl Iterator<Item = Element> {
-    let values = headers.get_all(header).into_iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).filter_map(|element| {
-        let mut parts = element.split(';').map(|part| part.trim().to_ascii_lowercase());
-        let name = parts.next().filter(|name| !name.is_empty())?;
-        let parameters: Vec<_> = parts
-            .filter_map(|part| {
-                let (name, value) = part.split_once('=')?;
-                Some((name.trim().to_owned(), value.trim().trim_matches('"').to_owned()))
-            })
-            .collect();
-        let weight = parameters.iter().find(|(name, _)| name == "q").map(|(_, weight)| weight.parse());
-        Some(Element { name, parameters, weight: weight.unwrap_or(Ok(1.0)).unwrap_or(1.0) })
-    })
 }
 
 #[cfg(test)]
@@ -174,19 +139,5 @@ mod tests {
     #[test]
     fn several_headers_are_one_list() {
         assert_eq!(accepting(&["application/openmetrics-text", "text/plain;q=0.1"]), Format::Text);
-    }
-
-    #[test]
-    fn gzip_is_used_only_where_it_is_asked_for() {
-        let accepting =
-            |value| takes_gzip(&HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(value))]));
-        assert!(accepting("gzip"));
-        assert!(accepting("deflate, GZIP;q=0.5"));
-        assert!(accepting("*"));
-        assert!(!accepting("deflate"));
-        assert!(!accepting("gzip;q=0"));
-        assert!(!accepting("gzip;q=0.000, *"));
-        assert!(!accepting("*;q=0"));
-        assert!(!takes_gzip(&HeaderMap::new()));
     }
 }

@@ -3,6 +3,7 @@
 //! Every part can be unknown, and unknown is never taken for absent: a policy that needs a part which nobody has looked at
 //! has no data.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Digest;
@@ -88,7 +89,7 @@ pub struct BaseImage {
 }
 
 /// By what the image that an image is built on was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BaseEvidence {
     /// The provenance of the build names it.

@@ -1,10 +1,11 @@
 //! What could not be read, ordered or matched. A problem is data that stands beside the results: it makes an image
 //! `partial`, and is never silence.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One thing that could not be read, ordered or matched, and why.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// What the problem is about: a path in the image, a layer digest, a package with its version, an advisory id.
     pub subject: String,

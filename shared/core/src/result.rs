@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::basis::Footing;
@@ -18,7 +20,7 @@ use crate::severity::SeverityCounts;
 use crate::{Digest, Timestamp};
 
 /// How far an image could be scanned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ResultState {
     /// Everything was read and matched.
@@ -43,6 +45,23 @@ impl ResultState {
             Self::Failed => "failed",
             Self::Pending => "pending",
         }
+    }
+
+    /// Every state.
+    pub const ALL: [Self; 5] = [Self::Scanned, Self::Partial, Self::Unsupported, Self::Failed, Self::Pending];
+}
+
+/// A word that is not a state.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("failed to read {0:?} as a state: expected scanned, partial, unsupported, failed or pending")]
+pub struct StateError(String);
+
+impl FromStr for ResultState {
+    type Err = StateError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let state = Self::ALL.into_iter().find(|state| state.as_str() == text);
+        state.ok_or_else(|| StateError(text.to_owned()))
     }
 }
 

@@ -76,7 +76,7 @@ impl fmt::Display for Severity {
 }
 
 /// A number for each severity: how many vulnerabilities an image or a stream has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SeverityCounts {
     /// Number of [`Severity::Critical`].
     pub critical: u64,

@@ -8,6 +8,7 @@ use std::fmt;
 
 use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq as _;
 
 use crate::names::OrgName;
 use crate::ports::Randomness;
@@ -27,6 +28,9 @@ pub enum Scope {
     /// Read the metrics of its organisation.
     #[serde(rename = "metrics:read")]
     MetricsRead,
+    /// Read the results of its images: vulnerabilities, packages that have them, answers of policies.
+    #[serde(rename = "results:read")]
+    ResultsRead,
 }
 
 impl Scope {
@@ -34,6 +38,7 @@ impl Scope {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::MetricsRead => "metrics:read",
+            Self::ResultsRead => "results:read",
         }
     }
 }
@@ -124,6 +129,11 @@ impl fmt::Debug for Token {
 }
 
 impl TokenRecord {
+    /// Whether this is the record of the token with this digest. It takes as long whatever the digest is.
+    pub fn is_of(&self, digest: &Digest) -> bool {
+        self.digest.to_bytes().ct_eq(&digest.to_bytes()).into()
+    }
+
     /// Whether the token is good at `now`: neither expired nor revoked.
     pub fn is_valid_at(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|expires| now < expires)

@@ -124,6 +124,10 @@ fn event(function: &str) -> anyhow::Result<Value> {
             let token = Token::generate(&SystemRandomness);
             request("GET", "/v1/exporter/org/nobody/metrics", token.reveal())
         }
+        "read-results" => {
+            let token = Token::generate(&SystemRandomness);
+            request("GET", "/v1/org/nobody/images", token.reveal())
+        }
         "receive-webhook" => {
             let (hook, secret) =
                 (HookId::generate(&SystemRandomness), HookSecret::generate(&SystemRandomness));

@@ -28,6 +28,7 @@ impl Code {
 /// What commands call of crates that use records; beside these they only use what uses none.
 const CALLED_BY_COMMANDS: &[(&str, &[&str])] = &[
     ("functions/evaluate-rules", &["run_now", "add_entries", "set_entries"]),
+    ("functions/read-results", &["of", "explanation", "image_detail", "image_page", "policy_page"]),
     ("shared/assessment", &["open_family", "store_index"]),
 ];
 

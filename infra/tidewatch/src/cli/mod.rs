@@ -4,15 +4,16 @@ mod advisories;
 mod env;
 mod image;
 mod metrics;
+mod results;
+mod token;
 mod versions;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
-use tidewatch_core::config::Period;
 use tidewatch_core::hook::HookId;
-use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId};
+use tidewatch_core::names::{OrgName, RegistryId, RuleId};
 
 use crate::instance::{Given, StackName};
 
@@ -23,6 +24,8 @@ pub(crate) use advisories::{
 pub(crate) use env::{AddEnv, Env, RemoveEnv, SetEnv, ShowEnv};
 pub(crate) use image::{ImageArguments, Inventory, LayerLimits, Scan};
 pub(crate) use metrics::MetricsOptions;
+pub(crate) use results::{Explain, Image, Images, Policy};
+pub(crate) use token::{CreateToken, RevokeToken, Token};
 pub(crate) use versions::{CompareVersions, Versions};
 
 /// Know how vulnerable your container images are, on the dashboards you already have.
@@ -41,6 +44,7 @@ Examples:
   tidewatch rules run nightly --wait         scan now
   tidewatch env add production hub/web:1.2   count what runs in production
   tidewatch token create --org acme          a token for Prometheus
+  tidewatch images --with CVE-2021-44228     which images have a vulnerability
   tidewatch hook create --registry hub       scan what is pushed, at once
 
 Exit codes: 0 done; 1 failed; 2 wrong command line or configuration; 3 a condition such as --fail-on is not met."
@@ -54,8 +58,8 @@ pub(crate) struct Cli {
     #[arg(long, global = true, env = "TIDEWATCH_STACK", value_name = "NAME")]
     pub(crate) stack: Option<StackName>,
 
-    /// Tables for people, or JSON for programs (docs/COMMAND.md has the shapes). The other formats are those of
-    /// `tidewatch inventory`.
+    /// Tables for people, or JSON for programs (docs/COMMAND.md has the shapes). CSV is for what reads results, the other
+    /// formats are those of `tidewatch inventory`.
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) format: Format,
 
@@ -96,6 +100,8 @@ pub(crate) enum Format {
     Table,
     /// JSON.
     Json,
+    /// CSV: of `images`, `image`, `policy` and `explain`.
+    Csv,
     /// Sorted lines of type, name and version.
     Tsv,
     /// CycloneDX 1.6, in JSON.
@@ -120,7 +126,7 @@ pub(crate) enum Command {
     /// Environments: streams of the images that run somewhere.
     #[command(subcommand)]
     Env(Env),
-    /// Tokens for the metrics endpoint.
+    /// Tokens for the metrics endpoint and the results.
     #[command(subcommand)]
     Token(Token),
     /// Hooks, by which registries tell of pushes.
@@ -131,6 +137,12 @@ pub(crate) enum Command {
     Advisories(Advisories),
     /// List the images that are known, with their results.
     Images(Images),
+    /// Show all that is known of one image.
+    Image(Image),
+    /// Show what a policy says of the images of a stream.
+    Policy(Policy),
+    /// List the rows behind a number of the metrics.
+    Explain(Explain),
     /// Versions: compare.
     #[command(subcommand)]
     Versions(Versions),
@@ -244,58 +256,6 @@ pub(crate) struct RuleStatus {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Token {
-    /// Make a token. It is shown once.
-    #[command(after_help = "\
-Examples:
-  tidewatch token create --org acme
-  (umask 077; tidewatch token create --org acme --expires 365d --quiet > token)
-
-The umask keeps the file from other users.")]
-    Create(CreateToken),
-    /// List tokens, without their secrets.
-    #[command(after_help = "\
-Examples:
-  tidewatch token list
-  tidewatch token list --org acme --format json")]
-    List(Org),
-    /// Revoke a token: it is refused from the next request on.
-    #[command(after_help = "\
-Examples:
-  tidewatch token revoke 0123456789abcdef")]
-    Revoke(RevokeToken),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CreateToken {
-    /// What the token allows.
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) scope: ScopeName,
-    /// When it stops to be good: 30d, 52w. Without it, it stays good until it is revoked.
-    #[arg(long, value_name = "PERIOD")]
-    pub(crate) expires: Option<Period>,
-    #[command(flatten)]
-    pub(crate) org: Org,
-}
-
-/// The scopes by their names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ScopeName {
-    /// Read the metrics.
-    #[default]
-    #[value(name = "metrics:read")]
-    MetricsRead,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RevokeToken {
-    /// The id of the token: what stands between the underscores of twd_ID_SECRET.
-    pub(crate) id: String,
-    #[command(flatten)]
-    pub(crate) org: Org,
-}
-
-#[derive(Debug, Subcommand)]
 pub(crate) enum Hook {
     /// Make a hook for a registry, and print what to put into the registry's configuration. Its secret is shown once.
     #[command(after_help = "\
@@ -378,20 +338,6 @@ pub(crate) struct RotateHook {
 pub(crate) struct RevokeHook {
     /// The id of the hook: what stands last in its URL.
     pub(crate) id: HookId,
-    #[command(flatten)]
-    pub(crate) org: Org,
-}
-
-/// List the images that are known: each tag that a rule chose, on each platform, with its result.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  tidewatch images
-  tidewatch images --repository team/web --format json")]
-pub(crate) struct Images {
-    /// Only this repository.
-    #[arg(long)]
-    pub(crate) repository: Option<RepositoryName>,
     #[command(flatten)]
     pub(crate) org: Org,
 }

@@ -1,6 +1,5 @@
 //! `tidewatch inventory`: the packages of one image, now, with nothing kept.
 
-use std::io::{self, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
@@ -13,7 +12,7 @@ use tidewatch_runtime::system::SystemClock;
 use super::Context;
 use crate::cli::{Format, Inventory};
 use crate::failure::Failure;
-use crate::output::advise;
+use crate::output::{advise, write_out};
 use crate::sbom::{Layout, Sbom, parse_time};
 use crate::source;
 
@@ -82,17 +81,6 @@ fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
                 .hint("what the file holds now is not the whole; choose another place by --output")
         },
     )
-}
-
-/// Writes to standard output. Whoever reads it may have seen enough.
-fn write_out(text: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(anyhow::Error::new(error).context("failed to write the result")))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Names what could not be read. That is part of the result, so it is said even if nothing else is, unless the result

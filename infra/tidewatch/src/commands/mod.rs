@@ -4,9 +4,13 @@ mod advisories;
 mod advisory_sources;
 mod apply;
 mod env;
+mod explain;
 mod hook;
+mod image;
 mod images;
 mod inventory;
+mod policy;
+mod results;
 mod rules;
 mod run_images;
 mod scan;
@@ -32,6 +36,10 @@ pub(crate) struct Context {
 impl Context {
     fn is_json(&self) -> bool {
         self.format == Format::Json
+    }
+
+    fn is_csv(&self) -> bool {
+        self.format == Format::Csv
     }
 
     /// The instance: of the stack, or of the data folder, which is made when it is not there.
@@ -95,12 +103,25 @@ pub(crate) async fn run(cli: Cli, given: InstanceOptions) -> Result<ExitCode, Fa
     }
 }
 
-/// Refuses the formats that only an inventory has.
+/// Refuses the formats that a command does not print.
 fn check_format(command: &Command, format: Format) -> Result<(), Failure> {
-    if matches!(format, Format::Table | Format::Json) || matches!(command, Command::Inventory(_)) {
+    let (is_printed, by) = match format {
+        Format::Table | Format::Json => return Ok(()),
+        Format::Csv => (
+            matches!(
+                command,
+                Command::Images(_) | Command::Image(_) | Command::Policy(_) | Command::Explain(_)
+            ),
+            "`tidewatch images`, `image`, `policy` and `explain` print",
+        ),
+        Format::Tsv | Format::Cyclonedx | Format::Spdx => {
+            (matches!(command, Command::Inventory(_)), "`tidewatch inventory` prints")
+        }
+    };
+    if is_printed {
         return Ok(());
     }
-    Err(Failure::wrong_use(anyhow::anyhow!("only `tidewatch inventory` prints this format"))
+    Err(Failure::wrong_use(anyhow::anyhow!("only {by} this format"))
         .hint("choose --format table or --format json"))
 }
 
@@ -116,6 +137,9 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failu
         Command::Hook(command) => hook::run(context, command).await,
         Command::Advisories(command) => advisories::run(context, command).await,
         Command::Images(arguments) => images::run(context, arguments).await,
+        Command::Image(arguments) => image::run(context, arguments).await,
+        Command::Policy(arguments) => policy::run(context, arguments).await,
+        Command::Explain(arguments) => explain::run(context, arguments).await,
         Command::Versions(command) => versions::run(context, command),
     }
     .map(|()| ExitCode::SUCCESS)

@@ -1,4 +1,4 @@
-//! `tidewatch token`: makes, lists and revokes tokens for the metrics endpoint.
+//! `tidewatch token`: makes, lists and revokes tokens for the metrics endpoint and the results.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use tidewatch_core::token::{Scope, Token, TokenRecord};
 use tidewatch_runtime::system::{SystemClock, SystemRandomness};
 
 use super::Context;
-use crate::cli::{self, CreateToken, Org, RevokeToken, ScopeName};
+use crate::cli::{self, CreateToken, Org, RevokeToken};
 use crate::failure::Failure;
 use crate::output::{Table, advise, ago, cell, print_document};
 
@@ -52,13 +52,13 @@ async fn create(context: &Context, arguments: CreateToken) -> Result<(), Failure
     let org = instance.org(arguments.org.org).await?;
     let now = SystemClock.now();
     let expires_at = arguments.expires.map(|period| now.checked_add(period.duration())).transpose()?;
-    let ScopeName::MetricsRead = arguments.scope;
+    let scope: Scope = arguments.scope.into();
     let token = Token::generate(&SystemRandomness);
     let record = TokenRecord {
         id: token.id().to_owned(),
         digest: token.digest(),
         org,
-        scopes: BTreeSet::from([Scope::MetricsRead]),
+        scopes: BTreeSet::from([scope]),
         created_at: now,
         expires_at,
         revoked_at: None,
@@ -72,12 +72,17 @@ async fn create(context: &Context, arguments: CreateToken) -> Result<(), Failure
         );
     }
     anstream::println!("{}", token.reveal());
-    advise(
-        context.quiet,
-        "keep it now: it cannot be shown again. Prometheus reads it by `credentials_file`.",
-    );
+    let (what, path, hint) = match scope {
+        Scope::MetricsRead => (
+            "metrics",
+            format!("/v1/exporter/org/{}/metrics", record.org),
+            " Prometheus reads it by `credentials_file`.",
+        ),
+        Scope::ResultsRead => ("results", format!("/v1/org/{}/images", record.org), ""),
+    };
+    advise(context.quiet, &format!("keep it now: it cannot be shown again.{hint}"));
     if let Some(url) = &instance.url {
-        advise(context.quiet, &format!("metrics at {url}/v1/exporter/org/{}/metrics", record.org));
+        advise(context.quiet, &format!("{what} at {url}{path}"));
     }
     Ok(())
 }

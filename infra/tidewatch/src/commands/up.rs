@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tidewatch_export_metrics::ExportMetrics;
+use tidewatch_read_results::ReadResults;
 use tidewatch_receive_webhook::ReceiveWebhook;
 use tidewatch_runtime::aws::caller_config;
 use tidewatch_runtime::system::SystemClock;
@@ -74,6 +75,7 @@ pub(super) async fn run(context: &Context, arguments: Up) -> Result<(), Failure>
     let functions = Functions {
         metrics: ExportMetrics::new(records.clone(), Arc::new(SystemClock))
             .limited(arguments.metrics.scrapes_per_minute),
+        results: ReadResults::new(records.clone(), Arc::new(SystemClock)),
         hooks: ReceiveWebhook::new(records.clone(), queue, Arc::new(SystemClock)),
     };
     let (stop, mut stopped) = watch::channel(false);

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::StatusCode;
 use tidewatch_export_metrics::ExportMetrics;
+use tidewatch_read_results::ReadResults;
 use tidewatch_receive_webhook::{MOST_BYTES, ReceiveWebhook};
 use tokio::net::TcpListener;
 
@@ -17,6 +18,7 @@ use tokio::net::TcpListener;
 #[derive(Clone)]
 pub(crate) struct Functions {
     pub(crate) metrics: ExportMetrics,
+    pub(crate) results: ReadResults,
     pub(crate) hooks: ReceiveWebhook,
 }
 
@@ -36,8 +38,11 @@ async fn answer(State(functions): State<Functions>, request: Request) -> Respons
     event.raw_query_string = request.uri().query().map(str::to_owned);
     event.request_context.http.method = request.method().clone();
     event.headers = request.headers().clone();
+    // Requests that are no notifications have no body, so none is taken in.
+    if ReadResults::takes(request.uri().path()) {
+        return response(functions.results.handle(&event).await);
+    }
     if !ReceiveWebhook::takes(request.uri().path()) {
-        // Its requests have no body, so none is taken in.
         return response(functions.metrics.handle(&event).await);
     }
     // Nobody waits for the answer to a body that breaks off.

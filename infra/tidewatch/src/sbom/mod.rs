@@ -52,6 +52,8 @@ impl<'a> Sbom<'a> {
             Format::Tsv => Ok(tsv::text(self)),
             Format::Cyclonedx => pretty(&cyclonedx::document(self)?),
             Format::Spdx => pretty(&spdx::document(self)?),
+            Format::Csv => Err(Failure::wrong_use(anyhow::anyhow!("packages are not printed as CSV"))
+                .hint("choose --format tsv")),
         }
     }
 

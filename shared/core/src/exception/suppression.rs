@@ -28,7 +28,7 @@ pub struct Suppression {
 }
 
 /// By whose word a finding does not count.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SuppressedBy {
     /// An exception of the configuration.
@@ -48,7 +48,7 @@ pub enum SuppressedBy {
 }
 
 /// Where a VEX document comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum VexSource {
     /// The organisation has uploaded it.

@@ -4,6 +4,7 @@ mod distribution;
 mod pattern;
 mod purl;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -14,7 +15,7 @@ pub use pattern::{PackagePattern, PackagePatternError};
 /// The kind of a package: its purl type.
 ///
 /// Types: <https://github.com/package-url/purl-spec/blob/main/PURL-TYPES.rst>
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PackageType {
     /// An Alpine package, from an apk database.

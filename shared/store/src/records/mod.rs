@@ -50,7 +50,7 @@ pub use layers::{Lease, LeaseOutcome};
 pub use postings::{
     PostedImage, Postings, Segment, SegmentBuilder, SegmentEntry, StoredPostings, StoredUnposted, Unposted,
 };
-pub use repositories::{TagPage, TagRecord, TaggedImage};
+pub use repositories::{RepositoryPage, TagPage, TagRecord, TaggedImage};
 pub use results::StoredResult;
 pub use rules::{ListingProgress, ListingState, RuleState, Run, RunTrigger};
 pub use snapshots::{Snapshot, SnapshotHead, TextHead};

@@ -50,6 +50,15 @@ pub struct TagPage {
     pub next: Option<Tag>,
 }
 
+/// Some repositories.
+#[derive(Debug)]
+pub struct RepositoryPage {
+    /// The repositories, each with its registry.
+    pub repositories: Vec<(RegistryId, RepositoryName)>,
+    /// The text `REGISTRY/REPOSITORY` after which to go on; `None` at the end.
+    pub next: Option<String>,
+}
+
 impl Records {
     /// Notes that a repository exists.
     pub async fn put_repository(
@@ -72,6 +81,22 @@ impl Records {
     ) -> Result<Vec<(RegistryId, RepositoryName)>, RecordError> {
         let items = self.all(Query::prefix(keys::repositories(org), "")).await?;
         items.into_iter().map(|item| read_place(&item.key.sort)).collect()
+    }
+
+    /// Up to `most` of the repositories that were ever listed, sorted by `REGISTRY/REPOSITORY`: those after that text
+    /// `after`. With the text after which to go on; `None` at the end.
+    pub async fn repositories_page(
+        &self,
+        org: &OrgName,
+        after: Option<&str>,
+        most: usize,
+    ) -> Result<RepositoryPage, RecordError> {
+        let mut query = Query::prefix(keys::repositories(org), "").limit(most.max(1));
+        query.after = after.map(|after| Cursor(after.to_owned()));
+        let page = self.table.query(query).await?;
+        let repositories =
+            page.items.iter().map(|item| read_place(&item.key.sort)).collect::<Result<_, _>>()?;
+        Ok(RepositoryPage { repositories, next: page.next.map(|cursor| cursor.0) })
     }
 
     /// The tags of a repository as they were last listed, sorted by tag.

@@ -247,6 +247,21 @@ impl Records {
         item.as_ref().map_or(Ok(None), read_slot)
     }
 
+    /// The members in the slots of these repositories, none of which repeats, in their order; `None` where there is none.
+    pub async fn members_of(
+        &self,
+        org: &OrgName,
+        stream: &StreamName,
+        repositories: &[(RegistryId, RepositoryName)],
+    ) -> Result<Vec<Option<Member>>, RecordError> {
+        let slots = repositories
+            .iter()
+            .map(|(registry, repository)| keys::member(org, stream, registry, repository))
+            .collect();
+        let items = self.items(slots).await?;
+        items.iter().map(|item| item.as_ref().map_or(Ok(None), read_slot)).collect()
+    }
+
     /// Writes the totals of a part that were computed after `read` was read. `false` when another roll-up has written
     /// totals since.
     pub async fn put_totals(

@@ -1,0 +1,30 @@
+//! Who may read the results of an organisation: holders of a good token for it with the scope `results:read`.
+
+use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use jiff::Timestamp;
+use tidewatch_core::token::{Scope, Token};
+use tidewatch_runtime::http::bearer_token;
+use tidewatch_store::Records;
+
+use super::answer::Refusal;
+
+/// Checks the request's bearer token for `org`. The token's row is read at every request, strongly consistent, so that
+/// a revoked token is refused from the next request on.
+pub(super) async fn authenticate(
+    records: &Records,
+    request: &ApiGatewayV2httpRequest,
+    org: &str,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let token = bearer_token(&request.headers).and_then(|token| Token::parse(token).ok());
+    let token = token.ok_or(Refusal::Unauthorized)?;
+    let record = records.token(token.id()).await.map_err(Refusal::Broken)?.ok_or(Refusal::Unauthorized)?;
+    if !record.is_of(&token.digest()) || !record.is_valid_at(now) {
+        return Err(Refusal::Unauthorized);
+    }
+    // The same answer for another organisation and for one that does not exist.
+    if record.org.as_str() != org || !record.scopes.contains(&Scope::ResultsRead) {
+        return Err(Refusal::Forbidden);
+    }
+    Ok(())
+}

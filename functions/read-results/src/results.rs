@@ -1,0 +1,90 @@
+//! What is read of an organisation, for the command and for the HTTP routes alike.
+//!
+//! Everything that grows with the number of images comes in pages: a page reads so many members at most, and so many
+//! reports, whatever it is asked for.
+
+mod cursor;
+mod error;
+mod explanation;
+mod identity;
+mod image;
+mod images;
+mod members;
+mod numbers;
+mod policy;
+mod rows;
+mod streams;
+mod vulnerability;
+
+use tidewatch_core::Timestamp;
+use tidewatch_core::judgement::Criteria;
+use tidewatch_core::names::{OrgName, StreamName};
+use tidewatch_store::Records;
+use tidewatch_store::records::AppliedConfig;
+
+pub use cursor::{Cursor, CursorError};
+pub use error::ReadError;
+pub use identity::{ImageIdentity, ImageIdentityError};
+pub use images::ImageQuery;
+pub use policy::PolicyQuery;
+
+/// The most rows of a page.
+pub const MOST_ROWS: usize = 1_000;
+
+/// How many rows a page has where nobody says.
+pub const DEFAULT_ROWS: usize = 100;
+
+/// The most members that are looked at for one page.
+const MOST_MEMBERS: usize = 2_000;
+
+/// The most reports that are read for one page.
+const MOST_REPORTS: usize = 200;
+
+/// How many members are read at once.
+const MEMBERS_AT_ONCE: usize = 100;
+
+/// How many reports are read at the same time, and so how many are in memory.
+const REPORTS_AT_ONCE: usize = 8;
+
+/// Which part of a list.
+#[derive(Clone, Debug)]
+pub struct PageRequest {
+    /// The most rows, from 1 to [`MOST_ROWS`].
+    pub limit: usize,
+    /// Where to go on; `None` at the beginning.
+    pub from: Option<Cursor>,
+}
+
+impl Default for PageRequest {
+    fn default() -> Self {
+        Self { limit: DEFAULT_ROWS, from: None }
+    }
+}
+
+/// Reads the results of one organisation, under the configuration in force when it was made.
+pub struct Results {
+    records: Records,
+    org: OrgName,
+    applied: AppliedConfig,
+    criteria: Criteria,
+    now: Timestamp,
+}
+
+impl Results {
+    /// Reads the results of `org` as of `now`. [`ReadError::Organisation`] when it has no configuration.
+    pub async fn of(records: Records, org: OrgName, now: Timestamp) -> Result<Self, ReadError> {
+        let applied = records.config(&org).await?.ok_or_else(|| ReadError::Organisation(org.clone()))?;
+        // Nobody keeps uploaded VEX documents yet.
+        let criteria = Criteria::new(&applied.config, Vec::new());
+        Ok(Self { records, org, applied, criteria, now })
+    }
+
+    /// Refuses a stream that is none of the organisation's.
+    async fn check_stream(&self, stream: &StreamName) -> Result<(), ReadError> {
+        let known = self.records.streams(&self.org, &self.applied.config).await?.names;
+        if known.contains(stream) {
+            return Ok(());
+        }
+        Err(ReadError::Stream { stream: stream.clone(), known })
+    }
+}

@@ -1,0 +1,85 @@
+//! Every tag that a rule chose, on each platform, with its result.
+
+use tidewatch_core::image::Image;
+use tidewatch_core::names::{OrgName, RegistryId, RepositoryName};
+use tidewatch_core::result::ResultState;
+use tidewatch_read_results::ImageQuery;
+use tidewatch_read_results::documents::{ImageName, ImageRow};
+use tidewatch_store::Records;
+use tidewatch_store::records::{TagRecord, TaggedImage};
+
+use super::{Document, Skipped};
+use crate::failure::Failure;
+
+/// The images behind the tags that are asked for, whatever the stream.
+pub(super) async fn collect_all(
+    records: &Records,
+    org: &OrgName,
+    query: &ImageQuery,
+) -> Result<Document, Failure> {
+    let mut document = Document::default();
+    for (registry, repository) in records.repositories(org).await? {
+        for tag in records.tags(org, &registry, &repository).await? {
+            collect(records, org, query, (&registry, &repository, &tag), &mut document).await?;
+        }
+    }
+    Ok(document)
+}
+
+async fn collect(
+    records: &Records,
+    org: &OrgName,
+    query: &ImageQuery,
+    (registry, repository, tag): (&RegistryId, &RepositoryName, &TagRecord),
+    document: &mut Document,
+) -> Result<(), Failure> {
+    if !query.takes_place(repository, &tag.tag) {
+        return Ok(());
+    }
+    if let Some(reason) = tag.skipped.as_ref().filter(|_| query.state.is_none()) {
+        document.skipped.push(Skipped {
+            registry: registry.to_string(),
+            repository: repository.to_string(),
+            tag: tag.tag.to_string(),
+            reason: reason.clone(),
+        });
+    }
+    for image in &tag.images {
+        let stored = records.result(org, &image.digest, &image.platform).await?;
+        let known = stored.as_ref().map(|stored| &stored.result);
+        let state = known.map_or(ResultState::Pending, |result| result.state);
+        if query.state.is_some_and(|wanted| wanted != state) {
+            continue;
+        }
+        let name = ImageName {
+            registry: registry.clone(),
+            repository: repository.clone(),
+            tag: tag.tag.clone(),
+            digest: image.digest.to_string(),
+            platform: image.platform.to_string(),
+        };
+        let mut row = ImageRow::of_result(name, image.counted, known);
+        if known.is_none() {
+            row.reason = waits_for(records, org, registry, repository, image).await?;
+        }
+        document.images.push(row.into());
+    }
+    Ok(())
+}
+
+/// Why an image that has no result yet was put off.
+async fn waits_for(
+    records: &Records,
+    org: &OrgName,
+    registry: &RegistryId,
+    repository: &RepositoryName,
+    image: &TaggedImage,
+) -> Result<Option<String>, Failure> {
+    let image = Image {
+        registry: registry.clone(),
+        repository: repository.clone(),
+        digest: image.digest,
+        platform: image.platform.clone(),
+    };
+    Ok(records.pending_work(org, &image).await?.and_then(|pending| pending.deferred_because))
+}
