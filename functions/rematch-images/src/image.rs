@@ -7,11 +7,9 @@ use std::time::Duration;
 use tidewatch_assessment::{Assessment, Subject, record, record_members};
 use tidewatch_core::basis::{Footing, MATCHING};
 use tidewatch_core::image::ImageId;
-use tidewatch_core::judgement::{Criteria, Judging};
 use tidewatch_core::metadata::ImageMetadata;
 use tidewatch_core::result::{ImageResult, Inventory};
 use tidewatch_core::retry::Retry;
-use tidewatch_core::tables::Tables;
 use tidewatch_core::{Digest, Retryable as _};
 use tidewatch_runtime::messages::describe;
 use tidewatch_store::records::{RecordError, StoredResult, Unposted};
@@ -219,9 +217,7 @@ impl RematchImages {
         };
         let now = self.clock.now();
         let mut judged = ImageResult { scanned_at: now, ..result.clone() };
-        // Nobody keeps the dates of tables or uploaded VEX documents yet.
-        let criteria = Criteria::new(&pass.in_force.applied.config, Vec::new());
-        let judging = Judging { criteria: &criteria, tables: &Tables::default(), now };
+        let judging = pass.in_force.judging(now);
         judged.judge(&mut report, &inventory, &metadata(), Some(&image.digest), judging);
         let assessment = Assessment { result: judged, report, inventory };
         self.unless_same(pass, assessment, result, true).map(Some)

@@ -105,7 +105,9 @@ impl RollUpStreams {
             // Of which streams, it may say something else: the next roll-up finds out.
             return Ok(false);
         }
-        let pass = Pass { org, judging: applied.config.judging_fingerprint(), applied: &applied, now };
+        let in_force = self.records.in_force_with(applied, None).await?;
+        let (applied, judging) = (&in_force.applied, in_force.judging(now).fingerprint());
+        let pass = Pass { org, in_force: &in_force, judging, applied, now };
         let dirty: Vec<(StreamName, u16, PartState)> = streams
             .iter()
             .zip(before)

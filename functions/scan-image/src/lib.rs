@@ -281,7 +281,10 @@ impl ScanImage {
             };
             let in_force = Arc::new(in_force);
             if let Some(stored) = stored.as_ref().filter(|stored| stored.result.report.is_some())
-                && self.records.is_current(org, &id, &stored.result, &in_force.basis()).await?
+                && self
+                    .records
+                    .is_current(org, &id, &stored.result, &in_force.basis(self.clock.now()))
+                    .await?
             {
                 if recorded != Some(stored.revision) {
                     record_members(&self.records, org, &id, stored).await?;

@@ -126,7 +126,10 @@ pub async fn record_failed(
     if stored.as_ref().is_some_and(|stored| stored.result.report.is_some()) {
         return Ok(());
     }
-    let config = records.config(org).await?;
+    let judged_under = match records.config(org).await? {
+        Some(applied) => records.basis(&applied.config, now).await?.judging,
+        None => Digest::of(b""),
+    };
     let result = ImageResult {
         state: ResultState::Failed,
         reason: Some(text::line(reason, text::REASON)),
@@ -141,7 +144,7 @@ pub async fn record_failed(
         reader_version: READER_VERSION,
         matching: MATCHING,
         indexes: BTreeMap::new(),
-        judged_under: config.map_or(Digest::of(b""), |applied| applied.config.judging_fingerprint()),
+        judged_under,
         matched: None,
         inventory: None,
         report: None,

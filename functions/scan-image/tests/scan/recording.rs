@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tidewatch_core::Severity;
 use tidewatch_core::policy::Outcome;
+use tidewatch_core::ports::Clock as _;
 use tidewatch_core::ports::Sleeper as _;
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::result::ResultState;
@@ -335,7 +336,7 @@ async fn an_image_that_is_first_scanned_while_something_else_comes_in_force_is_j
             let result = world.result(&work).await;
             let in_force = world.records.in_force(&acme(), None).await.unwrap().unwrap();
             assert!(
-                had_result || result.footing().is_of(&in_force.basis()),
+                had_result || result.footing().is_of(&in_force.basis(world.clock.now())),
                 "{change} after {steps} steps: {result:#?}"
             );
             let members = world.members().await;

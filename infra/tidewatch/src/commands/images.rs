@@ -184,7 +184,7 @@ fn print(document: &Document) {
     let mut table = Table::new(titles);
     for row in &document.images {
         // What is not known is left empty: it is not zero.
-        let known = matches!(row.state, ResultState::Scanned | ResultState::Partial);
+        let known = matches!(row.state, ResultState::Scanned | ResultState::Partial | ResultState::Eol);
         let count = |severity| {
             if known { severity_cell(severity, row.vulnerabilities.of(severity)) } else { cell("") }
         };

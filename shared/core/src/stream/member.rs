@@ -33,7 +33,7 @@ pub struct Member {
     pub policies: BTreeMap<PolicyId, Outcome>,
     /// When the answers change without anything else changing.
     pub next_change_at: Option<Timestamp>,
-    /// [`crate::config::Config::judging_fingerprint`] of the configuration that judged it; `None` where nothing was to be
+    /// [`crate::judgement::Judging::fingerprint`] of what judged it; `None` where nothing was to be
     /// judged, and in members of earlier versions.
     #[serde(default)]
     pub judged_under: Option<Digest>,

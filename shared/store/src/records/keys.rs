@@ -281,6 +281,10 @@ pub(super) mod object {
         format!("advisories/{family}-{}.redb", hash.hex())
     }
 
+    pub(in crate::records) fn end_of_life(content: &Digest) -> String {
+        format!("advisories/tables/eol-{}.json", content.hex())
+    }
+
     pub(in crate::records) fn source_archive(ecosystem: &str, hash: &Digest) -> String {
         format!("advisories/sources/{}-{}.zip", part(ecosystem), hash.hex())
     }

@@ -25,7 +25,7 @@ mod tokens;
 mod work;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -34,6 +34,7 @@ use serde::de::DeserializeOwned;
 use tidewatch_core::ports::objects::ObjectsError;
 use tidewatch_core::ports::table::{Item, Key, Query, TableError, Write};
 use tidewatch_core::ports::{Objects, Sleeper, Table};
+use tidewatch_core::tables::Tables;
 use tidewatch_core::{Retry, Retryable};
 
 pub use advisories::{AdvisoryFamily, CurrentAdvisories};
@@ -72,6 +73,8 @@ pub struct Records {
     table: Arc<dyn Table>,
     objects: Arc<dyn Objects>,
     sleeper: Arc<dyn Sleeper>,
+    /// The tables that were read last.
+    kept: Arc<Mutex<Option<Arc<Tables>>>>,
 }
 
 /// A record could not be read or written.
@@ -113,7 +116,7 @@ impl Retryable for RecordError {
 impl Records {
     /// Records in `table` and `objects`; `sleeper` is for the pauses between tries of a transaction in conflict.
     pub fn new(table: Arc<dyn Table>, objects: Arc<dyn Objects>, sleeper: Arc<dyn Sleeper>) -> Self {
-        Self { table, objects, sleeper }
+        Self { table, objects, sleeper, kept: Arc::default() }
     }
 
     /// A transaction that is tried again after conflicts with other transactions.
