@@ -2,7 +2,6 @@
 //! that are stored, without a scan.
 
 use jiff::Timestamp;
-use tidewatch_core::metadata::ImageMetadata;
 use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::result::ResultState;
 use tidewatch_core::stream::Member;
@@ -72,7 +71,8 @@ impl RollUpStreams {
             (None, Some(report)) => report.inventory(),
             (None, None) => None,
         };
-        let (Some(mut report), Some(inventory)) = (report, inventory) else {
+        let metadata = self.records.image_metadata(org, result.metadata).await?;
+        let (Some(mut report), Some(inventory), Some(metadata)) = (report, inventory, metadata) else {
             // Without its rows nothing can be judged: the answers stay until the image is scanned again.
             tracing::warn!(org.name = %org, image = %member.image, "rows of a result are missing");
             result.next_change_at = None;
@@ -80,8 +80,8 @@ impl RollUpStreams {
         };
 
         let judging = in_force.judging(now);
-        let (metadata, digest) = (ImageMetadata::default(), &member.image.digest);
-        result.judge(&mut report, &inventory, &metadata, Some(digest), judging);
+        let digest = Some(&member.image.digest);
+        result.judge(&mut report, &inventory, &metadata, digest, judging);
         result.report = Some(self.records.put_report(org, &report, result.report.as_deref()).await?);
 
         let (digest, platform) = (&member.image.digest, &member.image.platform);

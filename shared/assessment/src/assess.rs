@@ -46,6 +46,8 @@ pub struct Assessment {
     pub report: Report,
     /// What was matched.
     pub inventory: Inventory,
+    /// What is known of the image beside that.
+    pub metadata: ImageMetadata,
 }
 
 impl Assessment {
@@ -143,10 +145,11 @@ fn judged(
         judged_under: judging.fingerprint(),
         matched: Some(fingerprint),
         inventory: None,
+        metadata: None,
         report: None,
     };
     result.judge(&mut report, &inventory, &metadata, digest.as_ref(), judging);
-    Assessment { result, report, inventory }
+    Assessment { result, report, inventory, metadata }
 }
 
 fn state_of(coverage: &Coverage, inventory: &Inventory, report: &Report) -> (ResultState, Option<String>) {

@@ -27,11 +27,15 @@ pub async fn record(
     computed_from: Option<&StoredResult>,
     covered: Option<&Basis>,
 ) -> Result<StoredResult, RecordError> {
-    let Assessment { mut result, report, inventory } = assessment;
+    let Assessment { mut result, report, inventory, metadata } = assessment;
     let known = computed_from.map(|stored| &stored.result);
     if result.inventory.is_none() {
         let known = known.and_then(|known| known.inventory);
         result.inventory = Some(records.put_inventory(org, &inventory, known).await?);
+    }
+    if result.metadata.is_none() {
+        let known = known.and_then(|known| known.metadata);
+        result.metadata = records.put_image_metadata(org, &metadata, known).await?;
     }
     let known = known.and_then(|known| known.report.as_deref());
     result.report = Some(records.put_report(org, &report, known).await?);
@@ -147,6 +151,7 @@ pub async fn record_failed(
         judged_under,
         matched: None,
         inventory: None,
+        metadata: None,
         report: None,
     };
     let revision = records.put_result(org, &image.digest, &image.platform, &result, stored.as_ref()).await?;

@@ -98,6 +98,9 @@ pub struct ImageResult {
     /// Content hash of the [`Inventory`] that was matched; none for an image that failed, and where the report has it.
     #[serde(default)]
     pub inventory: Option<Digest>,
+    /// Content hash of the stored [`ImageMetadata`]; none where nothing is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Digest>,
     /// Object key of the [`Report`]; none for an image that failed.
     pub report: Option<String>,
 }

@@ -91,6 +91,7 @@ mod tests {
             judged_under: Digest::of(b""),
             matched: None,
             inventory: None,
+            metadata: None,
             report: None,
         }
     }

@@ -310,6 +310,10 @@ pub(super) mod object {
         format!("images/{org}/{}.json", digest.hex())
     }
 
+    pub(in crate::records) fn image_metadata(org: &OrgName, content: &Digest) -> String {
+        format!("metadata/{org}/{}.json", content.hex())
+    }
+
     pub(in crate::records) fn layer_inventory(org: &OrgName, digest: &Digest, reader_version: u32) -> String {
         format!("layers/{org}/{}/{reader_version}.json", digest.hex())
     }
