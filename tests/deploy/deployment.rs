@@ -90,7 +90,7 @@ impl Deployment {
                 &["deploy", "--template-file", "template.yaml", "--stack-name", STACK, "--resolve-s3"][..],
                 &["--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-progressbar"],
                 &["--parameter-overrides", &architecture, MAX_RECEIVES, &advisories, &bucket, &amazon_linux],
-                &["KevUrl=none", "Ecosystems=\"Alpine,Amazon Linux,Debian\""],
+                &["KevUrl=none", "EolUrl=none", "Ecosystems=\"Alpine,Amazon Linux,Debian\""],
             ]
             .concat(),
         )?;

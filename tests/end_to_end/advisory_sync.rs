@@ -186,6 +186,7 @@ async fn distributions_and_catalogues_that_osv_has_not_are_fetched_from_where_th
         ("TIDEWATCH_ADVISORIES_URL", url.as_str()),
         ("TIDEWATCH_AMAZON_LINUX_URL", url.as_str()),
         ("TIDEWATCH_KEV_URL", kev.as_str()),
+        ("TIDEWATCH_EOL_URL", "none"),
         ("TIDEWATCH_ECOSYSTEMS", "Amazon Linux,GIT"),
     ]);
     let (sources, _) = informed(&installation, "not everything is there", |sources, families| {

@@ -15,10 +15,11 @@ const START: Duration = Duration::from_secs(60);
 
 /// Variables with which local mode fetches no advisories, unless a test says where they are: it would ask those who
 /// publish them.
-pub const NOTHING_FETCHED: [(&str, &str); 3] = [
+pub const NOTHING_FETCHED: [(&str, &str); 4] = [
     ("TIDEWATCH_ADVISORIES_URL", "none"),
     ("TIDEWATCH_AMAZON_LINUX_URL", "none"),
     ("TIDEWATCH_KEV_URL", "none"),
+    ("TIDEWATCH_EOL_URL", "none"),
 ];
 
 /// A running `tidewatch up`, killed when it is dropped.

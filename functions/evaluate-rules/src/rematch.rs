@@ -40,8 +40,8 @@ impl EvaluateRules {
     ) -> Result<bool, EvaluateError> {
         let last = self.records.rematch_state(org).await?;
         let postings = self.records.postings(org).await?.map(|stored| stored.postings).unwrap_or_default();
-        let basis = self.records.current_advisories().await?.basis(&applied.config);
         let now = self.clock.now();
+        let basis = self.records.basis(&applied.config, now).await?;
         if postings.are_due(&basis, now) {
             return self.send_for_changes(org, last, &postings, &basis).await;
         }

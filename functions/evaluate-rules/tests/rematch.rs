@@ -99,7 +99,7 @@ impl World {
     }
 
     async fn basis(&self) -> Basis {
-        self.records.in_force(&acme(), None).await.unwrap().unwrap().basis()
+        self.records.in_force(&acme(), None).await.unwrap().unwrap().basis(self.clock.now())
     }
 
     /// Does what the change that was sent for comes to: all images are settled by what is in force.

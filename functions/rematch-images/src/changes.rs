@@ -109,7 +109,8 @@ impl RematchImages {
     pub(crate) async fn send_changes(&self, org: &OrgName) -> Result<(), RematchError> {
         let read = self.records.postings(org).await?;
         let Some(in_force) = self.records.in_force(org, None).await? else { return Ok(()) };
-        let (basis, now) = (in_force.basis(), self.clock.now());
+        let now = self.clock.now();
+        let basis = in_force.basis(now);
         let postings = read.as_ref().map(|read| read.postings.clone()).unwrap_or_default();
         if !postings.are_due(&basis, now) {
             return Ok(());

@@ -113,7 +113,7 @@ impl RematchImages {
     ) -> Result<(), RematchError> {
         let now = self.clock.now();
         let Some(in_force) = self.records.in_force(org, None).await? else { return Ok(()) };
-        if unsettled.is_empty() || in_force.basis() != *covered {
+        if unsettled.is_empty() || in_force.basis(now) != *covered {
             return Ok(());
         }
         let is_old = |row: &Unposted| elapsed(row.noted_at, now) >= SETTLING;

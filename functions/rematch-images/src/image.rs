@@ -7,11 +7,9 @@ use std::time::Duration;
 use tidewatch_assessment::{Assessment, Subject, record, record_members};
 use tidewatch_core::basis::{Footing, MATCHING};
 use tidewatch_core::image::ImageId;
-use tidewatch_core::judgement::{Criteria, Judging};
 use tidewatch_core::metadata::ImageMetadata;
 use tidewatch_core::result::{ImageResult, Inventory};
 use tidewatch_core::retry::Retry;
-use tidewatch_core::tables::Tables;
 use tidewatch_core::{Digest, Retryable as _};
 use tidewatch_runtime::messages::describe;
 use tidewatch_store::records::{RecordError, StoredResult, Unposted};
@@ -178,14 +176,15 @@ impl RematchImages {
         if known.is_some() && self.found(pass, result.inventory) == known {
             return Ok(Look::Same);
         }
-        let inventory = match self.inventory(pass, result).await {
-            Ok(Some(inventory)) => inventory,
-            Ok(None) => return Ok(Look::Left("what was read of it is missing".to_owned())),
+        let read = futures::future::try_join(self.inventory(pass, result), self.metadata(pass, result));
+        let (inventory, metadata) = match read.await {
+            Ok((Some(inventory), Some(metadata))) => (inventory, metadata),
+            Ok(_) => return Ok(Look::Left("what was read of it is missing".to_owned())),
             Err(error) if error.retry() == Retry::Never => return Ok(Look::Left(describe(&error))),
             Err(error) => return Err(error.into()),
         };
         let (in_force, now) = (Arc::clone(&pass.in_force), self.clock.now());
-        let subject = Subject { digest: Some(image.digest), inventory, metadata: metadata() };
+        let subject = Subject { digest: Some(image.digest), inventory, metadata };
         let assessed = self.advisories.assess_unless(&self.records, subject, known, in_force, now).await?;
         let Some(mut assessment) = assessed else {
             self.remember(pass, result.inventory, known);
@@ -196,6 +195,7 @@ impl RematchImages {
             reader_version: result.reader_version,
             created_at: result.created_at,
             inventory: result.inventory,
+            metadata: result.metadata,
             ..assessment.result
         };
         assessment.result = of_scan;
@@ -210,20 +210,20 @@ impl RematchImages {
         result: &ImageResult,
     ) -> Result<Option<Look>, RematchError> {
         let Some(key) = &result.report else { return Ok(None) };
-        let read = futures::future::try_join(self.records.report(key), self.inventory(pass, result));
-        let (mut report, inventory) = match read.await {
-            Ok((Some(report), Some(inventory))) => (report, inventory),
+        let report = self.records.report(key);
+        let read =
+            futures::future::try_join3(report, self.inventory(pass, result), self.metadata(pass, result));
+        let (mut report, inventory, metadata) = match read.await {
+            Ok((Some(report), Some(inventory), Some(metadata))) => (report, inventory, metadata),
             Ok(_) => return Ok(None),
             Err(error) if error.retry() == Retry::Never => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let now = self.clock.now();
         let mut judged = ImageResult { scanned_at: now, ..result.clone() };
-        // Nobody keeps the dates of tables or uploaded VEX documents yet.
-        let criteria = Criteria::new(&pass.in_force.applied.config, Vec::new());
-        let judging = Judging { criteria: &criteria, tables: &Tables::default(), now };
-        judged.judge(&mut report, &inventory, &metadata(), Some(&image.digest), judging);
-        let assessment = Assessment { result: judged, report, inventory };
+        let judging = pass.in_force.judging(now);
+        judged.judge(&mut report, &inventory, &metadata, Some(&image.digest), judging);
+        let assessment = Assessment { result: judged, report, inventory, metadata };
         self.unless_same(pass, assessment, result, true).map(Some)
     }
 
@@ -262,6 +262,15 @@ impl RematchImages {
         Ok(self.records.report(key).await?.and_then(|report| report.inventory()))
     }
 
+    /// What is known of the image beside its packages; `None` when it is lost.
+    async fn metadata(
+        &self,
+        pass: &Pass<'_>,
+        result: &ImageResult,
+    ) -> Result<Option<ImageMetadata>, RecordError> {
+        self.records.image_metadata(pass.org, result.metadata).await
+    }
+
     /// What was found for an inventory by the indexes in force, if that is remembered.
     fn found(&self, pass: &Pass<'_>, inventory: Option<Digest>) -> Option<Digest> {
         let found = self.lock_found();
@@ -288,8 +297,3 @@ impl RematchImages {
 
 /// What is shared by the clones of a worker.
 pub(crate) type SharedFound = Arc<Mutex<Found>>;
-
-/// What is known of an image beside its packages. Nobody keeps that yet.
-fn metadata() -> ImageMetadata {
-    ImageMetadata::default()
-}

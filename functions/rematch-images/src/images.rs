@@ -65,13 +65,13 @@ impl RematchImages {
             let results = self.records.results(org, &images).await?;
             let Some(in_force) = self.records.in_force(org, known.as_deref()).await? else { return Ok(()) };
             let covered = self.records.postings(org).await?.and_then(|stored| stored.postings.covered);
-            let (in_force, basis) = (Arc::new(in_force.clone()), in_force.basis());
+            let (in_force, basis) = (Arc::new(in_force.clone()), in_force.basis(self.clock.now()));
             let pass = Pass { org, in_force, basis, covered, standing, sent_at };
             let (anew, overtaken) = self.pass(&pass, images, results, outcome).await?;
             images = overtaken;
             if !anew.is_empty() {
-                let now = self.records.in_force(org, Some(&pass.in_force)).await?;
-                if now.is_none_or(|now| now.basis() == pass.basis) {
+                let in_force = self.records.in_force(org, Some(&pass.in_force)).await?;
+                if in_force.is_none_or(|in_force| in_force.basis(self.clock.now()) == pass.basis) {
                     for image in &anew {
                         outcome.note(image, &Rematched::Anew);
                     }

@@ -115,8 +115,8 @@ impl Listing<'_> {
         let records = &self.resolver.records;
         let known = records.tags(&self.message.org, &self.message.registry, repository).await?;
         let known: BTreeMap<&Tag, &TagRecord> = known.iter().map(|record| (&record.tag, record)).collect();
-        let basis = records.current_advisories().await?.basis(&self.applied.config);
         let begun_at = self.resolver.clock.now();
+        let basis = records.basis(&self.applied.config, begun_at).await?;
         let mut fault = None;
         loop {
             if !self.has_time() {

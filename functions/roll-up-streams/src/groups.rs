@@ -4,24 +4,27 @@ use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::stream::Totals;
 use tidewatch_core::{Digest, Retry, Retryable as _, Timestamp};
 use tidewatch_runtime::messages::describe;
-use tidewatch_store::records::{AppliedConfig, NewTotals, Part, PartState};
+use tidewatch_store::records::{AppliedConfig, InForce, NewTotals, Part, PartState};
 
 use crate::{RollUpError, RollUpStreams};
 
 /// What one roll-up of an organisation goes by.
 pub(crate) struct Pass<'a> {
     pub(crate) org: &'a OrgName,
-    /// The configuration in force, read after the marks of the groups.
+    /// What is in force, read after the marks of the groups.
+    pub(crate) in_force: &'a InForce,
+    /// The configuration of it.
     pub(crate) applied: &'a AppliedConfig,
-    /// Its fingerprint.
+    /// The fingerprint of what images are judged by.
     pub(crate) judging: Digest,
     pub(crate) now: Timestamp,
 }
 
 impl<'a> Pass<'a> {
-    /// By `applied`, at `now`.
-    pub(crate) fn new(org: &'a OrgName, applied: &'a AppliedConfig, now: Timestamp) -> Self {
-        Self { org, applied, judging: applied.config.judging_fingerprint(), now }
+    /// By what is in force, at `now`.
+    pub(crate) fn new(org: &'a OrgName, in_force: &'a InForce, now: Timestamp) -> Self {
+        let (applied, judging) = (&in_force.applied, in_force.judging(now).fingerprint());
+        Self { org, in_force, applied, judging, now }
     }
 }
 
@@ -73,12 +76,12 @@ impl RollUpStreams {
         shard: u16,
         state: &PartState,
     ) -> Result<(), RollUpError> {
-        let Pass { org, applied, now, .. } = pass;
+        let Pass { org, in_force, applied, now, .. } = pass;
         let mut members = self.records.members(org, stream, shard).await?;
         members.retain(|member| applied.config.registry(&member.image.registry).is_some());
         for member in &mut members {
             if member.next_change_at.is_some_and(|change| change <= *now) {
-                self.rejudge(org, applied, stream, member, *now).await?;
+                self.rejudge(org, in_force, stream, member, *now).await?;
             }
         }
         let new = NewTotals {

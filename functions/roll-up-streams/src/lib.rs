@@ -122,7 +122,9 @@ impl RollUpStreams {
             // Of which streams, it may say something else: the next roll-up finds out.
             return Ok(false);
         }
-        let pass = Pass::new(org, &applied, now);
+        let in_force = self.records.in_force_with(applied, None).await?;
+        let applied = &in_force.applied;
+        let pass = Pass::new(org, &in_force, now);
         let dirty: Vec<(StreamName, u16, PartState)> = streams
             .iter()
             .zip(before)

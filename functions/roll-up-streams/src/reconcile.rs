@@ -61,10 +61,10 @@ impl RollUpStreams {
         is_meant: impl Fn(i64) -> bool + Send,
     ) -> Result<Reconciliation, RollUpError> {
         let mut found = Reconciliation::default();
-        let Some(applied) = self.records.config(org).await? else { return Ok(found) };
-        let pass = Pass::new(org, &applied, self.clock.now());
+        let Some(in_force) = self.records.in_force(org, None).await? else { return Ok(found) };
+        let pass = Pass::new(org, &in_force, self.clock.now());
         let mut number = 0;
-        for stream in self.records.streams(org, &applied.config).await?.names {
+        for stream in self.records.streams(org, &pass.applied.config).await?.names {
             for group in Layout::of(&stream).groups() {
                 if is_meant(number) {
                     self.reconcile_group(&pass, &stream, group, &mut found).await?;
@@ -127,7 +127,7 @@ impl RollUpStreams {
             };
             is_sound = false;
             found.drift.push(Drift { stream: stream.clone(), place: member.image.to_string(), reason });
-            self.rejudge(pass.org, pass.applied, stream, member, pass.now).await?;
+            self.rejudge(pass.org, pass.in_force, stream, member, pass.now).await?;
             self.records.mark_member(pass.org, stream, member).await?;
         }
         if is_sound {

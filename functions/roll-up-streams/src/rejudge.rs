@@ -2,13 +2,10 @@
 //! that are stored, without a scan.
 
 use jiff::Timestamp;
-use tidewatch_core::judgement::{Criteria, Judging};
-use tidewatch_core::metadata::ImageMetadata;
 use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::result::ResultState;
 use tidewatch_core::stream::Member;
-use tidewatch_core::tables::Tables;
-use tidewatch_store::records::{AppliedConfig, RecordError, StoredResult};
+use tidewatch_store::records::{InForce, RecordError, StoredResult};
 
 use crate::{RollUpError, RollUpStreams};
 
@@ -19,7 +16,7 @@ impl RollUpStreams {
     pub(crate) async fn rejudge(
         &self,
         org: &OrgName,
-        applied: &AppliedConfig,
+        in_force: &InForce,
         stream: &StreamName,
         member: &mut Member,
         now: Timestamp,
@@ -29,11 +26,12 @@ impl RollUpStreams {
             return Ok(());
         };
         let stored = match stored.result.next_change_at {
-            Some(change) if change <= now => match self.judge_again(org, applied, member, stored, now).await?
-            {
-                Some(judged) => judged,
-                None => return Ok(()),
-            },
+            Some(change) if change <= now => {
+                match self.judge_again(org, in_force, member, stored, now).await? {
+                    Some(judged) => judged,
+                    None => return Ok(()),
+                }
+            }
             _ => stored,
         };
         let StoredResult { result, revision } = stored;
@@ -57,7 +55,7 @@ impl RollUpStreams {
     async fn judge_again(
         &self,
         org: &OrgName,
-        applied: &AppliedConfig,
+        in_force: &InForce,
         member: &Member,
         stored: StoredResult,
         now: Timestamp,
@@ -72,18 +70,17 @@ impl RollUpStreams {
             (None, Some(report)) => report.inventory(),
             (None, None) => None,
         };
-        let (Some(mut report), Some(inventory)) = (report, inventory) else {
+        let metadata = self.records.image_metadata(org, result.metadata).await?;
+        let (Some(mut report), Some(inventory), Some(metadata)) = (report, inventory, metadata) else {
             // Without its rows nothing can be judged: the answers stay until the image is scanned again.
             tracing::warn!(org.name = %org, image = %member.image, "rows of a result are missing");
             result.next_change_at = None;
             return Ok(Some(StoredResult { result, ..stored }));
         };
 
-        // Nobody keeps what is known beside packages, the dates of tables, or uploaded VEX documents yet.
-        let (criteria, tables) = (Criteria::new(&applied.config, Vec::new()), Tables::default());
-        let judging = Judging { criteria: &criteria, tables: &tables, now };
-        let (metadata, digest) = (ImageMetadata::default(), &member.image.digest);
-        result.judge(&mut report, &inventory, &metadata, Some(digest), judging);
+        let judging = in_force.judging(now);
+        let digest = Some(&member.image.digest);
+        result.judge(&mut report, &inventory, &metadata, digest, judging);
         result.report = Some(self.records.put_report(org, &report, result.report.as_deref()).await?);
 
         let (digest, platform) = (&member.image.digest, &member.image.platform);

@@ -97,7 +97,7 @@ impl RollUpStreams {
     /// Whether images are still being judged anew, because other policies or exceptions are in force than those of the
     /// published snapshot.
     async fn is_switching(&self, pass: &Pass<'_>, published: &SnapshotHead) -> Result<bool, RollUpError> {
-        let Pass { org, applied, judging, now } = pass;
+        let Pass { org, applied, judging, now, .. } = pass;
         if published.judging.is_none_or(|before| before == *judging) || is_overdue(applied, *now) {
             return Ok(false);
         }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use tidewatch_core::config::Config;
 use tidewatch_core::image::ManifestReference;
-use tidewatch_core::manifest::{CONFIG_LIMIT, Classified, ImageConfig, classify, read_blob};
+use tidewatch_core::manifest::{CONFIG_LIMIT, Classified, ImageConfig, classify, named_base, read_blob};
+use tidewatch_core::metadata::{ConfigMetadata, ImageMetadata};
 use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::Registry;
+use tidewatch_core::vex::VexDocument;
 use tidewatch_core::work::Work;
-use tidewatch_store::records::{ImageManifest, RecordError};
+use tidewatch_store::records::{ImageManifest, ManifestMetadata, RecordError};
 
 use crate::{ScanError, ScanImage};
 
@@ -25,7 +27,7 @@ impl ScanImage {
     }
 
     /// The manifest of the image. A digest never changes, so it is asked for once; and again when what was kept of it
-    /// cannot be read.
+    /// cannot be read, or says less than this version wants to know. Then it will do if the registry does not answer.
     pub(crate) async fn manifest(
         &self,
         org: &OrgName,
@@ -33,16 +35,29 @@ impl ScanImage {
         work: &Work,
     ) -> Result<ImageManifest, ScanError> {
         let image = &work.image;
-        match self.records.image_manifest(org, &image.digest).await {
-            Ok(Some(manifest)) => return Ok(manifest),
-            Ok(None) | Err(RecordError::Corrupt { .. }) => {}
+        let kept = match self.records.image_manifest(org, &image.digest).await {
+            Ok(Some(manifest)) if manifest.said.is_some() => return Ok(manifest),
+            Ok(kept) => kept,
+            Err(RecordError::Corrupt { .. }) => None,
             Err(error) => return Err(error.into()),
-        }
-        let registry = self.registry(config, work).await?;
-        let manifest = fetch_manifest(&*registry, work).await?;
+        };
+        let fetched = async { fetch_manifest(&*self.registry(config, work).await?, work).await };
+        let manifest = match (fetched.await, kept) {
+            (Ok(manifest), _) => manifest,
+            (Err(_), Some(kept)) => return Ok(kept),
+            (Err(error), None) => return Err(error),
+        };
         self.records.put_image_manifest(org, &image.digest, &manifest).await?;
         Ok(manifest)
     }
+}
+
+/// What is known of an image beside its packages. Nobody has looked for attestations.
+pub(crate) fn metadata(manifest: &ImageManifest, vex_files: Vec<VexDocument>) -> ImageMetadata {
+    let ManifestMetadata { config, base } = manifest.said.clone().unwrap_or_default();
+    let base_unknown_because = base.is_none().then(|| "the image names none".to_owned());
+    let base_unknown_because = base_unknown_because.filter(|_| manifest.said.is_some());
+    ImageMetadata { config, vex_files, base, base_unknown_because, ..ImageMetadata::default() }
 }
 
 async fn fetch_manifest(registry: &dyn Registry, work: &Work) -> Result<ImageManifest, ScanError> {
@@ -54,8 +69,14 @@ async fn fetch_manifest(registry: &dyn Registry, work: &Work) -> Result<ImageMan
             let bytes =
                 read_blob(registry, &image.registry, &image.repository, &config, CONFIG_LIMIT).await?;
             // An image whose configuration cannot be read still has layers that can.
-            let created_at = ImageConfig::parse(&bytes).ok().and_then(|config| config.created);
-            Ok(ImageManifest { layers, created_at })
+            let config = ImageConfig::parse(&bytes).ok();
+            let created_at = config.as_ref().and_then(|config| config.created);
+            let labels = config.as_ref().map(|config| config.labels.clone()).unwrap_or_default();
+            let said = ManifestMetadata {
+                base: named_base(&raw, &labels),
+                config: config.map(|config| ConfigMetadata { user: config.user }),
+            };
+            Ok(ImageManifest { layers, created_at, said: Some(said) })
         }
         Classified::Index(_) => Err(unreadable("it is an index where an image was expected".to_owned())),
         Classified::NotAnImage { reason } | Classified::Unsupported { reason } => Err(unreadable(reason)),

@@ -19,7 +19,6 @@ use tidewatch_inventory::{Limits, LimitsError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tidewatch_assessment::{AdvisoryIndexes, Subject, record, record_failed, record_members, text};
-use tidewatch_core::metadata::ImageMetadata;
 use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::ports::registry::RegistryError;
@@ -281,7 +280,10 @@ impl ScanImage {
             };
             let in_force = Arc::new(in_force);
             if let Some(stored) = stored.as_ref().filter(|stored| stored.result.report.is_some())
-                && self.records.is_current(org, &id, &stored.result, &in_force.basis()).await?
+                && self
+                    .records
+                    .is_current(org, &id, &stored.result, &in_force.basis(self.clock.now()))
+                    .await?
             {
                 if recorded != Some(stored.revision) {
                     record_members(&self.records, org, &id, stored).await?;
@@ -310,8 +312,7 @@ impl ScanImage {
             return Ok(None);
         };
         let now = self.clock.now();
-        // Nobody reads what is known beside the packages yet.
-        let metadata = ImageMetadata::default();
+        let metadata = image::metadata(&manifest, inventory.vex.clone());
         let subject = Subject { digest: Some(work.image.digest), inventory: inventory.into(), metadata };
         let mut assessment =
             self.advisories.assess(&self.records, subject, Arc::clone(in_force), now).await?;

@@ -5,7 +5,7 @@
 //! it should be and does what is missing, so that a message that comes twice, or after one that was cut off anywhere,
 //! brings everything in line: the source item is written first, the index in force follows it. An ecosystem's index also
 //! depends on the scores that all others give; whoever has changed something sends a message for each ecosystem whose
-//! index is not made of the present scores.
+//! index is not made of the present scores. Tables that images are judged by are put in force as they are.
 
 mod archive;
 mod compile;
@@ -16,6 +16,7 @@ mod progress;
 mod scores;
 mod settings;
 mod sources;
+mod tables;
 mod update;
 
 use std::collections::BTreeSet;
@@ -38,6 +39,7 @@ pub use fetch::FetchError;
 pub use place::Place;
 pub use settings::{ECOSYSTEMS_VARIABLE, Places, Settings, SettingsError, parse_ecosystems};
 pub use sources::amazon_linux::VARIABLE as AMAZON_LINUX_VARIABLE;
+pub use sources::eol::VARIABLE as EOL_VARIABLE;
 pub use sources::kev::VARIABLE as KEV_VARIABLE;
 pub use sources::nvd::VARIABLE as NVD_VARIABLE;
 pub use sources::osv::VARIABLE as OSV_VARIABLE;

@@ -7,6 +7,7 @@ use tidewatch_advisories::{ScoreTable, ScoreTableError};
 use tidewatch_core::Digest;
 use tidewatch_store::records::StoredSource;
 
+use crate::sources;
 use crate::{SyncAdvisories, SyncError};
 
 /// Source to the hash of its scores: with the archive, all that an index depends on.
@@ -28,9 +29,10 @@ pub(crate) struct Lost {
 
 impl SyncAdvisories {
     /// The present scores of the sources that are set.
-    pub(crate) fn present_scores(&self, sources: &BTreeMap<String, StoredSource>) -> Scores {
+    pub(crate) fn present_scores(&self, stored: &BTreeMap<String, StoredSource>) -> Scores {
         let set = self.sources();
-        let set = sources.iter().filter(|(ecosystem, _)| set.contains(*ecosystem));
+        let gives = |name: &str| set.contains(name) && sources::of(name).gives_scores();
+        let set = stored.iter().filter(|(ecosystem, _)| gives(ecosystem));
         set.filter_map(|(ecosystem, stored)| {
             Some((ecosystem.clone(), stored.source.archive.as_ref()?.scores))
         })

@@ -8,7 +8,7 @@ use tidewatch_advisories::FAMILIES;
 use tidewatch_core::{Retry, Retryable, Timestamp};
 
 use crate::place::Place;
-use crate::sources::{self, amazon_linux, kev, nvd, osv};
+use crate::sources::{self, amazon_linux, eol, kev, nvd, osv};
 
 /// The variable that holds the ecosystems, separated by commas.
 pub const ECOSYSTEMS_VARIABLE: &str = "TIDEWATCH_ECOSYSTEMS";
@@ -25,6 +25,8 @@ pub struct Settings {
     pub amazon_linux: Option<Place>,
     /// The file of the catalogue of known exploited vulnerabilities.
     pub kev: Option<Place>,
+    /// The file of the table of ends of life.
+    pub eol: Option<Place>,
     /// Where the feeds of the NVD are, as `<place>/nvdcve-2.0-<year>.json.gz`.
     pub nvd: Option<Place>,
     /// The ecosystems to fetch, by OSV's names without a release.
@@ -89,6 +91,8 @@ pub struct Places {
     pub amazon_linux: Option<String>,
     /// The catalogue of known exploited vulnerabilities, or `none`.
     pub kev: Option<String>,
+    /// The table of ends of life, or `none`.
+    pub eol: Option<String>,
     /// Where the feeds of the NVD are, or `none`.
     pub nvd: Option<String>,
 }
@@ -100,12 +104,13 @@ impl Places {
             osv: environment(osv::VARIABLE),
             amazon_linux: environment(amazon_linux::VARIABLE),
             kev: environment(kev::VARIABLE),
+            eol: environment(eol::VARIABLE),
             nvd: environment(nvd::VARIABLE),
         }
     }
 
-    /// Puts the places into `settings`. What is not said, or empty: OSV's own bucket; for Amazon Linux and the catalogue, those who
-    /// publish them, or, where the archives of OSV are in a folder or bucket, what lies beside them; no NVD. Nothing at
+    /// Puts the places into `settings`. What is not said, or empty: OSV's own bucket; for Amazon Linux, the catalogue and the table
+    /// of ends of life, those who publish them, or, where the archives of OSV are in a folder or bucket, what lies beside them; no NVD. Nothing at
     /// all for `none` in place of the archives.
     pub fn settle(&self, settings: &mut Settings) -> Result<(), SettingsError> {
         let place = |said: &Option<String>| {
@@ -119,8 +124,10 @@ impl Places {
         };
         let amazon_linux = beside(&[amazon_linux::NAME], amazon_linux::PUBLISHER);
         let kev = beside(&[kev::NAME, kev::FILE], kev::PUBLISHER);
+        let eol = beside(&[eol::NAME, eol::FILE], eol::PUBLISHER);
         settings.amazon_linux = place(&self.amazon_linux)?.unwrap_or(amazon_linux);
         settings.kev = place(&self.kev)?.unwrap_or(kev);
+        settings.eol = place(&self.eol)?.unwrap_or(eol);
         settings.nvd = place(&self.nvd)?.flatten();
         Ok(())
     }
@@ -135,6 +142,7 @@ impl Settings {
             osv: None,
             amazon_linux: None,
             kev: None,
+            eol: None,
             nvd: None,
             ecosystems: default_ecosystems(),
             folder: folder.into(),
@@ -164,13 +172,14 @@ impl Settings {
 
     /// Whether something is to be read from a bucket.
     pub fn reads_buckets(&self) -> bool {
-        let places = [&self.osv, &self.amazon_linux, &self.kev, &self.nvd];
+        let places = [&self.osv, &self.amazon_linux, &self.kev, &self.eol, &self.nvd];
         places.into_iter().flatten().any(|place| matches!(place, Place::Bucket { .. }))
     }
 
     /// The names of all sources that are fetched at the time `now`: the ecosystems, and what else has a place.
     pub fn sources(&self, now: Timestamp) -> BTreeSet<String> {
-        let beside = self.kev.iter().map(|_| kev::NAME.to_owned());
+        let beside = [(&self.kev, kev::NAME), (&self.eol, eol::NAME)];
+        let beside = beside.into_iter().filter(|(place, _)| place.is_some()).map(|(_, name)| name.to_owned());
         let years = self.nvd.iter().flat_map(|_| nvd::names(now));
         let names = self.ecosystems.iter().cloned().chain(beside).chain(years);
         names.filter(|name| sources::of(name).place_of(name, self).is_some()).collect()

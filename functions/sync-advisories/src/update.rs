@@ -56,6 +56,7 @@ impl SyncAdvisories {
             Err(error) if error.is_of_source() => (stored, None, Some(error)),
             Err(error) => return Err(error),
         };
+        self.put_table_in_force(name).await?;
         if self.compile(name, stored, reading).await? {
             self.put_in_force(name).await?;
             self.send_for_stale().await?;
@@ -148,8 +149,12 @@ impl SyncAdvisories {
             scores: Digest::of(&scores),
             released_at: reading.released_at(),
             ids: None,
+            table: None,
             format: FORMAT,
         };
+        if let Some(table) = reading.end_of_life() {
+            archive.table = Some(self.records.put_end_of_life(table).await?.content);
+        }
         if Family::of_ecosystem(name).is_some() {
             self.records.put_source_archive(name, &archive.hash, file.path()).await?;
             let ids = crate::scores::to_bytes(reading.ids())?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use tidewatch_core::problem::Problem;
+use tidewatch_core::tables::Tables;
 use tidewatch_core::{Digest, Retry, Retryable, Timestamp};
 
 use crate::reading::ArchiveError;
@@ -36,6 +37,8 @@ pub struct Progress<'a> {
 pub struct Build {
     /// One index for each family whose folder is in the source, in the order of [`FAMILIES`](crate::FAMILIES).
     pub families: Vec<BuiltFamily>,
+    /// What lies beside the ecosystems: of when the catalogue is, and until when distributions are supported.
+    pub tables: Tables,
     /// Records of other ecosystems, read for their scores alone, that could not be read.
     pub problems: Vec<Problem>,
 }
@@ -106,8 +109,8 @@ impl Retryable for BuildError {
 
 /// Builds an index for each family whose folder is in `source`: `<Ecosystem>/all.zip` or `<Ecosystem>/*.json`; for Amazon
 /// Linux also `Amazon Linux/<release>/updateinfo.xml[.gz]`. All other ecosystems there are read as well, for the CVSS
-/// scores that they give to CVEs, and so are `NVD/*.json[.gz]` and `KEV/known_exploited_vulnerabilities.json`. Ecosystems
-/// are read and compiled on as many threads as there are processors.
+/// scores that they give to CVEs, and so are `NVD/*.json[.gz]` and `KEV/known_exploited_vulnerabilities.json`; and the table
+/// `EOL/endoflife.json`, which is of `options.now` where it does not say of when it is. Ecosystems are read and compiled on as many threads as there are processors.
 ///
 /// A record that cannot be read is a problem; an archive that cannot be read is an error.
 pub fn build(
@@ -125,15 +128,18 @@ pub fn build(
     let mut scores = ScoreTable::default();
     let mut problems = Vec::new();
     let mut drafts = Vec::new();
+    let mut tables = Tables::default();
     for reading in readings {
         let reading = reading?;
+        tables.known_exploited = tables.known_exploited.max(reading.known_exploited());
+        tables.end_of_life = tables.end_of_life.or_else(|| reading.end_of_life().cloned());
         scores.merge(reading.scores);
         problems.extend(reading.problems);
         drafts.extend(reading.draft);
     }
     drafts.sort_by_key(|draft| draft.family.id);
     let families = on_all_processors(drafts, |draft| draft.finish(&scores, &options.output));
-    Ok(Build { families: families.into_iter().collect::<Result<_, _>>()?, problems })
+    Ok(Build { families: families.into_iter().collect::<Result<_, _>>()?, tables, problems })
 }
 
 /// What `work` gives for each of `inputs`, in their order.

@@ -7,6 +7,7 @@ use std::io::{Read, Seek};
 use std::path::Path;
 
 use tidewatch_core::problem::Problem;
+use tidewatch_core::tables::{EndOfLife, EndOfLifeError, TableDate};
 use tidewatch_core::{Retry, Retryable, Timestamp};
 
 use crate::build::{BuildError, BuiltFamily};
@@ -18,6 +19,9 @@ use crate::record::Record;
 use crate::severity::ScoreTable;
 use crate::source::{INFLATED_LIMIT, RawRecord, read_archive};
 use crate::updateinfo::UpdateInfoError;
+
+/// Bytes of the table of ends of life at most; it has some 6 MB.
+const TABLE_LIMIT: u64 = 64 << 20;
 
 /// An archive of records cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +35,12 @@ pub enum ArchiveError {
     /// It is no catalogue of known exploited vulnerabilities.
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),
+    /// It is no table of ends of life.
+    #[error(transparent)]
+    EndOfLife(#[from] EndOfLifeError),
+    /// A file of few bytes cannot be read.
+    #[error("failed to read it")]
+    Read(#[source] std::io::Error),
     /// It is no feed of the National Vulnerability Database.
     #[error(transparent)]
     Feed(#[from] FeedError),
@@ -85,6 +95,7 @@ pub struct Reading {
     pub(crate) problems: Vec<Problem>,
     records: usize,
     released_at: Option<Timestamp>,
+    end_of_life: Option<EndOfLife>,
 }
 
 impl Reading {
@@ -92,7 +103,7 @@ impl Reading {
     pub(crate) fn new(ecosystem: &str) -> Self {
         let draft = Family::of_ecosystem(ecosystem).map(Draft::new);
         let (scores, ids, problems) = (ScoreTable::default(), BTreeSet::new(), Vec::new());
-        Self { scores, draft, ids, problems, records: 0, released_at: None }
+        Self { scores, draft, ids, problems, records: 0, released_at: None, end_of_life: None }
     }
 
     /// Reads a zip archive of `ecosystem`, OSV's name of it without a release. A record that cannot be read is a
@@ -114,6 +125,16 @@ impl Reading {
         let Catalogue { released_at, vulnerabilities, scores } = kev::catalogue(json)?;
         let nothing = Self::new("");
         Ok(Self { scores, records: vulnerabilities, released_at: Some(released_at), ..nothing })
+    }
+
+    /// Reads the table of ends of life of endoflife.date. One that does not say of when it is, is of `date`.
+    pub fn of_end_of_life(json: impl Read, date: TableDate) -> Result<Self, ArchiveError> {
+        let mut document = Vec::new();
+        json.take(TABLE_LIMIT).read_to_end(&mut document).map_err(ArchiveError::Read)?;
+        let table = EndOfLife::read(&document, date)?;
+        let released_at = (table.date != date).then_some(table.date.0);
+        let nothing = Self::new("");
+        Ok(Self { records: table.releases(), released_at, end_of_life: Some(table), ..nothing })
     }
 
     /// Reads a feed of the National Vulnerability Database, plain or packed with gzip.
@@ -167,6 +188,17 @@ impl Reading {
     /// When its publisher has released it, where that is said in it.
     pub const fn released_at(&self) -> Option<Timestamp> {
         self.released_at
+    }
+
+    /// Of when the catalogue of known exploited vulnerabilities is, where it is one: it alone gives no table, and says when
+    /// it was released.
+    pub fn known_exploited(&self) -> Option<TableDate> {
+        self.released_at.filter(|_| self.end_of_life.is_none()).map(TableDate)
+    }
+
+    /// The table of ends of life, where it is one.
+    pub const fn end_of_life(&self) -> Option<&EndOfLife> {
+        self.end_of_life.as_ref()
     }
 
     /// What could not be used so far, and why.

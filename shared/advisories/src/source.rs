@@ -1,6 +1,7 @@
 //! The folder of advisories: for each ecosystem `<Ecosystem>/all.zip`, as the OSV service lays them out, or, where that is
 //! absent, `<Ecosystem>/*.json`. Beside them what has another form: `Amazon Linux/<release>/updateinfo.xml`,
-//! `KEV/known_exploited_vulnerabilities.json`, and `NVD/*.json`, of which but the catalogue each may be packed with gzip.
+//! `KEV/known_exploited_vulnerabilities.json`, `EOL/endoflife.json`, and `NVD/*.json`, of which but these two each may be
+//! packed with gzip.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek};
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 use tidewatch_core::problem::Problem;
+use tidewatch_core::tables::TableDate;
 use zip::ZipArchive;
 
 use crate::build::BuildError;
@@ -20,6 +22,8 @@ const AMAZON_LINUX: &str = "Amazon Linux";
 const UPDATEINFO: [&str; 2] = ["updateinfo.xml", "updateinfo.xml.gz"];
 /// The folder of the catalogue of known exploited vulnerabilities, and its name there.
 const KEV: (&str, &str) = ("KEV", "known_exploited_vulnerabilities.json");
+/// The folder of the table of ends of life, and its name there.
+const EOL: (&str, &str) = ("EOL", "endoflife.json");
 /// The folder of feeds of the National Vulnerability Database.
 const NVD: &str = "NVD";
 /// Bytes of one record at most; the largest that OSV publishes is below 5 MB.
@@ -43,6 +47,7 @@ enum Form {
     /// Feeds of Amazon Linux, with their releases.
     Updateinfo(Vec<(String, PathBuf)>),
     Catalogue(PathBuf),
+    EndOfLife(PathBuf),
     /// Feeds of the NVD.
     Feeds(Vec<PathBuf>),
 }
@@ -81,6 +86,10 @@ fn form(name: &str, folder: &Path) -> Result<Option<Form>, BuildError> {
     let catalogue = folder.join(KEV.1);
     if name == KEV.0 {
         return Ok(catalogue.is_file().then_some(Form::Catalogue(catalogue)));
+    }
+    let table = folder.join(EOL.1);
+    if name == EOL.0 {
+        return Ok(table.is_file().then_some(Form::EndOfLife(table)));
     }
     let files = |is_wanted: fn(&Path) -> bool| -> Result<Vec<PathBuf>, BuildError> {
         Ok(entries(folder)?.into_iter().filter(|path| is_wanted(path)).collect())
@@ -129,6 +138,10 @@ impl Ecosystem {
             Form::Updateinfo(feeds) => self.read_updateinfo(feeds, &mut add)?,
             Form::Catalogue(path) => {
                 return Reading::of_catalogue(open(path)?).map_err(|source| of_archive(path, source));
+            }
+            Form::EndOfLife(path) => {
+                let read = Reading::of_end_of_life(open(path)?, TableDate(now));
+                return read.map_err(|source| of_archive(path, source));
             }
             Form::Feeds(feeds) => {
                 for (number, path) in feeds.iter().enumerate() {

@@ -208,7 +208,8 @@ impl AdvisoryIndexes {
 }
 
 fn against<'a>((indexes, memos): &'a (IndexSet, Memos), in_force: &'a InForce) -> Against<'a> {
-    Against { indexes, memos, advisories: &in_force.advisories, config: &in_force.applied.config }
+    let InForce { advisories, criteria, tables, .. } = in_force;
+    Against { indexes, memos, advisories, criteria, tables }
 }
 
 async fn on_a_thread<T: Send + 'static>(

@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use tidewatch_advisories::{Coverage, IndexSet, Matches, Memos, families_for, look_up};
 use tidewatch_core::Digest;
 use tidewatch_core::basis::MATCHING;
-use tidewatch_core::config::Config;
 use tidewatch_core::finding::Finding;
 use tidewatch_core::judgement::{Criteria, Judging};
 use tidewatch_core::metadata::ImageMetadata;
@@ -47,6 +46,8 @@ pub struct Assessment {
     pub report: Report,
     /// What was matched.
     pub inventory: Inventory,
+    /// What is known of the image beside that.
+    pub metadata: ImageMetadata,
 }
 
 impl Assessment {
@@ -65,8 +66,10 @@ pub struct Against<'a> {
     pub memos: &'a Memos,
     /// The hashes of all indexes in force.
     pub advisories: &'a CurrentAdvisories,
-    /// The policies.
-    pub config: &'a Config,
+    /// The policies and exceptions.
+    pub criteria: &'a Criteria,
+    /// What is looked up beside the findings.
+    pub tables: &'a Tables,
 }
 
 /// Matches the packages of `subject`, whose inventory readers of this version have made, and judges the image at `now`.
@@ -109,10 +112,8 @@ fn judged(
 ) -> Assessment {
     let Subject { digest, inventory, metadata } = subject;
     let Inventory { distribution, packages, .. } = &inventory;
-    let Against { advisories, config, .. } = against;
-    // Nobody keeps the dates of tables or uploaded VEX documents yet.
-    let (criteria, tables) = (Criteria::new(config, Vec::new()), Tables::default());
-    let judging = Judging { criteria: &criteria, tables: &tables, now };
+    let Against { advisories, criteria, tables, .. } = against;
+    let judging = Judging { criteria, tables, now };
     sort_worst_first(&mut matches.findings);
     let needed: BTreeMap<String, Option<Digest>> = families_for(distribution.as_ref(), packages)
         .into_iter()
@@ -144,10 +145,11 @@ fn judged(
         judged_under: judging.fingerprint(),
         matched: Some(fingerprint),
         inventory: None,
+        metadata: None,
         report: None,
     };
     result.judge(&mut report, &inventory, &metadata, digest.as_ref(), judging);
-    Assessment { result, report, inventory }
+    Assessment { result, report, inventory, metadata }
 }
 
 fn state_of(coverage: &Coverage, inventory: &Inventory, report: &Report) -> (ResultState, Option<String>) {

@@ -27,11 +27,15 @@ pub async fn record(
     computed_from: Option<&StoredResult>,
     covered: Option<&Basis>,
 ) -> Result<StoredResult, RecordError> {
-    let Assessment { mut result, report, inventory } = assessment;
+    let Assessment { mut result, report, inventory, metadata } = assessment;
     let known = computed_from.map(|stored| &stored.result);
     if result.inventory.is_none() {
         let known = known.and_then(|known| known.inventory);
         result.inventory = Some(records.put_inventory(org, &inventory, known).await?);
+    }
+    if result.metadata.is_none() {
+        let known = known.and_then(|known| known.metadata);
+        result.metadata = records.put_image_metadata(org, &metadata, known).await?;
     }
     let known = known.and_then(|known| known.report.as_deref());
     result.report = Some(records.put_report(org, &report, known).await?);
@@ -125,7 +129,10 @@ pub async fn record_failed(
     if stored.as_ref().is_some_and(|stored| stored.result.report.is_some()) {
         return Ok(());
     }
-    let config = records.config(org).await?;
+    let judged_under = match records.config(org).await? {
+        Some(applied) => records.basis(&applied.config, now).await?.judging,
+        None => Digest::of(b""),
+    };
     let result = ImageResult {
         state: ResultState::Failed,
         reason: Some(text::line(reason, text::REASON)),
@@ -140,9 +147,10 @@ pub async fn record_failed(
         reader_version: READER_VERSION,
         matching: MATCHING,
         indexes: BTreeMap::new(),
-        judged_under: config.map_or(Digest::of(b""), |applied| applied.config.judging_fingerprint()),
+        judged_under,
         matched: None,
         inventory: None,
+        metadata: None,
         report: None,
     };
     let revision = records.put_result(org, &image.digest, &image.platform, &result, stored.as_ref()).await?;

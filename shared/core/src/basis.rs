@@ -18,7 +18,7 @@ pub struct Basis {
     pub matching: u32,
     /// Family to content hash of its index.
     pub indexes: BTreeMap<String, Digest>,
-    /// [`crate::config::Config::judging_fingerprint`] of the configuration.
+    /// [`crate::judgement::Judging::fingerprint`] of what images are judged by.
     pub judging: Digest,
 }
 
@@ -29,7 +29,7 @@ pub struct Footing {
     pub matching: u32,
     /// Family to content hash of its index, none where that was missing.
     pub indexes: BTreeMap<String, Option<Digest>>,
-    /// [`crate::config::Config::judging_fingerprint`] of the configuration.
+    /// [`crate::judgement::Judging::fingerprint`] of what images are judged by.
     pub judging: Digest,
 }
 

@@ -15,7 +15,7 @@ use crate::package::{Distribution, Package};
 use crate::policy::{Evaluation, ImageFacts, PolicySet};
 use crate::result::ResultState;
 use crate::severity::SeverityCounts;
-use crate::tables::Tables;
+use crate::tables::{TableVersions, Tables};
 use crate::vex::VexDocument;
 use crate::{Digest, Timestamp};
 
@@ -34,16 +34,19 @@ pub struct Criteria {
 impl Criteria {
     /// What `config` has in force, and the VEX documents that the organisation has uploaded beside it.
     pub fn new(config: &Config, vex: Vec<VexDocument>) -> Self {
-        let fingerprint = match vex.as_slice() {
-            [] => config.judging_fingerprint(),
-            vex => combined(&(config.judging_fingerprint(), vex)),
-        };
+        let hashes: Vec<Digest> = vex.iter().map(combined).collect();
+        let fingerprint = criteria_fingerprint(config, &hashes);
         Self { policies: config.policy_set(), exceptions: Exceptions::new(config, vex), fingerprint }
     }
 
     /// The policies in force.
     pub fn policies(&self) -> &PolicySet {
         &self.policies
+    }
+
+    /// Names all of it, in a way that does not depend on how it came about: see [`criteria_fingerprint`].
+    pub const fn fingerprint(&self) -> Digest {
+        self.fingerprint
     }
 
     pub(crate) fn exceptions(&self) -> &Exceptions {
@@ -67,11 +70,19 @@ impl Judging<'_> {
     /// change at their own `next_change_at`. Without tables and uploaded documents it is
     /// [`Config::judging_fingerprint`].
     pub fn fingerprint(&self) -> Digest {
-        if *self.tables == Tables::default() {
-            return self.criteria.fingerprint;
-        }
-        combined(&(self.criteria.fingerprint, self.tables.fingerprint(self.now)))
+        judging_fingerprint(self.criteria.fingerprint, &self.tables.versions(), self.now)
     }
+}
+
+/// What [`Judging::fingerprint`] is at `now` by [`Criteria::fingerprint`] and these tables, for those who do not judge.
+pub fn judging_fingerprint(criteria: Digest, tables: &TableVersions, now: Timestamp) -> Digest {
+    if tables.is_empty() { criteria } else { combined(&(criteria, tables.fingerprint(now))) }
+}
+
+/// What [`Criteria::fingerprint`] is by `config`, and by the hashes of the uploaded VEX documents.
+pub fn criteria_fingerprint(config: &Config, vex: &[Digest]) -> Digest {
+    let config = config.judging_fingerprint();
+    if vex.is_empty() { config } else { combined(&(config, vex)) }
 }
 
 fn combined(parts: &impl serde::Serialize) -> Digest {

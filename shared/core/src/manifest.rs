@@ -12,10 +12,13 @@ mod tests;
 
 pub use config::{CONFIG_LIMIT, HistoryStep, ImageConfig, read_blob};
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::image::Platform;
+use crate::metadata::{BaseEvidence, BaseImage};
 use crate::names::Tag;
 use crate::ports::registry::RawManifest;
 use crate::retry::{Retry, Retryable};
@@ -181,6 +184,29 @@ pub fn classify(manifest: &RawManifest) -> Result<Classified, ManifestError> {
     }
 }
 
+/// The image that an image names as its base, by the annotations of its manifest, else by the labels of its configuration;
+/// `None` where it names none. What its tag points to now is not known of it.
+///
+/// Specification: <https://github.com/opencontainers/image-spec/blob/main/annotations.md#pre-defined-annotation-keys>
+pub fn named_base(manifest: &RawManifest, labels: &BTreeMap<String, String>) -> Option<BaseImage> {
+    let document: Option<Document> = serde_json::from_slice(&manifest.bytes).ok();
+    let annotations = document.map(|document| document.annotations).unwrap_or_default();
+    let annotated = |key: &str| annotations.get(key).and_then(|value| value.as_str());
+    let labelled = |key: &str| labels.get(key).map(String::as_str);
+    let (name, digest) = match annotated(BASE_NAME) {
+        Some(name) => (name, annotated(BASE_DIGEST)),
+        None => (labelled(BASE_NAME)?, labelled(BASE_DIGEST)),
+    };
+    let is_name =
+        (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
+    is_name.then(|| BaseImage {
+        reference: name.to_owned(),
+        digest: digest.and_then(|digest| digest.parse().ok()),
+        evidence: BaseEvidence::Annotation,
+        current: None,
+    })
+}
+
 /// Whether `tag` is one that signing tools make beside an image: `sha256-<64 hex>`, alone or with `.sig`, `.att` or
 /// `.sbom`. What it points to is never an image.
 ///
@@ -243,6 +269,12 @@ impl From<Descriptor> for LayerDescriptor {
         Self { digest: layer.digest, size: layer.size, media_type: layer.media_type, kind }
     }
 }
+
+/// The annotations that name the image that an image is based on.
+const BASE_NAME: &str = "org.opencontainers.image.base.name";
+const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
+/// The longest name of an image in bytes: more than any registry takes.
+const LONGEST_NAME: usize = 512;
 
 /// BuildKit's annotation that says what a child of an index is about another child.
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";

@@ -1,5 +1,7 @@
 //! What is known about a scanned image: the state, the counts, and where the rows are and what they were computed from.
 
+mod end_of_life;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -29,6 +31,9 @@ pub enum ResultState {
     Partial,
     /// There is nothing known to look at, or the distribution has no advisories.
     Unsupported,
+    /// Everything was read and matched, but the release of the distribution gets no more support: what has been found
+    /// since its end is not among the advisories.
+    Eol,
     /// Scanning failed for good, or too often; the reason is kept.
     Failed,
     /// Not scanned yet, or the advisories that it needs are not there yet.
@@ -42,6 +47,7 @@ impl ResultState {
             Self::Scanned => "scanned",
             Self::Partial => "partial",
             Self::Unsupported => "unsupported",
+            Self::Eol => "eol",
             Self::Failed => "failed",
             Self::Pending => "pending",
         }
@@ -111,6 +117,9 @@ pub struct ImageResult {
     /// Content hash of the [`Inventory`] that was matched; none for an image that failed, and where the report has it.
     #[serde(default)]
     pub inventory: Option<Digest>,
+    /// Content hash of the stored [`ImageMetadata`]; none where nothing is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Digest>,
     /// Object key of the [`Report`]; none for an image that failed.
     pub report: Option<String>,
 }
@@ -122,8 +131,8 @@ impl ImageResult {
     }
 
     /// Judges the image for the organisation as a whole, from `report`, the one behind this result, `inventory`, the one
-    /// that was matched, and `metadata`, and puts the answers into both. `digest`: of the image's manifest, where it has
-    /// one.
+    /// that was matched, and `metadata`, and puts the answers into both. A release of a distribution that has lost its
+    /// support makes a scanned image `eol`, and the other way round. `digest`: of the image's manifest, where it has one.
     pub fn judge(
         &mut self,
         report: &mut Report,
@@ -132,6 +141,7 @@ impl ImageResult {
         digest: Option<&Digest>,
         judging: Judging<'_>,
     ) {
+        let support_ends_at = self.note_support(inventory, judging);
         let subject = Subject {
             findings: &report.findings,
             packages: &inventory.packages,
@@ -144,7 +154,7 @@ impl ImageResult {
         self.suppressed = judgement.suppressed;
         self.policies =
             judgement.policies.iter().map(|(id, evaluation)| (id.clone(), evaluation.outcome)).collect();
-        self.next_change_at = judgement.next_change_at;
+        self.next_change_at = judgement.next_change_at.into_iter().chain(support_ends_at).min();
         self.judged_under = judging.fingerprint();
         report.policies = judgement.policies;
         report.suppressed = judgement.suppressions;

@@ -184,6 +184,7 @@ async fn make_places(stack: &MiniStack) -> anyhow::Result<BTreeMap<String, Strin
     places.insert("TIDEWATCH_ADVISORIES_URL".to_owned(), "https://127.0.0.1:1".to_owned());
     places.insert("TIDEWATCH_ECOSYSTEMS".to_owned(), "Debian".to_owned());
     places.insert("TIDEWATCH_KEV_URL".to_owned(), "none".to_owned());
+    places.insert("TIDEWATCH_EOL_URL".to_owned(), "none".to_owned());
     client.put(format!("{endpoint}/{PLACE}")).send().await?.error_for_status()?;
     let key = |name: &str, kind: &str| json!({"AttributeName": name, "KeyType": kind});
     let text = |name: &str| json!({"AttributeName": name, "AttributeType": "S"});

@@ -101,6 +101,12 @@ pub const VARIABLES: &[Variable] = &[
                   before",
     },
     Variable {
+        name: "TIDEWATCH_EOL_URL",
+        readers: Readers::Both,
+        default: "see [ADVISORIES.md](ADVISORIES.md#where-they-come-from)",
+        meaning: "where the table of ends of life is, or `none`; the option `--eol-url` goes before",
+    },
+    Variable {
         name: "TIDEWATCH_NVD_URL",
         readers: Readers::Both,
         default: "none are fetched",

@@ -90,6 +90,7 @@ impl Scan {
             judged_under: Digest::of(b""),
             matched: None,
             inventory: None,
+            metadata: None,
             report: None,
         }
     }

@@ -306,6 +306,7 @@ fn decided(result: &ImageResult) -> ImageResult {
         judged_under: tidewatch_core::Digest::of(b""),
         indexes,
         inventory: None,
+        metadata: None,
         report: None,
         ..result.clone()
     }

@@ -1,8 +1,10 @@
 //! What becomes of one image: its result, its slots, and what costs nothing.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
+use tidewatch_core::names::PolicyId;
 use tidewatch_core::policy::Outcome;
 use tidewatch_core::ports::Clock as _;
 use tidewatch_core::ports::Objects as _;
@@ -43,25 +45,21 @@ async fn an_image_whose_result_is_current_is_not_matched() {
 async fn another_policy_judges_the_findings_anew_and_needs_no_advisories() {
     let world = World::new().await;
     let image = world.scanned("team/web", &[("openssl", "1")]).await;
-    assert_eq!(world.stored(&image).await.result.policies.into_values().collect::<Vec<_>>(), [Outcome::Fail]);
+    let fixable = "fixable-vulnerabilities".parse().unwrap();
+    let outcome = |policies: &BTreeMap<PolicyId, Outcome>| policies.get(&fixable).copied();
+    assert_eq!(outcome(&world.stored(&image).await.result.policies), Some(Outcome::Fail));
     for key in world.objects.list("advisories/").await.unwrap() {
         world.objects.put(&key, "noise".into()).await.unwrap();
     }
     world.apply(&json!([{"id": "fixable-vulnerabilities", "config": {"severities": ["LOW"]}}])).await;
     world.rematch().await;
     let StoredResult { result, revision } = world.stored(&image).await;
-    assert_eq!((revision, result.policies.into_values().collect::<Vec<_>>()), (2, vec![Outcome::Pass]));
-    let judging = world.records.config(&acme()).await.unwrap().unwrap().config.judging_fingerprint();
+    assert_eq!((revision, outcome(&result.policies)), (2, Some(Outcome::Pass)));
+    let judging =
+        world.records.in_force(&acme(), None).await.unwrap().unwrap().basis(world.clock.now()).judging;
     let progress = world.records.switch_progress(&acme(), &judging).await.unwrap().expect("a switch");
-    assert_eq!(
-        (progress.done, progress.parts),
-        (1, 1),
-        "and whoever waits for all images to be judged is told"
-    );
-    assert_eq!(
-        world.member(&image).await.unwrap().policies.into_values().collect::<Vec<_>>(),
-        [Outcome::Pass]
-    );
+    assert_eq!((progress.done, progress.parts), (1, 1), "who waits for all images is told");
+    assert_eq!(outcome(&world.member(&image).await.unwrap().policies), Some(Outcome::Pass));
 }
 
 #[tokio::test]
@@ -187,4 +185,28 @@ async fn policies_that_change_no_answer_write_nothing() {
     assert_eq!(world.rematch().await, 1);
     assert_eq!(world.stored(&image).await, stored);
     assert!(world.is_current(&image).await);
+}
+
+#[tokio::test]
+async fn another_table_of_ends_of_life_judges_images_again_and_the_same_of_another_day_does_not() {
+    let world = World::new().await;
+    let image = world.scanned("team/web", &[("openssl", "1")]).await;
+    assert_eq!(world.stored(&image).await.result.state, ResultState::Scanned);
+    world.publish_end_of_life("2026-06-01", "2026-06-14T00:00:00Z").await;
+    world.rematch().await;
+    let StoredResult { result, revision } = world.stored(&image).await;
+    assert_eq!((revision, result.state, result.severities.total()), (2, ResultState::Eol, 1));
+    assert_eq!(result.reason.as_deref(), Some("its distribution gets no more support since 2026-06-02"));
+    assert_eq!(world.member(&image).await.unwrap().state, ResultState::Eol);
+
+    world.publish_end_of_life("2026-06-01", "2026-06-15T00:00:00Z").await;
+    world.rematch().await;
+    assert_eq!(world.stored(&image).await.revision, 2, "it says the same");
+
+    world.publish_end_of_life("2027-06-01", "2026-06-15T00:00:00Z").await;
+    world.rematch().await;
+    let StoredResult { result, revision } = world.stored(&image).await;
+    let judged_under = result.judged_under;
+    assert_eq!((revision, result.state, result.reason), (3, ResultState::Scanned, None));
+    assert_eq!(judged_under, world.basis().await.judging, "it is judged by what is in force");
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidewatch_advisories::{ReadOptions, Reading, kev};
 use tidewatch_assessment::{AdvisoryIndexes, Assessment, record, record_members, store_index};
+use tidewatch_core::basis::Basis;
 use tidewatch_core::config::Config;
 use tidewatch_core::image::{Image, ImageId, Platform};
 use tidewatch_core::names::{OrgName, StreamName};
@@ -15,6 +16,7 @@ use tidewatch_core::ports::table::{Condition, Key, Update};
 use tidewatch_core::ports::{Clock as _, Table as _};
 use tidewatch_core::result::{Inventory, Report};
 use tidewatch_core::stream::Member;
+use tidewatch_core::tables::{EndOfLife, TableDate};
 use tidewatch_core::work::{RematchMessage, RematchRepository, RematchTask};
 use tidewatch_core::{Digest, Timestamp};
 use tidewatch_inventory::ImageInventory;
@@ -114,6 +116,22 @@ impl World {
             let family = store_index(&self.records, &built, file.into(), now).await.unwrap();
             self.records.publish_advisories([(built.family.to_owned(), family)]).await.unwrap();
         }
+    }
+
+    /// Puts a table in force, of `date`, by which all releases of Debian are supported until `last_day`.
+    pub(crate) async fn publish_end_of_life(&self, last_day: &str, date: &str) {
+        let release = |number: u32| json!({"releaseCycle": number.to_string(), "eol": last_day});
+        let releases: Vec<Value> = (9..15).map(release).collect();
+        let document = json!({"debian": {"releases": releases}}).to_string();
+        let table = EndOfLife::read(document.as_bytes(), TableDate(date.parse().unwrap())).unwrap();
+        let version = self.records.put_end_of_life(&table).await.unwrap();
+        self.records.publish_end_of_life(version).await.unwrap();
+    }
+
+    /// All that results depend on now.
+    pub(crate) async fn basis(&self) -> Basis {
+        let in_force = self.records.in_force(&acme(), None).await.unwrap().unwrap();
+        in_force.basis(self.clock.now())
     }
 
     /// What a scan of this inventory would find now.
@@ -284,7 +302,10 @@ impl World {
     pub(crate) async fn is_current(&self, image: &Image) -> bool {
         let in_force = self.records.in_force(&acme(), None).await.unwrap().unwrap();
         let result = self.stored(image).await.result;
-        self.records.is_current(&acme(), &image.id(), &result, &in_force.basis()).await.unwrap()
+        self.records
+            .is_current(&acme(), &image.id(), &result, &in_force.basis(self.clock.now()))
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn stored(&self, image: &Image) -> StoredResult {
@@ -348,7 +369,10 @@ impl Scanner {
             let stored = self.records.result(&org, &id.digest, &id.platform).await?;
             let in_force = Arc::new(self.records.in_force(&org, None).await?.expect("an organisation"));
             if let Some(stored) = &stored
-                && self.records.is_current(&org, &id, &stored.result, &in_force.basis()).await?
+                && self
+                    .records
+                    .is_current(&org, &id, &stored.result, &in_force.basis(self.clock.now()))
+                    .await?
             {
                 record_members(&self.records, &org, &id, stored).await?;
                 return Ok(());

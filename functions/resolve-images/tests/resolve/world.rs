@@ -224,6 +224,7 @@ impl World {
                 judged_under: config.judging_fingerprint(),
                 matched: None,
                 inventory: Some(Digest::of(b"inventory")),
+                metadata: None,
                 report: Some("reports/acme/1.json".to_owned()),
             };
             self.records

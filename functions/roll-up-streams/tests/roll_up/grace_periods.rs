@@ -131,6 +131,7 @@ impl Scan {
             judged_under: judging.fingerprint(),
             matched: None,
             inventory: Some(inventory),
+            metadata: None,
             report: Some(records.put_report(&world.org, &report, None).await?),
         };
         let revision = records.put_result(&world.org, &digest, &platform, &result, stored.as_ref()).await?;

@@ -183,10 +183,11 @@ impl Seen {
 
     async fn check_shards(&mut self, world: &World) -> Result<(), TestCaseError> {
         let mut parts = Vec::new();
-        for (group, state) in world.records.groups(&world.org, std::slice::from_ref(&world.stream)).await.unwrap()[0]
-            .iter()
-            .enumerate()
-            .filter(|(_, state)| state.has_members())
+        for (group, state) in
+            world.records.groups(&world.org, std::slice::from_ref(&world.stream)).await.unwrap()[0]
+                .iter()
+                .enumerate()
+                .filter(|(_, state)| state.has_members())
         {
             let group = u16::try_from(group).unwrap();
             parts.push((Part::Group(group), state.clone()));

@@ -9,6 +9,7 @@ mod deadlines;
 mod gate;
 mod images;
 mod layers;
+mod metadata;
 mod outages;
 mod recording;
 mod unreadable;

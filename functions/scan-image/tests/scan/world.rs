@@ -13,6 +13,7 @@ use tidewatch_core::Digest;
 use tidewatch_core::config::Config;
 use tidewatch_core::image::Image;
 use tidewatch_core::names::{OrgName, RegistryId, StreamName};
+use tidewatch_core::policy::Outcome;
 use tidewatch_core::ports::queue::{OutgoingMessage, QueueError, QueueName};
 use tidewatch_core::ports::{Clock as _, Objects as _, QueueSender, Registries};
 use tidewatch_core::result::{ImageResult, Inventory, Report};
@@ -366,4 +367,9 @@ pub(crate) fn message(work: &Work) -> ScanMessage {
 
 pub(crate) fn acme() -> OrgName {
     "acme".parse().unwrap()
+}
+
+/// What the policy on fixable vulnerabilities says.
+pub(crate) fn fixable(result: &ImageResult) -> Option<Outcome> {
+    result.policies.get(&"fixable-vulnerabilities".parse().unwrap()).copied()
 }

@@ -15,13 +15,14 @@ use crate::progress::Progress;
 use crate::settings::Settings;
 
 pub(crate) mod amazon_linux;
+pub(crate) mod eol;
 pub(crate) mod kev;
 pub(crate) mod nvd;
 pub(crate) mod osv;
 mod repomd;
 
 /// Every kind of source; the first that holds a name is that of the source. OSV has everything else.
-const KINDS: &[&dyn Kind] = &[&amazon_linux::AmazonLinux, &kev::Kev, &nvd::Nvd, &osv::Osv];
+const KINDS: &[&dyn Kind] = &[&amazon_linux::AmazonLinux, &eol::Eol, &kev::Kev, &nvd::Nvd, &osv::Osv];
 
 /// The kind of the source of this name.
 pub(crate) fn of(name: &str) -> &'static dyn Kind {
@@ -60,6 +61,11 @@ pub(crate) trait Kind: Send + Sync {
 
     /// Where the source of this name is; `None` when nobody has said it.
     fn place_of(&self, name: &str, settings: &Settings) -> Option<Place>;
+
+    /// Whether indexes depend on what it says of vulnerabilities.
+    fn gives_scores(&self) -> bool {
+        true
+    }
 
     /// Fetches it, unless it has not changed.
     async fn fetch(&self, mut ask: Ask<'_, '_>) -> Result<Fetched, FetchError> {
@@ -104,6 +110,7 @@ mod tests {
             ("GIT", osv::VARIABLE),
             ("NVD", osv::VARIABLE),
             ("Amazon Linux", amazon_linux::VARIABLE),
+            ("EOL", eol::VARIABLE),
             ("KEV", kev::VARIABLE),
             ("NVD-2024", nvd::VARIABLE),
         ] {

@@ -12,4 +12,5 @@ mod progress;
 mod scores;
 mod settings;
 mod sources;
+mod tables;
 mod world;

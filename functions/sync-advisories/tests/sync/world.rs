@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tidewatch_advisories::{BuildOptions, build};
+use tidewatch_advisories::{Build, BuildOptions, build};
 use tidewatch_core::Digest;
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::ports::{Clock as _, Objects, Table};
+use tidewatch_core::tables::TableVersions;
 use tidewatch_core::work::AdvisoriesMessage;
 use tidewatch_runtime::aws::SdkConfig;
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler as _};
@@ -205,10 +206,19 @@ impl World {
 
     /// What `advisories build` makes of this folder.
     pub(crate) fn built(&self, source: &Path) -> BTreeMap<String, Digest> {
+        let built = self.build(source).families.into_iter();
+        built.map(|family| (family.family.to_owned(), family.hash)).collect()
+    }
+
+    /// The tables that `advisories build` finds in this folder.
+    pub(crate) fn tables_of(&self, source: &Path) -> TableVersions {
+        self.build(source).tables.versions()
+    }
+
+    fn build(&self, source: &Path) -> Build {
         let output = TempDir::new().unwrap();
         let options = BuildOptions { output: output.path().to_owned(), now: self.clock.now() };
-        let built = build(source, &options, &mut |_| {}).unwrap();
-        built.families.iter().map(|family| (family.family.to_owned(), family.hash)).collect()
+        build(source, &options, &mut |_| {}).unwrap()
     }
 }
 

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use tidewatch_sync_advisories::{
-    AMAZON_LINUX_VARIABLE, KEV_VARIABLE, NVD_VARIABLE, OSV_VARIABLE, Place, Places, SettingsError,
+    AMAZON_LINUX_VARIABLE, EOL_VARIABLE, KEV_VARIABLE, NVD_VARIABLE, OSV_VARIABLE, Place, Places,
+    SettingsError,
 };
 
 #[derive(Debug, Subcommand)]
@@ -16,7 +17,7 @@ Examples:
   tidewatch advisories build --from ./osv --output ./indexes
 
 DIR holds a folder for each ecosystem, as OSV publishes them: DIR/Debian/all.zip, or DIR/Debian/*.json; beside them \
-'DIR/Amazon Linux/RELEASE/updateinfo.xml.gz', DIR/KEV/known_exploited_vulnerabilities.json, and DIR/NVD/*.json.gz.")]
+'DIR/Amazon Linux/RELEASE/updateinfo.xml.gz', DIR/KEV/known_exploited_vulnerabilities.json, DIR/EOL/endoflife.json, and DIR/NVD/*.json.gz.")]
     Build(BuildAdvisories),
     /// Have advisories fetched now, by the instance that runs.
     #[command(after_help = "\
@@ -67,7 +68,7 @@ pub(crate) struct BuildAdvisories {
 
 #[derive(Debug, Args)]
 pub(crate) struct SyncAdvisories {
-    /// What to fetch: an ecosystem by its name at OSV, KEV, or NVD and a year as NVD-2024; can be given several times.
+    /// What to fetch: an ecosystem by its name at OSV, KEV, EOL, or NVD and a year as NVD-2024; can be given several times.
     /// Without it: everything that is fetched.
     #[arg(long = "ecosystem", env = "TIDEWATCH_ECOSYSTEMS", value_name = "NAME", value_delimiter = ',')]
     pub(crate) names: Vec<String>,
@@ -93,6 +94,10 @@ pub(crate) struct AdvisoryPlaces {
     /// Where CISA's catalogue of known exploited vulnerabilities is, or `none`. Without it: where the agency has it.
     #[arg(long, env = KEV_VARIABLE, value_name = "PLACE", value_parser = place)]
     kev_url: Option<String>,
+    /// Where the table of endoflife.date is, which says until when distributions are supported, or `none`. Without it:
+    /// where that has it.
+    #[arg(long, env = EOL_VARIABLE, value_name = "PLACE", value_parser = place)]
+    eol_url: Option<String>,
     /// Where the feeds of the NVD are, as PLACE/nvdcve-2.0-2024.json.gz, for scores of more CVEs: at their publisher
     /// <https://nvd.nist.gov/feeds/json/cve/2.0>. Without it they are not fetched.
     #[arg(long, env = NVD_VARIABLE, value_name = "PLACE", value_parser = place)]
@@ -102,8 +107,9 @@ pub(crate) struct AdvisoryPlaces {
 impl AdvisoryPlaces {
     /// What was said of them.
     pub(crate) fn get(self) -> Places {
-        let Self { advisories_url, amazon_linux_url, kev_url, nvd_url } = self;
-        Places { osv: advisories_url, amazon_linux: amazon_linux_url, kev: kev_url, nvd: nvd_url }
+        let Self { advisories_url, amazon_linux_url, kev_url, eol_url, nvd_url } = self;
+        let (osv, amazon_linux) = (advisories_url, amazon_linux_url);
+        Places { osv, amazon_linux, kev: kev_url, eol: eol_url, nvd: nvd_url }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `tidewatch explain`: the rows behind a number of the metrics.
 
+use tidewatch_core::policy::Outcome;
 use tidewatch_core::ports::Clock as _;
 use tidewatch_read_results::documents::{Explanation, Row};
 use tidewatch_read_results::{MOST_ROWS, PageRequest, Results, Series};
@@ -88,7 +89,7 @@ fn print_images(rows: &[Row]) {
         table.row([
             cell(place(&row.name)),
             cell(&row.name.platform),
-            cell(known(row.outcome.map(|outcome| outcome.as_str()))),
+            cell(known(row.outcome.map(Outcome::as_str))),
             number_cell(row.count),
         ]);
     }

@@ -157,6 +157,7 @@ mod tests {
             matching: 0,
             matched: None,
             inventory: None,
+            metadata: None,
             report: None,
         };
         assert!(row_of(Some(&result(READER_VERSION - 1))).read_by_older_readers);

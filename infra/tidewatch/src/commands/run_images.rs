@@ -25,6 +25,7 @@ pub(super) struct RunImages {
     scanned: u64,
     partial: u64,
     unsupported: u64,
+    eol: u64,
     failed: u64,
     pending: u64,
     /// Each failed image, with why.
@@ -84,6 +85,7 @@ impl RunImages {
             ResultState::Scanned => &mut self.scanned,
             ResultState::Partial => &mut self.partial,
             ResultState::Unsupported => &mut self.unsupported,
+            ResultState::Eol => &mut self.eol,
             ResultState::Failed => &mut self.failed,
             ResultState::Pending => &mut self.pending,
         }
@@ -100,6 +102,7 @@ impl RunImages {
             (self.scanned, ResultState::Scanned),
             (self.partial, ResultState::Partial),
             (self.unsupported, ResultState::Unsupported),
+            (self.eol, ResultState::Eol),
             (self.failed, ResultState::Failed),
             (self.pending, ResultState::Pending),
         ];

@@ -10,12 +10,14 @@ use tidewatch_assessment::{AdvisoryIndexes, Against, Assessment, Subject, assess
 use tidewatch_core::Digest;
 use tidewatch_core::finding::Finding;
 use tidewatch_core::image::Platform;
+use tidewatch_core::judgement::Criteria;
 use tidewatch_core::metadata::ImageMetadata;
 use tidewatch_core::policy::Outcome;
 use tidewatch_core::ports::Clock as _;
 use tidewatch_core::problem::Problem;
 use tidewatch_core::result::{Inventory, ResultState};
 use tidewatch_core::severity::{Severity, SeverityCounts};
+use tidewatch_core::tables::Tables;
 use tidewatch_runtime::system::SystemClock;
 use tidewatch_store::records::CurrentAdvisories;
 
@@ -52,9 +54,10 @@ pub(super) async fn run(context: &Context, arguments: Scan) -> Result<ExitCode, 
     let config = source::config_of(&arguments.image.platform)?;
     let (digest, platform) = (read.digest, read.platform);
     let inventory = Inventory::from(read.inventory);
-    let (indexes, current) = indexes(context, &arguments, &inventory).await?;
-    let memos = Memos::default();
-    let against = Against { indexes: &indexes, memos: &memos, advisories: &current, config: &config };
+    let Advisories { indexes, current, tables } = advisories(context, &arguments, &inventory).await?;
+    let (memos, criteria) = (Memos::default(), Criteria::new(&config, Vec::new()));
+    let (advisories, tables) = (&current, &*tables);
+    let against = Against { indexes: &indexes, memos: &memos, advisories, criteria: &criteria, tables };
     // Nobody reads what is known beside the packages yet.
     let subject = Subject { digest, inventory, metadata: ImageMetadata::default() };
     let assessment = assess(subject, against, SystemClock.now())?;
@@ -82,12 +85,21 @@ fn meets_condition(arguments: &Scan, assessment: &Assessment) -> bool {
     state == ResultState::Scanned
 }
 
-/// The indexes that the image needs: compiled now from the folder that was given, or those of the data folder.
-async fn indexes(
+/// What an image is matched against and judged by.
+#[derive(Default)]
+struct Advisories {
+    indexes: IndexSet,
+    current: CurrentAdvisories,
+    tables: Arc<Tables>,
+}
+
+/// The indexes that the image needs, and the tables: compiled now from the folder that was given, or those of the data
+/// folder.
+async fn advisories(
     context: &Context,
     arguments: &Scan,
     inventory: &Inventory,
-) -> Result<(IndexSet, CurrentAdvisories), Failure> {
+) -> Result<Advisories, Failure> {
     if let Some(source) = &arguments.advisories {
         let folder = tempfile::tempdir().context("failed to make a temporary folder")?;
         let built = advisories::compile(source, folder.path(), context).await?;
@@ -99,11 +111,11 @@ async fn indexes(
                 .families
                 .insert(family.family.to_owned(), tidewatch_assessment::index_record(family, now));
         }
-        return Ok((indexes, current));
+        return Ok(Advisories { indexes, current, tables: Arc::new(built.tables) });
     }
     if !local::exists(context.place.folder()?) {
         advise(context.quiet, "there are no advisories: give a folder by --advisories, or build them first");
-        return Ok((IndexSet::default(), CurrentAdvisories::default()));
+        return Ok(Advisories::default());
     }
     let instance = context.instance().await?;
     let current = instance.records.current_advisories().await?;
@@ -115,7 +127,8 @@ async fn indexes(
             "advisories are missing: tidewatch advisories build --from DIR, or --advisories DIR",
         );
     }
-    Ok((opened, current))
+    let tables = instance.records.tables(&current.tables).await?;
+    Ok(Advisories { indexes: opened, current, tables })
 }
 
 fn print(

@@ -92,7 +92,7 @@ pub(crate) fn state_cell(state: ResultState) -> Cell {
     let cell = cell(state);
     match state {
         ResultState::Scanned => cell.fg(Color::Green),
-        ResultState::Partial | ResultState::Unsupported => cell.fg(Color::Yellow),
+        ResultState::Partial | ResultState::Unsupported | ResultState::Eol => cell.fg(Color::Yellow),
         ResultState::Failed => cell.fg(Color::Red),
         ResultState::Pending => cell,
     }

@@ -19,6 +19,8 @@ pub(super) struct Document {
     pub(super) config: Option<Descriptor>,
     pub(super) layers: Option<Vec<Descriptor>>,
     pub(super) subject: Option<serde::de::IgnoredAny>,
+    #[serde(default)]
+    pub(super) annotations: serde_json::Value,
 }
 
 /// What names a blob or a manifest.

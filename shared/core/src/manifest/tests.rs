@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -352,4 +354,26 @@ proptest! {
         let _ = classify(&manifest);
         let _ = ImageConfig::parse(&bytes);
     }
+}
+
+#[test]
+fn the_base_of_an_image_is_what_its_annotations_name_and_else_its_labels() {
+    let mut manifest = image_with(media_type::OCI_CONFIG, &[GZIP]);
+    let name =
+        |name: &str| BTreeMap::from([("org.opencontainers.image.base.name".to_owned(), name.to_owned())]);
+    let base = |manifest: &Value, labels: &BTreeMap<String, String>| named_base(&raw("", manifest), labels);
+    assert_eq!(base(&manifest, &BTreeMap::new()), None);
+    let labelled = base(&manifest, &name("docker.io/library/debian:13")).unwrap();
+    assert_eq!((labelled.reference.as_str(), labelled.digest), ("docker.io/library/debian:13", None));
+    assert_eq!(base(&manifest, &name("a name")), None, "it is no name of an image");
+
+    manifest["annotations"] = json!({
+        "org.opencontainers.image.base.name": "docker.io/library/alpine:3.20",
+        "org.opencontainers.image.base.digest": digest("base").to_string(),
+    });
+    let annotated = base(&manifest, &name("docker.io/library/debian:13")).unwrap();
+    assert_eq!(annotated.reference, "docker.io/library/alpine:3.20");
+    assert_eq!((annotated.digest, annotated.current), (Some(digest("base")), None));
+    manifest["annotations"] = json!(["nonsense"]);
+    assert_eq!(base(&manifest, &name("debian:13")).unwrap().reference, "debian:13");
 }

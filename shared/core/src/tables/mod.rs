@@ -19,27 +19,62 @@ pub use end_of_life::{EndOfLife, EndOfLifeError, Support};
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 
 /// What is known of the world beside advisories.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tables {
     /// Of when CISA's catalogue is, by its `dateReleased`; `None` where there is none. What is in it stands with the
     /// findings: <https://www.cisa.gov/known-exploited-vulnerabilities-catalog>
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub known_exploited: Option<TableDate>,
     /// Until when distributions are supported; `None` where nobody has said it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub end_of_life: Option<EndOfLife>,
 }
 
 impl Tables {
+    /// Names all that answers depend on at `now`, as [`TableVersions::fingerprint`] does.
+    pub fn fingerprint(&self, now: Timestamp) -> Digest {
+        self.versions().fingerprint(now)
+    }
+
+    /// Which tables they are.
+    pub fn versions(&self) -> TableVersions {
+        let end_of_life = self.end_of_life.as_ref().map(EndOfLife::version);
+        TableVersions { known_exploited: self.known_exploited, end_of_life }
+    }
+}
+
+/// Which tables there are, by hashes: enough to tell whether two say the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TableVersions {
+    /// Of when CISA's catalogue is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known_exploited: Option<TableDate>,
+    /// Until when distributions are supported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_of_life: Option<TableVersion>,
+}
+
+impl TableVersions {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Names all that answers depend on at `now`: what stands in the tables, and which of them are current. A newer table
     /// that says the same has the same name.
     pub fn fingerprint(&self, now: Timestamp) -> Digest {
         let exploited = self.known_exploited.is_some_and(|date| date.is_current(now));
-        let end_of_life =
-            self.end_of_life.as_ref().map(|table| (table.date.is_current(now), table.releases()));
+        let end_of_life = self.end_of_life.map(|table| (table.date.is_current(now), table.content));
         Digest::of(&serde_json::to_vec(&(exploited, end_of_life)).unwrap_or_default())
     }
+}
+
+/// Which table it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableVersion {
+    /// Hash of what it says.
+    pub content: Digest,
+    /// Of when it is.
+    pub date: TableDate,
 }
 
 /// Of when a table is.

@@ -1,16 +1,18 @@
 //! The compiled advisories in force: one index per family, by content hash, and one item that names them.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tidewatch_core::Digest;
 use tidewatch_core::basis::{Basis, MATCHING};
-use tidewatch_core::config::Config;
+use tidewatch_core::judgement::judging_fingerprint;
 use tidewatch_core::ports::table::Condition;
+use tidewatch_core::tables::{EndOfLife, TableDate, TableVersion, TableVersions, Tables};
 
-use super::{RecordError, Records, decode, encode, keys, unless_condition_failed};
+use super::{RecordError, Records, corrupt, decode, encode, keys, unless_condition_failed};
 
 /// The index of one ecosystem family.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +40,9 @@ pub struct AdvisoryFamily {
 pub struct CurrentAdvisories {
     /// Family to index.
     pub families: BTreeMap<String, AdvisoryFamily>,
+    /// The tables that images are judged by.
+    #[serde(default, skip_serializing_if = "TableVersions::is_empty")]
+    pub tables: TableVersions,
 }
 
 impl CurrentAdvisories {
@@ -46,13 +51,13 @@ impl CurrentAdvisories {
         self.families.get(family).map(|family| family.hash)
     }
 
-    /// All that results depend on when images are judged by `config`: how packages are matched, the index of each family,
-    /// and the policies. The rest of the configuration does not count, nor when an index was built.
-    pub fn basis(&self, config: &Config) -> Basis {
+    /// All that results depend on at `now`, when images are judged by the criteria of this fingerprint: how packages are
+    /// matched, the index of each family, and what images are judged by. It does not count when an index was built.
+    pub fn basis(&self, criteria: Digest, now: Timestamp) -> Basis {
         Basis {
             matching: MATCHING,
             indexes: self.families.iter().map(|(family, index)| (family.clone(), index.hash)).collect(),
-            judging: config.judging_fingerprint(),
+            judging: judging_fingerprint(criteria, &self.tables, now),
         }
     }
 }
@@ -84,11 +89,57 @@ impl Records {
         families: impl IntoIterator<Item = (String, AdvisoryFamily)>,
     ) -> Result<(), RecordError> {
         let families: Vec<_> = families.into_iter().collect();
+        self.change_advisories(|current| current.families.extend(families.clone())).await
+    }
+
+    /// Puts in force of when CISA's catalogue is.
+    pub async fn publish_known_exploited(&self, date: TableDate) -> Result<(), RecordError> {
+        self.change_advisories(|current| current.tables.known_exploited = Some(date)).await
+    }
+
+    /// Stores a table of ends of life, by the hash of what it says. It is used once [`Records::publish_end_of_life`] names
+    /// it.
+    pub async fn put_end_of_life(&self, table: &EndOfLife) -> Result<TableVersion, RecordError> {
+        let version = table.version();
+        let key = keys::object::end_of_life(&version.content);
+        self.objects.put(&key, Bytes::from(table.content())).await?;
+        Ok(version)
+    }
+
+    /// Puts a table of ends of life in force.
+    pub async fn publish_end_of_life(&self, version: TableVersion) -> Result<(), RecordError> {
+        self.change_advisories(|current| current.tables.end_of_life = Some(version)).await
+    }
+
+    /// The tables that `versions` names. They are read once while they are in force.
+    pub async fn tables(&self, versions: &TableVersions) -> Result<Arc<Tables>, RecordError> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(tables) = kept.filter(|tables| tables.versions() == *versions) {
+            return Ok(tables);
+        }
+        let end_of_life = match &versions.end_of_life {
+            Some(version) => Some(self.end_of_life(version).await?),
+            None => None,
+        };
+        let tables = Arc::new(Tables { known_exploited: versions.known_exploited, end_of_life });
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&tables));
+        Ok(tables)
+    }
+
+    async fn end_of_life(&self, version: &TableVersion) -> Result<EndOfLife, RecordError> {
+        let key = keys::object::end_of_life(&version.content);
+        let bytes = self.objects.get(&key).await?.filter(|bytes| Digest::of(bytes) == version.content);
+        let bytes = bytes.ok_or_else(|| corrupt(key.clone(), "it is not there, or spoilt"))?;
+        EndOfLife::from_content(&bytes, version.date).map_err(|error| corrupt(key, error))
+    }
+
+    /// Changes what is in force.
+    async fn change_advisories(&self, change: impl Fn(&mut CurrentAdvisories)) -> Result<(), RecordError> {
         loop {
             let item = self.table.get(&keys::advisories()).await?;
             let revision = item.as_ref().and_then(|item| item.number("revision"));
             let mut current: CurrentAdvisories = item.as_ref().map(decode).transpose()?.unwrap_or_default();
-            current.families.extend(families.clone());
+            change(&mut current);
             let unchanged = revision.map_or(Condition::ItemAbsent, |revision| {
                 Condition::Equal("revision".to_owned(), revision.into())
             });

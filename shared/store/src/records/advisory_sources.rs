@@ -67,6 +67,9 @@ pub struct SourceArchive {
     /// SHA-256 of the stored list of the vulnerabilities that its records are about; none where nothing is compiled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ids: Option<Digest>,
+    /// SHA-256 of the stored table that was read of it, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<Digest>,
     /// The number of how it was read: one that was read for another is read again.
     pub format: u32,
 }

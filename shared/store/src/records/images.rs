@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tidewatch_core::Digest;
 use tidewatch_core::image::{Image, Platform};
 use tidewatch_core::manifest::LayerDescriptor;
+use tidewatch_core::metadata::{BaseImage, ConfigMetadata, ImageMetadata};
 use tidewatch_core::names::{OrgName, Tag};
 use tidewatch_core::ports::table::{Condition, Query};
 
@@ -18,6 +19,20 @@ pub struct ImageManifest {
     pub layers: Vec<LayerDescriptor>,
     /// When the image was made, by its configuration.
     pub created_at: Option<Timestamp>,
+    /// What else they say; `None` in what earlier versions have stored, which did not look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<ManifestMetadata>,
+}
+
+/// What a manifest and its configuration say of an image, beside its layers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestMetadata {
+    /// What the configuration says; `None` when it cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<ConfigMetadata>,
+    /// The image that it names as its base.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<BaseImage>,
 }
 
 /// A repository that holds an image, and how it was found there.
@@ -59,6 +74,36 @@ impl Records {
         manifest: &ImageManifest,
     ) -> Result<(), RecordError> {
         self.put_object(&keys::object::image_manifest(org, digest), manifest).await
+    }
+
+    /// Stores what is known of an image beside its packages, by its hash, unless that is `known` already. `None` for nothing.
+    pub async fn put_image_metadata(
+        &self,
+        org: &OrgName,
+        metadata: &ImageMetadata,
+        known: Option<Digest>,
+    ) -> Result<Option<Digest>, RecordError> {
+        if *metadata == ImageMetadata::default() {
+            return Ok(None);
+        }
+        let content = serde_json::to_vec(metadata).map_err(|error| corrupt("metadata".to_owned(), error))?;
+        let hash = Digest::of(&content);
+        if known != Some(hash) {
+            self.objects.put(&keys::object::image_metadata(org, &hash), Bytes::from(content)).await?;
+        }
+        Ok(Some(hash))
+    }
+
+    /// What is known of an image beside its packages, by the hash that its result holds; `None` when it is not there.
+    pub async fn image_metadata(
+        &self,
+        org: &OrgName,
+        hash: Option<Digest>,
+    ) -> Result<Option<ImageMetadata>, RecordError> {
+        match hash {
+            Some(hash) => self.object(&keys::object::image_metadata(org, &hash)).await,
+            None => Ok(Some(ImageMetadata::default())),
+        }
     }
 
     /// Records where an image is: whoever stores a result finds by this every slot that the result is for. Where it was

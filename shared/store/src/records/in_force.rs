@@ -1,24 +1,44 @@
 //! What results depend on: the advisories that images are matched against and the policies that they are judged by. And
 //! for which of these images were last sent to be matched again.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use tidewatch_core::basis::Basis;
+use tidewatch_core::config::Config;
 use tidewatch_core::image::ImageId;
+use tidewatch_core::judgement::{Criteria, Judging, criteria_fingerprint};
 use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::table::Condition;
 use tidewatch_core::result::ImageResult;
+use tidewatch_core::tables::Tables;
 use tidewatch_core::{Digest, Timestamp};
 
 use super::{AppliedConfig, CurrentAdvisories, RecordError, Records, encode, keys, unless_condition_failed};
 
 /// What is in force for an organisation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct InForce {
     /// The configuration.
     pub applied: AppliedConfig,
     /// The advisories.
     pub advisories: CurrentAdvisories,
+    /// What images are judged by.
+    pub criteria: Arc<Criteria>,
+    /// What is looked up beside the findings.
+    pub tables: Arc<Tables>,
 }
+
+impl PartialEq for InForce {
+    /// The tables are those that the advisories name.
+    fn eq(&self, other: &Self) -> bool {
+        self.applied == other.applied
+            && self.advisories == other.advisories
+            && self.criteria.fingerprint() == other.criteria.fingerprint()
+    }
+}
+
+impl Eq for InForce {}
 
 /// What it was that images were last sent to be matched again for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,9 +53,14 @@ pub struct RematchState {
 }
 
 impl InForce {
-    /// All of it that results depend on.
-    pub fn basis(&self) -> Basis {
-        self.advisories.basis(&self.applied.config)
+    /// All of it that results depend on at `now`.
+    pub fn basis(&self, now: Timestamp) -> Basis {
+        self.advisories.basis(self.criteria.fingerprint(), now)
+    }
+
+    /// What images are judged by at `now`.
+    pub fn judging(&self, now: Timestamp) -> Judging<'_> {
+        Judging { criteria: &self.criteria, tables: &self.tables, now }
     }
 }
 
@@ -68,9 +93,33 @@ impl Records {
         org: &OrgName,
         known: Option<&InForce>,
     ) -> Result<Option<InForce>, RecordError> {
+        match self.config_unless_known(org, known.map(|known| &known.applied)).await? {
+            Some(applied) => self.in_force_with(applied, known).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// What is in force beside the configuration `applied`. What it has in common with `known` is not read again.
+    pub async fn in_force_with(
+        &self,
+        applied: AppliedConfig,
+        known: Option<&InForce>,
+    ) -> Result<InForce, RecordError> {
         let advisories = self.current_advisories().await?;
-        let applied = self.config_unless_known(org, known.map(|known| &known.applied)).await?;
-        Ok(applied.map(|applied| InForce { applied, advisories }))
+        let tables = self.tables(&advisories.tables).await?;
+        let known = known.filter(|known| known.applied.version == applied.version);
+        let criteria = match known {
+            Some(known) => Arc::clone(&known.criteria),
+            None => Arc::new(Criteria::new(&applied.config, Vec::new())),
+        };
+        Ok(InForce { applied, advisories, criteria, tables })
+    }
+
+    /// All that results depend on at `now`, when images are judged by the configuration `config`, for those who do not
+    /// match or judge themselves.
+    pub async fn basis(&self, config: &Config, now: Timestamp) -> Result<Basis, RecordError> {
+        let advisories = self.current_advisories().await?;
+        Ok(advisories.basis(criteria_fingerprint(config, &[]), now))
     }
 
     /// For what images were last sent to be matched again; `None` when they never were.

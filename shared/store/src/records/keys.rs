@@ -295,6 +295,10 @@ pub(super) mod object {
         format!("advisories/{family}-{}.redb", hash.hex())
     }
 
+    pub(in crate::records) fn end_of_life(content: &Digest) -> String {
+        format!("advisories/tables/eol-{}.json", content.hex())
+    }
+
     pub(in crate::records) fn source_archive(ecosystem: &str, hash: &Digest) -> String {
         format!("advisories/sources/{}-{}.zip", part(ecosystem), hash.hex())
     }
@@ -318,6 +322,10 @@ pub(super) mod object {
 
     pub(in crate::records) fn image_manifest(org: &OrgName, digest: &Digest) -> String {
         format!("images/{org}/{}.json", digest.hex())
+    }
+
+    pub(in crate::records) fn image_metadata(org: &OrgName, content: &Digest) -> String {
+        format!("metadata/{org}/{}.json", content.hex())
     }
 
     pub(in crate::records) fn layer_inventory(org: &OrgName, digest: &Digest, reader_version: u32) -> String {

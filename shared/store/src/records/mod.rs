@@ -26,7 +26,7 @@ mod tokens;
 mod work;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -35,6 +35,7 @@ use serde::de::DeserializeOwned;
 use tidewatch_core::ports::objects::ObjectsError;
 use tidewatch_core::ports::table::{Item, Key, Query, TableError, Write};
 use tidewatch_core::ports::{Objects, Sleeper, Table};
+use tidewatch_core::tables::Tables;
 use tidewatch_core::{Retry, Retryable};
 
 pub use advisories::{AdvisoryFamily, CurrentAdvisories};
@@ -44,7 +45,7 @@ pub use advisory_sources::{
 pub use advisory_standing::AdvisoryStanding;
 pub use configuration::AppliedConfig;
 pub use environments::{EnvironmentPlace, MadeEnvironments, Streams};
-pub use images::{ImageManifest, ImagePlace};
+pub use images::{ImageManifest, ImagePlace, ManifestMetadata};
 pub use in_force::{InForce, RematchState};
 pub use layers::{Lease, LeaseOutcome};
 pub use postings::{
@@ -74,6 +75,8 @@ pub struct Records {
     table: Arc<dyn Table>,
     objects: Arc<dyn Objects>,
     sleeper: Arc<dyn Sleeper>,
+    /// The tables that were read last.
+    kept: Arc<Mutex<Option<Arc<Tables>>>>,
 }
 
 /// A record could not be read or written.
@@ -115,7 +118,7 @@ impl Retryable for RecordError {
 impl Records {
     /// Records in `table` and `objects`; `sleeper` is for the pauses between tries of a transaction in conflict.
     pub fn new(table: Arc<dyn Table>, objects: Arc<dyn Objects>, sleeper: Arc<dyn Sleeper>) -> Self {
-        Self { table, objects, sleeper }
+        Self { table, objects, sleeper, kept: Arc::default() }
     }
 
     /// A transaction that is tried again after conflicts with other transactions.

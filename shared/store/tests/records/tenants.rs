@@ -4,6 +4,7 @@ use serde_json::json;
 use tidewatch_core::Digest;
 use tidewatch_core::image::Platform;
 use tidewatch_core::ports::table::{Condition, Key, Update};
+use tidewatch_core::tables::{EndOfLife, TableDate};
 use tidewatch_store::records::{RematchState, StoredResult, TagRecord};
 
 use crate::world::{World, acme, assert_changed, at, config, hub, image, result, token};
@@ -14,6 +15,7 @@ on_every_table!(
     a_result_is_stored_on_the_revision_that_it_was_computed_from,
     what_was_sent_to_be_matched_again_is_noted_over_what_was_read,
     what_is_in_force_is_the_same_basis_while_nothing_changes_that_results_depend_on,
+    tables_in_force_are_a_part_of_what_results_depend_on,
     tags_are_read_page_by_page,
     a_token_is_found_by_its_id_and_listed_by_its_organisation,
     a_revoked_token_stays_revoked_since_the_first_time,
@@ -92,14 +94,46 @@ async fn what_is_in_force_is_the_same_basis_while_nothing_changes_that_results_d
         (2, &two),
         "it is not the one that was known"
     );
-    assert_eq!(second.basis(), first.basis(), "no result depends on a registry");
+    assert_eq!(second.basis(at(3)), first.basis(at(3)), "no result depends on a registry");
     assert_eq!(world.records.in_force(&acme(), Some(&second)).await.unwrap(), Some(second));
 
     two.policies =
         serde_json::from_value(json!([{"id": "fixable-vulnerabilities", "enabled": false}])).unwrap();
     world.records.apply_config(&two, Some(2), at(2)).await.unwrap();
     let third = world.records.in_force(&acme(), None).await.unwrap().unwrap();
-    assert_ne!(third.basis(), first.basis());
+    assert_ne!(third.basis(at(3)), first.basis(at(3)));
+}
+
+async fn tables_in_force_are_a_part_of_what_results_depend_on(world: World) {
+    let config = config("acme", "https://one.example.com");
+    world.records.apply_config(&config, None, at(0)).await.unwrap();
+    let basis = || async { world.records.basis(&config, at(10)).await.unwrap() };
+    let without = basis().await;
+    let table = |last_day: &str, date| {
+        let document = json!({"debian": {"releases": [{"releaseCycle": "12", "eol": last_day}]}});
+        EndOfLife::read(document.to_string().as_bytes(), TableDate(at(date))).unwrap()
+    };
+    let records = &world.records;
+    let publish = |table: EndOfLife| async move {
+        let version = records.put_end_of_life(&table).await.unwrap();
+        records.publish_end_of_life(version).await.unwrap();
+    };
+    publish(table("2026-07-11", 1)).await;
+    let first = basis().await;
+    assert_ne!(first, without);
+    let in_force = world.records.in_force(&acme(), None).await.unwrap().unwrap();
+    assert_eq!(in_force.basis(at(10)), first, "however it is asked");
+    assert_eq!(in_force.judging(at(10)).fingerprint(), first.judging);
+    assert_eq!(in_force.tables.end_of_life, Some(table("2026-07-11", 1)));
+    publish(table("2026-07-11", 5)).await;
+    assert_eq!(basis().await, first, "it says the same");
+    publish(table("2026-07-12", 5)).await;
+    assert_ne!(basis().await, first);
+    world.records.publish_known_exploited(TableDate(at(5))).await.unwrap();
+    let current = world.records.current_advisories().await.unwrap();
+    assert_eq!(current.tables.known_exploited, Some(TableDate(at(5))));
+    let tables = world.records.tables(&current.tables).await.unwrap();
+    assert_eq!((tables.known_exploited, tables.versions()), (Some(TableDate(at(5))), current.tables));
 }
 
 async fn tags_are_read_page_by_page(world: World) {

@@ -150,6 +150,7 @@ pub(crate) fn result(packages: u64) -> ImageResult {
         judged_under: Digest::of(b""),
         matched: None,
         inventory: None,
+        metadata: None,
         report: None,
     }
 }

@@ -19,7 +19,7 @@ pub(super) enum Indexes {
     /// In a folder, by family.
     Folder(BTreeMap<String, Arc<Index>>),
     /// Those in force.
-    InForce { records: Records, current: CurrentAdvisories, opened: AdvisoryIndexes },
+    InForce { records: Records, current: Box<CurrentAdvisories>, opened: AdvisoryIndexes },
 }
 
 impl Indexes {
@@ -29,7 +29,7 @@ impl Indexes {
             return Ok(Self::Folder(in_folder(folder)?));
         }
         let instance = context.existing_instance().await?;
-        let current = instance.records.current_advisories().await?;
+        let current = Box::new(instance.records.current_advisories().await?);
         let opened = AdvisoryIndexes::new(instance.cache());
         Ok(Self::InForce { records: instance.records.clone(), current, opened })
     }

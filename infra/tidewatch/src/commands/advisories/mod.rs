@@ -92,7 +92,7 @@ async fn build_into(context: &Context, source: &Path, output: &Path) -> Result<(
     let built = compile(source, output, context).await?;
     let now = SystemClock.now();
     let families = built.families.iter().map(|family| (family.family.to_owned(), index_record(family, now)));
-    let current = CurrentAdvisories { families: families.collect() };
+    let current = CurrentAdvisories { families: families.collect(), tables: built.tables.versions() };
     let problems = problems(&built);
     if context.is_json() {
         let rows = FamilyRows { families: rows(&current), sources: Vec::new(), problems };
@@ -163,6 +163,13 @@ async fn publish(records: &Records, built: &Build) -> Result<Vec<String>, Failur
         families.push((family.family.to_owned(), index));
     }
     records.publish_advisories(families).await?;
+    if let Some(date) = built.tables.known_exploited {
+        records.publish_known_exploited(date).await?;
+    }
+    if let Some(table) = &built.tables.end_of_life {
+        let version = records.put_end_of_life(table).await?;
+        records.publish_end_of_life(version).await?;
+    }
     Ok(problems(built))
 }
 

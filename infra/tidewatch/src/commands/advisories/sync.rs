@@ -201,6 +201,7 @@ mod tests {
             scores: hash,
             released_at: None,
             ids: ids.then_some(hash),
+            table: None,
             format: 1,
         };
         AdvisorySource { checked_at: at(checked), archive: Some(archive), ..AdvisorySource::default() }

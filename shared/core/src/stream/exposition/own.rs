@@ -11,7 +11,8 @@ use crate::severity::Severity;
 use crate::stream::Served;
 
 /// The states of images that are always there, zeros included. Images of the others are not in every kind of stream.
-const STATES: [ResultState; 3] = [ResultState::Scanned, ResultState::Partial, ResultState::Unsupported];
+const STATES: [ResultState; 4] =
+    [ResultState::Scanned, ResultState::Partial, ResultState::Unsupported, ResultState::Eol];
 
 /// The times of the index of a family of advisories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
