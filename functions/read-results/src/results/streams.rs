@@ -12,7 +12,9 @@ impl Results {
         let groups = self.records.groups(&self.org, &names).await?;
         let rows = names.into_iter().zip(groups).map(|(name, groups)| {
             let mut totals = Totals::default();
-            groups.iter().for_each(|group| totals += &group.totals);
+            for group in &groups {
+                totals += &group.totals;
+            }
             let policies = self.criteria.policies().names();
             StreamRow {
                 name,

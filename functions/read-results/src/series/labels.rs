@@ -48,7 +48,7 @@ struct Reader<'a> {
     quoted_name: Option<&'a str>,
 }
 
-impl<'a> Reader<'a> {
+impl Reader<'_> {
     /// Takes one character, and what is blank after it.
     fn take(&mut self, character: char) -> bool {
         let rest = self.rest.strip_prefix(character);
@@ -90,9 +90,8 @@ impl<'a> Reader<'a> {
     fn quoted(&mut self) -> Result<String, SeriesError> {
         let begin = self.rest;
         let mut characters = begin.char_indices();
-        let quote = match characters.next() {
-            Some((_, quote @ ('"' | '\''))) => quote,
-            _ => return Err(syntax(begin, "a value in quotes")),
+        let Some((_, quote @ ('"' | '\''))) = characters.next() else {
+            return Err(syntax(begin, "a value in quotes"));
         };
         let mut value = String::new();
         while let Some((position, character)) = characters.next() {
