@@ -77,10 +77,14 @@ fn the_help_shows_every_command_with_examples_and_exit_codes() {
       inventory   List the packages of one image now, as a table or a bill of materials
       apply       Put a configuration in force
       rules       Rules: list, run, see how runs are getting on
-      token       Tokens for the metrics endpoint
+      env         Environments: streams of the images that run somewhere
+      token       Tokens for the metrics endpoint and the results
       hook        Hooks, by which registries tell of pushes
       advisories  Advisories: compile, look up
       images      List the images that are known, with their results
+      image       Show all that is known of one image
+      policy      Show what a policy says of the images of a stream
+      explain     List the rows behind a number of the metrics
       versions    Versions: compare
       help        Print this message or the help of the given subcommand(s)
 
@@ -97,12 +101,13 @@ fn the_help_shows_every_command_with_examples_and_exit_codes() {
               [env: TIDEWATCH_STACK=]
 
           --format <FORMAT>
-              Tables for people, or JSON for programs (docs/COMMAND.md has the shapes). The other
-              formats are those of `tidewatch inventory`
+              Tables for people, or JSON for programs (docs/COMMAND.md has the shapes). CSV is for what
+              reads results, the other formats are those of `tidewatch inventory`
 
               Possible values:
               - table:     Tables
               - json:      JSON
+              - csv:       CSV: of `images`, `image`, `policy` and `explain`
               - tsv:       Sorted lines of type, name and version
               - cyclonedx: CycloneDX 1.6, in JSON
               - spdx:      SPDX 2.3, in JSON
@@ -125,7 +130,9 @@ fn the_help_shows_every_command_with_examples_and_exit_codes() {
       tidewatch up                               start local mode
       tidewatch apply tidewatch.yaml             tell it what to scan
       tidewatch rules run nightly --wait         scan now
+      tidewatch env add production hub/web:1.2   count what runs in production
       tidewatch token create --org acme          a token for Prometheus
+      tidewatch images --with CVE-2021-44228     which images have a vulnerability
       tidewatch hook create --registry hub       scan what is pushed, at once
 
     Exit codes: 0 done; 1 failed; 2 wrong command line or configuration; 3 a condition such as --fail-on
