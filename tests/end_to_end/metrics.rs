@@ -52,7 +52,7 @@ async fn demo_metrics() {
     # TYPE scout_policy_evaluated_images gauge
     scout_policy_evaluated_images{id="approved-base-images",displayName="No unapproved base images",streamName="latest-indexed"} 0
     scout_policy_evaluated_images{id="copyleft-license",displayName="No copyleft licenses",streamName="latest-indexed"} 6
-    scout_policy_evaluated_images{id="default-non-root-user",displayName="Default non-root user",streamName="latest-indexed"} 0
+    scout_policy_evaluated_images{id="default-non-root-user",displayName="Default non-root user",streamName="latest-indexed"} 6
     scout_policy_evaluated_images{id="fixable-vulnerabilities",displayName="No fixable critical or high vulnerabilities",streamName="latest-indexed"} 6
     scout_policy_evaluated_images{id="high-profile-vulnerabilities",displayName="No high-profile vulnerabilities",streamName="latest-indexed"} 0
     scout_policy_evaluated_images{id="no-stale-base-images",displayName="No outdated base images",streamName="latest-indexed"} 0

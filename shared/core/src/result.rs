@@ -54,12 +54,13 @@ impl ResultState {
     }
 
     /// Every state.
-    pub const ALL: [Self; 5] = [Self::Scanned, Self::Partial, Self::Unsupported, Self::Failed, Self::Pending];
+    pub const ALL: [Self; 6] =
+        [Self::Scanned, Self::Partial, Self::Unsupported, Self::Eol, Self::Failed, Self::Pending];
 }
 
 /// A word that is not a state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("failed to read {0:?} as a state: expected scanned, partial, unsupported, failed or pending")]
+#[error("failed to read {0:?} as a state: expected scanned, partial, unsupported, eol, failed or pending")]
 pub struct StateError(String);
 
 impl FromStr for ResultState {

@@ -190,7 +190,7 @@ fn the_problems_of_policies_have_their_places_in_either_form() {
 fn the_problems_of_exceptions_have_their_places() {
     let text = r#"org: acme
 exceptions:
-  - {vulnerability: CVE-2024-3094, package: "pkg:deb/debian/xz-utils", type: false_positive, reason: "not the affected build", expires: 2027-01-31}
+  - {vulnerability: CVE-2024-3094, package: "pkg:deb/debian/xz-utils", type: false_positive, expires: 2027-01-31}
   - {vulnerability: [CVE-2024-3094, 7], type: accepted-risk, expires: 31.1.2027}
   - {vulnerability: [], package: xz-utils, type: accepted_risk, justification: nonsense}
   - {package: "pkg:deb/debian/xz-utils", expires_when: [fix_availible, severity_raised], type: accepted_risk}
@@ -200,7 +200,7 @@ exceptions:
   - {id: Mine, vulnerability: {id: CVE-1}, type: accepted_risk}
 "#;
     insta::assert_snapshot!(problems(text), @r#"
-    3:5: a false positive needs a `justification`
+    3:5: a false positive needs a `justification` or a `reason`
     4:37: expected a text, found the number 7 (write it in quotes: "7")
     4:47: unknown value `accepted-risk` (did you mean `accepted_risk`?)
     4:71: failed to read "31.1.2027" as a day: expected YEAR-MONTH-DAY, for example 2027-01-31
