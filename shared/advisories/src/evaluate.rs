@@ -369,6 +369,22 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn a_fix_alone_says_the_same_as_the_range_of_all_before_it(installed in bound(), fixed in bound()) {
+            let (range, _) = Range::new(vec![introduced("0"), self::fixed(&fixed)], dpkg::compare);
+            prop_assert_eq!(range.is_before(), Some(fixed.as_str()));
+            let ranges = [range];
+            let by_range = judge(&installed, &[], &ranges, dpkg::compare);
+            prop_assert_eq!(judge_before(&installed, &fixed, dpkg::compare), by_range);
+        }
+    }
+
+    /// A version of a package or of a fix: also what stands for the beginning, and what comes before it in order.
+    fn bound() -> impl Strategy<Value = String> {
+        prop_oneof![4 => version(), 1 => Just("0".to_owned()), 1 => Just("0~1".to_owned())]
+    }
+
     /// A version, one in ten that cannot be ordered.
     fn version() -> impl Strategy<Value = String> {
         (0..60_u32, 0..10_u32).prop_map(|(number, kind)| match kind {

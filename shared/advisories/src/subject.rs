@@ -43,9 +43,7 @@ impl Subjects {
         let mut judged = Vec::new();
         // Their ids; known only where they are needed, which is seldom.
         let mut judged_ids: Option<BTreeSet<&str>> = None;
-        let mut ecosystems = self.keys.chunk_by(|a, b| a.ecosystem == b.ecosystem).peekable();
-        while let Some(keys) = ecosystems.next() {
-            let is_last = ecosystems.peek().is_none();
+        for keys in self.keys.chunk_by(|a, b| a.ecosystem == b.ecosystem) {
             let mut here = Vec::new();
             for key in keys {
                 let Some(stored) = index.statements(&key.ecosystem, &key.name)? else { continue };
@@ -60,9 +58,7 @@ impl Subjects {
                             continue;
                         }
                     }
-                    if !is_last {
-                        here.push(statement.advisory);
-                    }
+                    here.push(statement.advisory);
                     each(key, &statement)?;
                 }
             }
