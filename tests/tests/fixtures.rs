@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use tidewatch_advisories::{BuildOptions, Coverage, Index, IndexSet, Matches, build, match_packages};
-use tidewatch_core::manifest::{Classified, classify};
-use tidewatch_core::metadata::ImageMetadata;
+use tidewatch_core::manifest::{Classified, ImageConfig, classify};
+use tidewatch_core::metadata::{ConfigMetadata, ImageMetadata, ManifestMetadata};
 use tidewatch_core::policy::{ImageFacts, PolicySet};
 use tidewatch_core::ports::registry::RawManifest;
 use tidewatch_core::result::ResultState;
@@ -25,7 +25,7 @@ fn every_image_has_the_packages_findings_and_evaluations_that_were_worked_out_by
     for expected in fixtures::expected().images {
         let name = format!("{}:{} {}", expected.repository, expected.tag, expected.platform);
         let fixture = images.iter().find(|fixture| fixture.repository == expected.repository).expect(&name);
-        let inventory = inventory(fixture, &expected);
+        let (inventory, metadata) = read(fixture, &expected);
         assert_eq!(inventory.problems, [], "{name}");
         let packages =
             inventory.packages.iter().map(|package| format!("{} {}", package.name, package.version));
@@ -40,7 +40,7 @@ fn every_image_has_the_packages_findings_and_evaluations_that_were_worked_out_by
         let counts: BTreeMap<Severity, u64> =
             Severity::ALL.map(|severity| (severity, counts.of(severity))).into();
         assert_eq!(counts, expected.severities, "{name}");
-        assert_eq!(outcomes(&inventory, &matches), expected.policies, "{name}");
+        assert_eq!(outcomes(&inventory, &metadata, &matches), expected.policies, "{name}");
     }
 }
 
@@ -55,8 +55,8 @@ fn indexes() -> IndexSet {
     built.families.iter().map(|family| Index::open(&family.path).expect("an index")).collect()
 }
 
-/// Reads and merges the layers of the platform.
-fn inventory(fixture: &Fixture, expected: &ExpectedImage) -> ImageInventory {
+/// Reads and merges the layers of the platform, and reads its configuration.
+fn read(fixture: &Fixture, expected: &ExpectedImage) -> (ImageInventory, ImageMetadata) {
     let image = &fixture.image;
     let digest = match classified(fixture, image.digest) {
         Classified::Index(children) => {
@@ -65,7 +65,7 @@ fn inventory(fixture: &Fixture, expected: &ExpectedImage) -> ImageInventory {
         }
         _ => image.digest,
     };
-    let Classified::Image { layers, .. } = classified(fixture, digest) else {
+    let Classified::Image { layers, config } = classified(fixture, digest) else {
         panic!("{digest} is no image")
     };
     let layers = layers.iter().map(|layer| {
@@ -73,7 +73,10 @@ fn inventory(fixture: &Fixture, expected: &ExpectedImage) -> ImageInventory {
         reader.push(&image.blobs[&layer.digest]);
         reader.finish().expect("a layer")
     });
-    merge(&layers.collect::<Vec<_>>())
+    let config = ImageConfig::parse(&image.blobs[&config]).expect("a configuration");
+    let config = Some(ConfigMetadata { user: config.user });
+    let metadata = ImageMetadata::of(Some(ManifestMetadata { config, base: None }), Vec::new());
+    (merge(&layers.collect::<Vec<_>>()), metadata)
 }
 
 fn classified(fixture: &Fixture, digest: Digest) -> Classified {
@@ -93,13 +96,16 @@ fn comparable(matches: &Matches) -> Vec<ExpectedFinding> {
     findings.collect()
 }
 
-/// Of images whose packages are known, and nothing else.
-fn outcomes(inventory: &ImageInventory, matches: &Matches) -> BTreeMap<String, String> {
+fn outcomes(
+    inventory: &ImageInventory,
+    metadata: &ImageMetadata,
+    matches: &Matches,
+) -> BTreeMap<String, String> {
     let facts = ImageFacts {
         findings: &matches.findings.iter().collect::<Vec<_>>(),
         packages: &inventory.packages,
         distribution: inventory.distribution.as_ref(),
-        metadata: &ImageMetadata::default(),
+        metadata,
         tables: &Tables::default(),
         state: ResultState::Scanned,
         now: now(),

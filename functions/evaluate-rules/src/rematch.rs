@@ -100,7 +100,8 @@ impl EvaluateRules {
     }
 
     async fn send_task(&self, org: &OrgName, task: Option<RematchTask>) -> Result<(), EvaluateError> {
-        let message = RematchMessage { org: org.clone(), task, sent_at: Some(self.clock.now()), part: None };
+        let message =
+            RematchMessage { sent_at: Some(self.clock.now()), ..RematchMessage::new(org.clone(), task) };
         Ok(send(&*self.queue, QueueName::Rematches, &[message], Duration::ZERO).await?)
     }
 }

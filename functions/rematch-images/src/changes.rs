@@ -40,10 +40,20 @@ struct Outgoing<'a> {
     worker: &'a RematchImages,
     org: &'a OrgName,
     now: Timestamp,
+    sent_for: Digest,
     task: fn(Vec<ImageId>) -> RematchTask,
     images: Vec<ImageId>,
     sent: usize,
     /// How many messages of a switch were sent, where it is one.
+    parts: Option<u32>,
+}
+
+/// What messages are sent for.
+#[derive(Clone, Copy)]
+struct Sending<'a> {
+    basis: &'a Basis,
+    now: Timestamp,
+    /// How many messages of a switch were sent so far, where it is one.
     parts: Option<u32>,
 }
 
@@ -84,10 +94,10 @@ impl Outgoing<'_> {
         let mut messages = Vec::new();
         for images in self.images.chunks(self.images_per_message()) {
             messages.push(RematchMessage {
-                org: self.org.clone(),
-                task: Some((self.task)(images.to_vec())),
                 sent_at: Some(self.now),
                 part: self.parts,
+                sent_for: Some(self.sent_for),
+                ..RematchMessage::new(self.org.clone(), Some((self.task)(images.to_vec())))
             });
             self.parts = self.parts.map(|parts| parts + 1);
         }
@@ -117,9 +127,10 @@ impl RematchImages {
         }
         let wanted = self.wanted(&postings, &basis, &in_force.advisories, now).await?;
         let is_switch = postings.covered.as_ref().is_none_or(|covered| covered.judging != basis.judging);
-        let parts = is_switch.then_some(0);
-        let (noted, unposted) = self.send_unposted(org, &basis, (now, parts)).await?;
-        let sent = self.send_posted(org, &postings.segments, &wanted, &noted, (now, unposted.parts)).await;
+        let sending = Sending { basis: &basis, now, parts: is_switch.then_some(0) };
+        let (noted, unposted) = self.send_unposted(org, sending).await?;
+        let sending = Sending { parts: unposted.parts, ..sending };
+        let sent = self.send_posted(org, &postings.segments, &wanted, &noted, sending).await;
         let posted = match sent {
             Err(RematchError::Segment { hash, source }) => {
                 return self.forget_segment(org, read.as_ref(), &hash, source).await;
@@ -192,25 +203,30 @@ impl RematchImages {
     async fn send_unposted(
         &self,
         org: &OrgName,
-        basis: &Basis,
-        (now, parts): (Timestamp, Option<u32>),
+        sending: Sending<'_>,
     ) -> Result<(HashSet<ImageId>, Sent), RematchError> {
         let rows = self.records.unposted(org, usize::MAX).await?;
         let (mut noted, mut unsettled) = (HashSet::new(), Vec::new());
         for Unposted { image, footing, is_left, .. } in readable(org, rows).map(|stored| stored.row) {
-            if !is_left && !footing.is_of(basis) {
+            if !is_left && !footing.is_of(sending.basis) {
                 unsettled.push(image.clone());
             }
             noted.insert(image);
         }
-        let mut outgoing = Outgoing { parts, ..self.outgoing(org, RematchTask::Unposted, now) };
+        let mut outgoing = self.outgoing(org, RematchTask::Unposted, sending);
         outgoing.add(unsettled).await?;
         Ok((noted, outgoing.end().await?))
     }
 
-    /// Sends the images of these rows to be settled.
-    pub(crate) async fn settle(&self, org: &OrgName, images: Vec<ImageId>) -> Result<(), RematchError> {
-        let mut outgoing = self.outgoing(org, RematchTask::Unposted, self.clock.now());
+    /// Sends the images of these rows to be settled by `basis`.
+    pub(crate) async fn settle(
+        &self,
+        org: &OrgName,
+        basis: &Basis,
+        images: Vec<ImageId>,
+    ) -> Result<(), RematchError> {
+        let sending = Sending { basis, now: self.clock.now(), parts: None };
+        let mut outgoing = self.outgoing(org, RematchTask::Unposted, sending);
         outgoing.add(images).await?;
         outgoing.flush().await
     }
@@ -222,9 +238,9 @@ impl RematchImages {
         segments: &[SegmentEntry],
         wanted: &Wanted,
         noted: &HashSet<ImageId>,
-        (now, parts): (Timestamp, Option<u32>),
+        sending: Sending<'_>,
     ) -> Result<Sent, RematchError> {
-        let mut outgoing = Outgoing { parts, ..self.outgoing(org, RematchTask::Images, now) };
+        let mut outgoing = self.outgoing(org, RematchTask::Images, sending);
         let mut segments = futures::stream::iter(segments.to_vec())
             .map(|entry| async move {
                 let segment = self.segment(org, &entry).await?;
@@ -251,7 +267,7 @@ impl RematchImages {
                     let (registry, repository) = (registry.clone(), repository.clone());
                     let target = RematchRepository { registry, repository, after: None };
                     let task = Some(RematchTask::Repository(target));
-                    RematchMessage { org: org.clone(), task, sent_at: Some(now), part: None }
+                    RematchMessage { sent_at: Some(now), ..RematchMessage::new(org.clone(), task) }
                 })
                 .collect();
             self.send(&messages).await?;
@@ -289,9 +305,10 @@ impl RematchImages {
         &'a self,
         org: &'a OrgName,
         task: fn(Vec<ImageId>) -> RematchTask,
-        now: Timestamp,
+        Sending { basis, now, parts }: Sending<'_>,
     ) -> Outgoing<'a> {
-        Outgoing { worker: self, org, now, task, images: Vec::new(), sent: 0, parts: None }
+        let sent_for = basis.fingerprint();
+        Outgoing { worker: self, org, now, sent_for, task, images: Vec::new(), sent: 0, parts }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use tidewatch_advisories::keys_of;
-use tidewatch_core::basis::MATCHING;
+use tidewatch_core::basis::{Basis, MATCHING};
 use tidewatch_core::image::ImageId;
 use tidewatch_core::names::OrgName;
 use tidewatch_core::retry::Retry;
@@ -79,13 +79,7 @@ impl RematchImages {
         }
         self.settle_old(org, covered, taken.unsettled).await?;
         if has_taken && (taken.more || is_cut) {
-            let message = RematchMessage {
-                org: org.clone(),
-                task: Some(RematchTask::Compact {}),
-                sent_at: None,
-                part: None,
-            };
-            self.send(&[message]).await?;
+            self.send(&[RematchMessage::new(org.clone(), Some(RematchTask::Compact {}))]).await?;
         }
         Ok(())
     }
@@ -108,7 +102,7 @@ impl RematchImages {
     async fn settle_old(
         &self,
         org: &OrgName,
-        covered: &tidewatch_core::basis::Basis,
+        covered: &Basis,
         unsettled: Vec<Unposted>,
     ) -> Result<(), RematchError> {
         let now = self.clock.now();
@@ -118,7 +112,7 @@ impl RematchImages {
         }
         let is_old = |row: &Unposted| elapsed(row.noted_at, now) >= SETTLING;
         let old = unsettled.into_iter().filter(is_old).map(|row| row.image).collect();
-        self.settle(org, old).await
+        self.settle(org, covered, old).await
     }
 
     /// The segments when the images of `rows` are in them, and those of the rows whose images are.

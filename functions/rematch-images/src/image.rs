@@ -88,13 +88,16 @@ impl RematchImages {
         stored: &StoredResult,
     ) -> Result<(), RecordError> {
         let until = stored.result.scanned_at.checked_add(CLOCK_SLACK).unwrap_or(stored.result.scanned_at);
-        if pass.sent_at.is_some_and(|sent_at| until < sent_at) {
+        if pass.origin.sent_at.is_some_and(|sent_at| until < sent_at) {
             return Ok(());
         }
         record_members(&self.records, pass.org, image, stored).await
     }
 
     /// Notes by what an image is settled whose result stays, where that is to be noted.
+    ///
+    /// An image without a row counts as settled by what the message was sent for. It has to have one when something else
+    /// was in force when the message came: that may be undone before anybody sends for it again.
     async fn note_standing(
         &self,
         pass: &Pass<'_>,
@@ -102,27 +105,34 @@ impl RematchImages {
         stored: &StoredResult,
         footing: Footing,
     ) -> Result<(), RecordError> {
-        let Some(inventory) = stored.result.inventory else { return Ok(()) };
-        let revision = stored.revision;
-        match pass.standing {
-            Standing::Posted => Ok(()),
-            Standing::Unknown => {
-                let (image, is_posted, is_left) = (image.clone(), false, false);
-                let noted_at = self.clock.now();
-                let row = Unposted { image, revision, inventory, footing, is_posted, is_left, noted_at };
-                self.records.note_unposted(pass.org, &row).await
-            }
-            Standing::Unposted => {
-                let Some(noted) = self.records.unposted_image(pass.org, image).await? else { return Ok(()) };
-                // That of a newer result is its writer's.
-                let is_settled = noted.row.footing == footing && !noted.row.is_left;
-                if noted.row.revision <= revision && !is_settled {
-                    let row =
-                        Unposted { footing, is_left: false, noted_at: self.clock.now(), ..noted.row.clone() };
-                    // Who has changed it meanwhile knows better.
-                    self.records.change_unposted(pass.org, &row, &noted).await?;
+        let StoredResult { result, revision } = stored;
+        let Some(inventory) = result.inventory else { return Ok(()) };
+        let is_row_needed = pass.origin.standing == Standing::Unknown || !pass.is_as_sent();
+        if pass.origin.standing == Standing::Posted && !is_row_needed {
+            return Ok(());
+        }
+        let noted_at = self.clock.now();
+        loop {
+            let noted = match pass.origin.standing {
+                Standing::Unposted => self.records.unposted_image(pass.org, image).await?,
+                Standing::Posted | Standing::Unknown => None,
+            };
+            let Some(noted) = noted else {
+                if !is_row_needed {
+                    return Ok(());
                 }
-                Ok(())
+                let (image, revision, footing) = (image.clone(), *revision, footing);
+                let (is_posted, is_left) = (false, false);
+                let row = Unposted { image, revision, inventory, footing, is_posted, is_left, noted_at };
+                return self.records.note_unposted(pass.org, &row).await;
+            };
+            // That of a newer result is its writer's.
+            if noted.row.revision > *revision || (noted.row.footing == footing && !noted.row.is_left) {
+                return Ok(());
+            }
+            let row = Unposted { footing: footing.clone(), is_left: false, noted_at, ..noted.row.clone() };
+            if self.records.change_unposted(pass.org, &row, &noted).await? {
+                return Ok(());
             }
         }
     }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _};
-use tidewatch_core::Timestamp;
 use tidewatch_core::basis::Basis;
 use tidewatch_core::image::ImageId;
 use tidewatch_core::names::OrgName;
+use tidewatch_core::{Digest, Timestamp};
 use tidewatch_runtime::messages::describe;
 use tidewatch_store::records::{InForce, RecordError, StoredResult};
 
@@ -27,6 +27,16 @@ pub(crate) enum Standing {
     Unknown,
 }
 
+/// Where a message comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    pub(crate) standing: Standing,
+    /// When it was sent.
+    pub(crate) sent_at: Option<Timestamp>,
+    /// Fingerprint of the basis that it was sent for.
+    pub(crate) sent_for: Option<Digest>,
+}
+
 /// What the images of a message are matched again by.
 pub(crate) struct Pass<'a> {
     pub(crate) org: &'a OrgName,
@@ -34,9 +44,14 @@ pub(crate) struct Pass<'a> {
     pub(crate) basis: Basis,
     /// What all images are settled by.
     pub(crate) covered: Option<Basis>,
-    pub(crate) standing: Standing,
-    /// When the message was sent.
-    pub(crate) sent_at: Option<Timestamp>,
+    pub(crate) origin: Origin,
+}
+
+impl Pass<'_> {
+    /// Whether the images are matched by what the message was sent for.
+    pub(crate) fn is_as_sent(&self) -> bool {
+        self.origin.sent_for == Some(self.basis.fingerprint())
+    }
 }
 
 /// What became of one image, or that another writer came first.
@@ -54,7 +69,7 @@ impl RematchImages {
         &self,
         org: &OrgName,
         images: Vec<ImageId>,
-        (standing, sent_at): (Standing, Option<Timestamp>),
+        origin: Origin,
         outcome: &mut Outcome,
     ) -> Result<(), RematchError> {
         let mut images = images;
@@ -66,7 +81,7 @@ impl RematchImages {
             let Some(in_force) = self.records.in_force(org, known.as_deref()).await? else { return Ok(()) };
             let covered = self.records.postings(org).await?.and_then(|stored| stored.postings.covered);
             let (in_force, basis) = (Arc::new(in_force.clone()), in_force.basis(self.clock.now()));
-            let pass = Pass { org, in_force, basis, covered, standing, sent_at };
+            let pass = Pass { org, in_force, basis, covered, origin };
             let (anew, overtaken) = self.pass(&pass, images, results, outcome).await?;
             images = overtaken;
             if !anew.is_empty() {

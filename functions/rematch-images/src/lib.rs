@@ -22,13 +22,13 @@ use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::queue::{QueueError, QueueName};
 use tidewatch_core::ports::{Clock, QueueSender};
 use tidewatch_core::work::{RematchMessage, RematchTask};
-use tidewatch_core::{Digest, Retry, Retryable, Timestamp};
+use tidewatch_core::{Digest, Retry, Retryable};
 use tidewatch_runtime::messages::{describe, send};
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler};
 use tidewatch_store::records::{RecordError, Records};
 
 use crate::image::SharedFound;
-use crate::images::Standing;
+use crate::images::{Origin, Standing};
 use crate::outcome::Outcome;
 
 /// What can be set of how images are matched again.
@@ -139,10 +139,10 @@ impl RematchImages {
         &self,
         org: &OrgName,
         images: Vec<ImageId>,
-        standing: (Standing, Option<Timestamp>),
+        origin: Origin,
     ) -> Result<(), RematchError> {
         let mut outcome = Outcome::default();
-        self.rematch_images(org, images, standing, &mut outcome).await?;
+        self.rematch_images(org, images, origin, &mut outcome).await?;
         outcome.log(org);
         Ok(())
     }
@@ -171,17 +171,18 @@ impl MessageHandler for RematchImages {
     type Message = RematchMessage;
 
     async fn handle(&self, message: RematchMessage, deadline: Deadline) -> Result<(), HandlerError> {
-        let RematchMessage { org, task, sent_at, part } = message;
+        let RematchMessage { org, task, sent_at, part, sent_for } = message;
+        let origin = |standing| Origin { standing, sent_at, sent_for };
         let handled = match task {
             None => self.send_changes(&org).await,
             Some(RematchTask::Images(images)) => {
-                self.rematch_named(&org, images, (Standing::Posted, sent_at)).await
+                self.rematch_named(&org, images, origin(Standing::Posted)).await
             }
             Some(RematchTask::Unposted(images)) => {
-                self.rematch_named(&org, images, (Standing::Unposted, sent_at)).await
+                self.rematch_named(&org, images, origin(Standing::Unposted)).await
             }
             Some(RematchTask::Repository(repository)) => {
-                self.rematch_repository(&org, &repository, sent_at, deadline).await
+                self.rematch_repository(&org, &repository, origin(Standing::Unknown), deadline).await
             }
             Some(RematchTask::Slots(images)) => self.enter_all_slots(&org, &images).await,
             Some(RematchTask::Compact {}) => self.compact(&org).await,

@@ -2,16 +2,16 @@
 
 use std::collections::HashSet;
 
+use tidewatch_core::Retryable as _;
 use tidewatch_core::image::ImageId;
 use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::retry::Retry;
 use tidewatch_core::work::{RematchMessage, RematchRepository, RematchTask};
-use tidewatch_core::{Retryable as _, Timestamp};
 use tidewatch_runtime::Deadline;
 use tidewatch_runtime::messages::describe;
 use tidewatch_store::records::RecordError;
 
-use crate::images::Standing;
+use crate::images::Origin;
 use crate::outcome::Outcome;
 use crate::{RematchError, RematchImages};
 
@@ -22,7 +22,7 @@ impl RematchImages {
         &self,
         org: &OrgName,
         target: &RematchRepository,
-        sent_at: Option<Timestamp>,
+        origin: Origin,
         deadline: Deadline,
     ) -> Result<(), RematchError> {
         let (mut outcome, mut seen, mut tags) = (Outcome::default(), HashSet::new(), 0);
@@ -30,7 +30,7 @@ impl RematchImages {
         if after.is_none() {
             let mut slot = self.slot(org, target, &mut outcome).await?;
             slot.retain(|image| seen.insert(image.clone()));
-            self.rematch_images(org, slot, (Standing::Unknown, sent_at), &mut outcome).await?;
+            self.rematch_images(org, slot, origin, &mut outcome).await?;
         }
         loop {
             let (registry, repository) = (&target.registry, &target.repository);
@@ -49,14 +49,18 @@ impl RematchImages {
                 }
             }
             images.retain(|image| seen.insert(image.clone()));
-            self.rematch_images(org, images, (Standing::Unknown, sent_at), &mut outcome).await?;
+            self.rematch_images(org, images, origin, &mut outcome).await?;
             after = page.next;
             let Some(next) = &after else { break };
             let is_late = deadline.remaining(self.clock.now(), self.settings.margin).is_zero();
             if is_late || tags >= self.settings.tags_per_message {
                 let rest = RematchRepository { after: Some(next.clone()), ..target.clone() };
                 let task = Some(RematchTask::Repository(rest));
-                self.send(&[RematchMessage { org: org.clone(), task, sent_at, part: None }]).await?;
+                self.send(&[RematchMessage {
+                    sent_at: origin.sent_at,
+                    ..RematchMessage::new(org.clone(), task)
+                }])
+                .await?;
                 break;
             }
         }

@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use tidewatch_core::config::Config;
 use tidewatch_core::image::ManifestReference;
-use tidewatch_core::manifest::{CONFIG_LIMIT, Classified, ImageConfig, classify, named_base, read_blob};
-use tidewatch_core::metadata::{ConfigMetadata, ImageMetadata};
+use tidewatch_core::manifest::{Classified, classify, read_config};
 use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::Registry;
-use tidewatch_core::vex::VexDocument;
 use tidewatch_core::work::Work;
-use tidewatch_store::records::{ImageManifest, ManifestMetadata, RecordError};
+use tidewatch_store::records::{ImageManifest, RecordError};
 
 use crate::{ScanError, ScanImage};
 
@@ -52,30 +50,14 @@ impl ScanImage {
     }
 }
 
-/// What is known of an image beside its packages. Nobody has looked for attestations.
-pub(crate) fn metadata(manifest: &ImageManifest, vex_files: Vec<VexDocument>) -> ImageMetadata {
-    let ManifestMetadata { config, base } = manifest.said.clone().unwrap_or_default();
-    let base_unknown_because = base.is_none().then(|| "the image names none".to_owned());
-    let base_unknown_because = base_unknown_because.filter(|_| manifest.said.is_some());
-    ImageMetadata { config, vex_files, base, base_unknown_because, ..ImageMetadata::default() }
-}
-
 async fn fetch_manifest(registry: &dyn Registry, work: &Work) -> Result<ImageManifest, ScanError> {
     let image = &work.image;
     let unreadable = |reason: String| ScanError::Manifest { digest: image.digest, reason };
     let raw = registry.manifest(&image.repository, &ManifestReference::Digest(image.digest)).await?;
     match classify(&raw).map_err(|error| unreadable(error.to_string()))? {
         Classified::Image { config, layers } => {
-            let bytes =
-                read_blob(registry, &image.registry, &image.repository, &config, CONFIG_LIMIT).await?;
-            // An image whose configuration cannot be read still has layers that can.
-            let config = ImageConfig::parse(&bytes).ok();
-            let created_at = config.as_ref().and_then(|config| config.created);
-            let labels = config.as_ref().map(|config| config.labels.clone()).unwrap_or_default();
-            let said = ManifestMetadata {
-                base: named_base(&raw, &labels),
-                config: config.map(|config| ConfigMetadata { user: config.user }),
-            };
+            let (created_at, said) =
+                read_config(registry, &image.registry, &image.repository, &raw, &config).await?;
             Ok(ImageManifest { layers, created_at, said: Some(said) })
         }
         Classified::Index(_) => Err(unreadable("it is an index where an image was expected".to_owned())),

@@ -19,6 +19,7 @@ use tidewatch_inventory::{Limits, LimitsError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tidewatch_assessment::{AdvisoryIndexes, Subject, record, record_failed, record_members, text};
+use tidewatch_core::metadata::ImageMetadata;
 use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::ports::registry::RegistryError;
@@ -312,7 +313,7 @@ impl ScanImage {
             return Ok(None);
         };
         let now = self.clock.now();
-        let metadata = image::metadata(&manifest, inventory.vex.clone());
+        let metadata = ImageMetadata::of(manifest.said.clone(), inventory.vex.clone());
         let subject = Subject { digest: Some(work.image.digest), inventory: inventory.into(), metadata };
         let mut assessment =
             self.advisories.assess(&self.records, subject, Arc::clone(in_force), now).await?;

@@ -22,6 +22,13 @@ pub struct Basis {
     pub judging: Digest,
 }
 
+impl Basis {
+    /// Names it: the same for equal ones only.
+    pub fn fingerprint(&self) -> Digest {
+        Digest::of(&serde_json::to_vec(self).unwrap_or_default())
+    }
+}
+
 /// What the result of one image rests on: the part of a [`Basis`] that it needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Footing {

@@ -7,10 +7,12 @@
 mod config;
 mod document;
 pub mod media_type;
+mod reading;
 #[cfg(test)]
 mod tests;
 
-pub use config::{CONFIG_LIMIT, HistoryStep, ImageConfig, read_blob};
+pub use config::{CONFIG_LIMIT, HistoryStep, ImageConfig};
+pub use reading::{read_blob, read_config};
 
 use std::collections::BTreeMap;
 

@@ -34,6 +34,28 @@ pub struct ImageMetadata {
     pub base_unknown_because: Option<String>,
 }
 
+impl ImageMetadata {
+    /// What `said` and the VEX documents in the files of an image tell; `None` when nobody has read its manifest for that.
+    pub fn of(said: Option<ManifestMetadata>, vex_files: Vec<VexDocument>) -> Self {
+        let Some(ManifestMetadata { config, base }) = said else {
+            return Self { vex_files, ..Self::default() };
+        };
+        let base_unknown_because = base.is_none().then(|| "the image names none".to_owned());
+        Self { config, vex_files, base, base_unknown_because, ..Self::default() }
+    }
+}
+
+/// What a manifest and its configuration say of an image, beside its layers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestMetadata {
+    /// What the configuration says; `None` when it cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<ConfigMetadata>,
+    /// The image that it names as its base.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<BaseImage>,
+}
+
 /// What the configuration of an image says.
 /// Specification: <https://github.com/opencontainers/image-spec/blob/main/config.md#properties>
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Digest;
 use crate::Timestamp;
 use crate::environment::EnvironmentTarget;
 use crate::image::{Image, ImageId};
@@ -111,6 +112,16 @@ pub struct RematchMessage {
     /// is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<u32>,
+    /// [`crate::basis::Basis::fingerprint`] of what is in force that it was sent for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_for: Option<Digest>,
+}
+
+impl RematchMessage {
+    /// One that says no more than what to do.
+    pub const fn new(org: OrgName, task: Option<RematchTask>) -> Self {
+        Self { org, task, sent_at: None, part: None, sent_for: None }
+    }
 }
 
 /// What a message of the queue `rematches` wants.
@@ -225,12 +236,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::Digest;
     use crate::image::Platform;
 
     #[test]
     fn messages_of_earlier_versions_are_read() {
-        let message = |task| RematchMessage { org: "acme".parse().unwrap(), task, sent_at: None, part: None };
+        let message = |task| RematchMessage::new("acme".parse().unwrap(), task);
         let (registry, repository) = ("hub".parse().unwrap(), "team/web".parse().unwrap());
         let target = RematchRepository { registry, repository, after: None };
         for (text, expected) in [
@@ -254,8 +264,13 @@ mod tests {
             RematchTask::Compact {},
         ] {
             let sent_at = Some("2026-01-01T00:00:00Z".parse().unwrap());
-            let message =
-                RematchMessage { org: "acme".parse().unwrap(), task: Some(task), sent_at, part: Some(7) };
+            let sent_for = Some(Digest::of(b"basis"));
+            let message = RematchMessage {
+                sent_at,
+                part: Some(7),
+                sent_for,
+                ..RematchMessage::new("acme".parse().unwrap(), Some(task))
+            };
             let text = serde_json::to_string(&message).unwrap();
             assert_eq!(serde_json::from_str::<RematchMessage>(&text).unwrap(), message, "{text}");
         }

@@ -152,7 +152,7 @@ impl World {
 
     async fn handle(&self, task: Option<RematchTask>) -> anyhow::Result<()> {
         let message =
-            RematchMessage { org: self.org.clone(), task, sent_at: Some(self.clock.now()), part: None };
+            RematchMessage { sent_at: Some(self.clock.now()), ..RematchMessage::new(self.org.clone(), task) };
         Ok(self.worker.handle(message, Deadline::NONE).await?)
     }
 

@@ -407,7 +407,7 @@ pub(crate) fn repository_of(image: &Image) -> RematchMessage {
 
 /// A message that does not say when it was sent.
 pub(crate) fn message(task: Option<RematchTask>) -> RematchMessage {
-    RematchMessage { org: acme(), task, sent_at: None, part: None }
+    RematchMessage::new(acme(), task)
 }
 
 /// The image with this content in a repository of the registry `hub`.

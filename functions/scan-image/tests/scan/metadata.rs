@@ -16,6 +16,13 @@ fn image() -> ImageBuilder {
     ImageBuilder::new().layer(debian(&[("openssl", "1")]))
 }
 
+/// One in which the policy about users is judged.
+async fn world() -> World {
+    let world = World::new().await;
+    world.apply(&json!([{"id": "default-non-root-user"}])).await;
+    world
+}
+
 fn outcome(result: &ImageResult, policy: &str) -> Option<Outcome> {
     result.policies.get(&policy.parse().unwrap()).copied()
 }
@@ -26,7 +33,7 @@ async fn metadata(world: &World, result: &ImageResult) -> ImageMetadata {
 
 #[tokio::test]
 async fn the_user_and_the_base_that_an_image_names_are_judged_and_kept() {
-    let world = World::new().await;
+    let world = world().await;
     let built = image()
         .user("app")
         .label("org.opencontainers.image.base.name", BASE)
@@ -46,7 +53,7 @@ async fn the_user_and_the_base_that_an_image_names_are_judged_and_kept() {
 
 #[tokio::test]
 async fn an_image_without_a_user_runs_as_root() {
-    let world = World::new().await;
+    let world = world().await;
     let work = world.push_work("team/web", &image().build());
     world.scan(&work).await;
     let result = world.result(&work).await;
@@ -57,7 +64,7 @@ async fn an_image_without_a_user_runs_as_root() {
 
 #[tokio::test]
 async fn what_an_earlier_version_has_kept_of_a_manifest_is_asked_again_at_the_next_scan() {
-    let world = World::new().await;
+    let world = world().await;
     let work = world.push_work("team/web", &image().user("app").build());
     world.scan(&work).await;
     let digest = work.image.digest;
@@ -66,7 +73,7 @@ async fn what_an_earlier_version_has_kept_of_a_manifest_is_asked_again_at_the_ne
     world.records.put_image_manifest(&acme(), &digest, &of_before).await.unwrap();
 
     world.publish(&advisories()[..1]).await;
-    world.apply(&json!([{"id": "copyleft-license", "enabled": false}])).await;
+    world.apply(&json!([{"id": "default-non-root-user", "display_name": "No root"}])).await;
     world.scan(&work).await;
     assert_eq!(world.records.image_manifest(&acme(), &digest).await.unwrap(), Some(kept));
     let result = world.result(&work).await;

@@ -53,13 +53,13 @@ pub(super) async fn run(context: &Context, arguments: Scan) -> Result<ExitCode, 
     let read = source::read(context.quiet, &arguments.image).await?;
     let config = source::config_of(&arguments.image.platform)?;
     let (digest, platform) = (read.digest, read.platform);
+    let metadata = ImageMetadata::of(read.said, read.inventory.vex.clone());
     let inventory = Inventory::from(read.inventory);
     let Advisories { indexes, current, tables } = advisories(context, &arguments, &inventory).await?;
     let (memos, criteria) = (Memos::default(), Criteria::new(&config, Vec::new()));
     let (advisories, tables) = (&current, &*tables);
     let against = Against { indexes: &indexes, memos: &memos, advisories, criteria: &criteria, tables };
-    // Nobody reads what is known beside the packages yet.
-    let subject = Subject { digest, inventory, metadata: ImageMetadata::default() };
+    let subject = Subject { digest, inventory, metadata };
     let assessment = assess(subject, against, SystemClock.now())?;
     print(context, &arguments, (digest, platform.as_ref()), &assessment)?;
     Ok(if meets_condition(&arguments, &assessment) {

@@ -52,6 +52,7 @@ fn image() -> ReadImage {
         problems: vec![Problem::new("app/c.jar", "is no zip archive")],
     };
     ReadImage {
+        said: None,
         digest: Some(Digest::of(b"manifest")),
         platform: Some(Platform::linux_amd64()),
         name: Some(RemoteName {
@@ -65,7 +66,7 @@ fn image() -> ReadImage {
 
 /// A folder in which there is nothing.
 fn nothing() -> ReadImage {
-    ReadImage { digest: None, platform: None, name: None, inventory: ImageInventory::default() }
+    ReadImage { digest: None, platform: None, name: None, inventory: ImageInventory::default(), said: None }
 }
 
 /// An image with a package of every type, and licences of every kind.
@@ -98,6 +99,7 @@ fn everything() -> ReadImage {
     let problems = vec![Problem::new("a", "is cut off"), Problem::new("b", "is <no> \"JSON\"")];
     let distribution = Some(Distribution { id: "arch".to_owned(), ..Distribution::default() });
     ReadImage {
+        said: None,
         inventory: ImageInventory { distribution, packages, problems, ..ImageInventory::default() },
         ..image()
     }

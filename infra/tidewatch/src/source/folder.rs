@@ -38,7 +38,7 @@ pub(super) async fn read(folder: PathBuf, limits: Limits, bars: &ProgressBars) -
     let shown = progress.clone();
     let layer = tokio::task::spawn_blocking(move || walk(&folder, limits, &shown)).await?;
     progress.finish();
-    Ok(ReadImage { digest: None, platform: None, name: None, inventory: merge([&layer?]) })
+    Ok(ReadImage { digest: None, platform: None, name: None, inventory: merge([&layer?]), said: None })
 }
 
 fn walk(folder: &Path, limits: Limits, progress: &Progress) -> Result<LayerInventory, Failure> {

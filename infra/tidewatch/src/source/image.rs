@@ -7,7 +7,8 @@ use futures::TryStreamExt as _;
 use tidewatch_core::Digest;
 use tidewatch_core::config::{Config, MetricsConfig};
 use tidewatch_core::image::{ManifestReference, Platform};
-use tidewatch_core::manifest::{Classified, LayerDescriptor, classify};
+use tidewatch_core::manifest::{Classified, LayerDescriptor, classify, read_config};
+use tidewatch_core::metadata::ManifestMetadata;
 use tidewatch_core::names::OrgName;
 use tidewatch_inventory::{ImageInventory, LayerInventory, Limits, merge};
 use tidewatch_resolve_images::find_images;
@@ -28,13 +29,14 @@ pub(super) async fn read(
     let found = find(target, arguments).await;
     asking.finish();
     let manifest = found?;
-    let inventory = inventory(target, manifest, arguments.limits.get(), bars).await?;
+    let (inventory, said) = inventory(target, manifest, arguments.limits.get(), bars).await?;
     let (digest, name) = match &target.kind {
         Kind::Remote(name) => (manifest, Some(name.clone())),
         Kind::Disk => (manifest, None),
         Kind::DockerArchive { image_id } => (*image_id, None),
     };
-    Ok(ReadImage { digest: Some(digest), platform: Some(arguments.platform.clone()), name, inventory })
+    let (digest, platform) = (Some(digest), Some(arguments.platform.clone()));
+    Ok(ReadImage { digest, platform, name, inventory, said: Some(said) })
 }
 
 /// The digest of the manifest of the image for the platform that is asked for.
@@ -69,12 +71,14 @@ async fn inventory(
     manifest: Digest,
     limits: Limits,
     bars: &ProgressBars,
-) -> Result<ImageInventory, Failure> {
+) -> Result<(ImageInventory, ManifestMetadata), Failure> {
     let reference = ManifestReference::Digest(manifest);
     let manifest = target.registry.manifest(&target.repository, &reference).await?;
-    let Classified::Image { layers, .. } = classify(&manifest)? else {
+    let Classified::Image { layers, config } = classify(&manifest)? else {
         return Err(Failure::new(anyhow!("{} is not the manifest of an image", manifest.digest)));
     };
+    let Target { registry, id, repository, .. } = target;
+    let (_, said) = read_config(&**registry, id, repository, &manifest, &config).await?;
     let bar = bars.bar("layers");
     let read = read_layers(target, &layers, limits, bars, &bar).await;
     bar.finish();
@@ -83,7 +87,7 @@ async fn inventory(
     inventory.problems.extend(layers.iter().filter_map(unreadable_layer));
     inventory.problems.sort();
     inventory.problems.dedup();
-    Ok(inventory)
+    Ok((inventory, said))
 }
 
 /// What the layers hold, each read once however often it is in the image.

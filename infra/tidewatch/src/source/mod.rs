@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use tidewatch_core::Digest;
 use tidewatch_core::image::{ManifestReference, Platform};
+use tidewatch_core::metadata::ManifestMetadata;
 use tidewatch_core::names::{RegistryId, RepositoryName};
 use tidewatch_core::ports::Registry;
 use tidewatch_inventory::ImageInventory;
@@ -70,6 +71,8 @@ pub(crate) struct ReadImage {
     pub(crate) name: Option<RemoteName>,
     /// What it holds.
     pub(crate) inventory: ImageInventory,
+    /// What its manifest and its configuration say; a folder has none.
+    pub(crate) said: Option<ManifestMetadata>,
 }
 
 /// Reads the image or folder that the arguments name, and shows the progress unless `quiet`.

@@ -5,8 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use bytes::{Bytes, BytesMut};
-use futures::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -15,9 +13,6 @@ use super::document::PlatformDocument;
 use crate::Timestamp;
 use crate::digest::Digest;
 use crate::image::Platform;
-use crate::names::{RegistryId, RepositoryName};
-use crate::ports::Registry;
-use crate::ports::registry::RegistryError;
 
 /// Bytes that a config may have. Configs are some kilobytes; what is larger is no config.
 pub const CONFIG_LIMIT: usize = 4 << 20;
@@ -128,31 +123,4 @@ fn escaped(text: &str) -> String {
         if is_control { escaped.extend(character.escape_default()) } else { escaped.push(character) }
     }
     escaped
-}
-
-/// A whole blob of at most `limit` bytes, checked against `digest`: for configs, not for layers. `id` names the
-/// registry in errors.
-pub async fn read_blob(
-    registry: &dyn Registry,
-    id: &RegistryId,
-    repository: &RepositoryName,
-    digest: &Digest,
-    limit: usize,
-) -> Result<Bytes, RegistryError> {
-    let invalid = |reason: String| RegistryError::Invalid {
-        registry: id.clone(),
-        what: format!("blob {digest} of {repository}"),
-        reason,
-    };
-    let mut stream = registry.blob(repository, digest).await?;
-    let mut bytes = BytesMut::new();
-    while let Some(chunk) = stream.try_next().await? {
-        if bytes.len().saturating_add(chunk.len()) > limit {
-            return Err(invalid(format!("it is larger than {limit} bytes")));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    let bytes = bytes.freeze();
-    let found = Digest::of(&bytes);
-    if found == *digest { Ok(bytes) } else { Err(invalid(format!("its digest is {found}"))) }
 }

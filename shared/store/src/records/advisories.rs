@@ -99,10 +99,10 @@ impl Records {
 
     /// Stores a table of ends of life, by the hash of what it says. It is used once [`Records::publish_end_of_life`] names
     /// it.
-    pub async fn put_end_of_life(&self, table: &EndOfLife) -> Result<TableVersion, RecordError> {
-        let version = table.version();
+    pub async fn put_end_of_life(&self, ends: &EndOfLife) -> Result<TableVersion, RecordError> {
+        let version = ends.version();
         let key = keys::object::end_of_life(&version.content);
-        self.objects.put(&key, Bytes::from(table.content())).await?;
+        self.objects.put(&key, Bytes::from(ends.content())).await?;
         Ok(version)
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tidewatch_core::Digest;
 use tidewatch_core::image::{Image, Platform};
 use tidewatch_core::manifest::LayerDescriptor;
-use tidewatch_core::metadata::{BaseImage, ConfigMetadata, ImageMetadata};
+use tidewatch_core::metadata::{ImageMetadata, ManifestMetadata};
 use tidewatch_core::names::{OrgName, Tag};
 use tidewatch_core::ports::table::{Condition, Query};
 
@@ -22,17 +22,6 @@ pub struct ImageManifest {
     /// What else they say; `None` in what earlier versions have stored, which did not look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub said: Option<ManifestMetadata>,
-}
-
-/// What a manifest and its configuration say of an image, beside its layers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ManifestMetadata {
-    /// What the configuration says; `None` when it cannot be read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config: Option<ConfigMetadata>,
-    /// The image that it names as its base.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub base: Option<BaseImage>,
 }
 
 /// A repository that holds an image, and how it was found there.

@@ -45,7 +45,7 @@ pub use advisory_sources::{
 pub use advisory_standing::AdvisoryStanding;
 pub use configuration::AppliedConfig;
 pub use environments::{EnvironmentPlace, MadeEnvironments, Streams};
-pub use images::{ImageManifest, ImagePlace, ManifestMetadata};
+pub use images::{ImageManifest, ImagePlace};
 pub use in_force::{InForce, RematchState};
 pub use layers::{Lease, LeaseOutcome};
 pub use postings::{
