@@ -423,8 +423,12 @@ async fn commands_print_the_same_on_a_running_instance_and_on_its_data_folder_al
     settle(&local, ORG, token, &Numbers::of_the_fixtures()).await;
     let read = || -> Vec<Value> {
         let documents = READING.iter().map(|(arguments, schema)| {
-            let document = installation.json(arguments);
+            let mut document = installation.json(arguments);
             assert_eq!(document["schema"], *schema, "{arguments:?}");
+            // It moves every second while roll-ups find that nothing has changed.
+            if let Some(published) = document.get_mut("published").and_then(Value::as_object_mut) {
+                assert!(published.remove("checked_at").unwrap().is_string());
+            }
             document
         });
         documents.collect()

@@ -80,6 +80,8 @@ async fn demo_metrics() {
         assert!(image.remove("digest").unwrap().as_str().unwrap().starts_with("sha256:"));
         assert!(image.remove("scanned_at").unwrap().is_string());
         assert_eq!(image.remove("read_by_older_readers"), Some(json!(false)));
+        assert!(image.remove("reader_version").unwrap().is_u64());
+        assert!(image.remove("suppressed").unwrap().as_object().unwrap().values().all(|count| count == 0));
         let distribution = image.remove("distribution").unwrap();
         let alpine = image["repository"] == "demo/edge";
         assert!(distribution.as_str().unwrap().starts_with(if alpine { "Alpine" } else { "Debian" }));
