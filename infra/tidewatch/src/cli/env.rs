@@ -59,7 +59,7 @@ pub(crate) struct ShowEnv {
 pub(crate) struct AddEnv {
     /// The environment.
     pub(crate) name: StreamName,
-    /// The images, as REGISTRY/REPOSITORY[:TAG][@DIGEST], where REGISTRY is the id of a registry of the configuration.
+    /// The images, as REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@DIGEST, where REGISTRY is the id of a registry of the configuration.
     #[arg(required = true, value_name = "IMAGE")]
     pub(crate) images: Vec<ImageReference>,
     /// Leave other images of the same repository in the environment.

@@ -45,7 +45,7 @@ Examples:
 
 The registry is named by its id in the configuration. `tidewatch scan` reads an image that is not known.")]
 pub(crate) struct Image {
-    /// Which image: REGISTRY/REPOSITORY[:TAG][@DIGEST], or the digest of the manifest of a platform.
+    /// Which image: REGISTRY/REPOSITORY:TAG, REGISTRY/REPOSITORY@DIGEST, or the digest of the manifest of a platform.
     #[arg(value_name = "REF")]
     pub(crate) reference: ImageIdentity,
     #[command(flatten)]
