@@ -75,7 +75,8 @@ fn read(fixture: &Fixture, expected: &ExpectedImage) -> (ImageInventory, ImageMe
     });
     let config = ImageConfig::parse(&image.blobs[&config]).expect("a configuration");
     let config = Some(ConfigMetadata { user: config.user });
-    let metadata = ImageMetadata::of(Some(ManifestMetadata { config, base: None }), Vec::new());
+    let metadata =
+        ImageMetadata::of(Some(ManifestMetadata { config, ..ManifestMetadata::default() }), Vec::new());
     (merge(&layers.collect::<Vec<_>>()), metadata)
 }
 

@@ -148,6 +148,7 @@ fn work(content: &str, priority: Priority) -> Work {
         counted: true,
         priority,
         run: Some(RunId { rule: "nightly".parse().unwrap(), run: "1".to_owned() }),
+        attestations: None,
     }
 }
 

@@ -99,14 +99,20 @@ impl ResolveImages {
             let what = format!("the entry {} of {}", target.entry.as_str(), target.stream);
             return Err(RecordError::Changed { what }.into());
         }
-        self.scan_unless_known(org, &image, entry.tag()).await?;
+        self.scan_unless_known(org, &image, entry.tag(), found.attestations).await?;
         tracing::info!(org.name = %org, stream.name = %target.stream, image = %image, "environment entry pinned");
         Ok(())
     }
 
     /// Has the image scanned that nobody has scanned. Its place in the repository is of no account: it was seen there
     /// before anything else, and is not counted, so that it never stands for the repository.
-    async fn scan_unless_known(&self, org: &OrgName, image: &Image, tag: Tag) -> Result<(), ResolveError> {
+    async fn scan_unless_known(
+        &self,
+        org: &OrgName,
+        image: &Image,
+        tag: Tag,
+        attestations: Option<Vec<Digest>>,
+    ) -> Result<(), ResolveError> {
         if self.records.result(org, &image.digest, &image.platform).await?.is_some() {
             return Ok(());
         }
@@ -117,6 +123,7 @@ impl ResolveImages {
             counted: false,
             priority: Priority::Pushed,
             run: None,
+            attestations,
         };
         let due_at = self.clock.now().checked_add(FALLBACK).unwrap_or(Timestamp::MAX);
         if let Some(work) = self.records.enqueue_pushed(org, &work, due_at).await? {

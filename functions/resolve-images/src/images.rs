@@ -9,6 +9,9 @@ use tidewatch_core::ports::Registry;
 use tidewatch_core::ports::registry::RegistryError;
 use tidewatch_store::records::TaggedImage;
 
+/// The most manifests with attestations about one image. BuildKit writes one.
+const ATTESTATIONS: usize = 8;
+
 /// The images behind a manifest that are to be scanned, and what is said of the rest.
 pub struct Found {
     /// The images, in the order of the wanted platforms.
@@ -33,18 +36,25 @@ pub async fn find_images(
     config: &Config,
 ) -> Result<Found, RegistryError> {
     let manifest = registry.manifest(repository, reference).await?;
+    let mut attestations: Vec<(Digest, Digest)> = Vec::new();
     let candidates: Vec<(Digest, Platform)> = match classify(&manifest) {
         Err(error) => return Ok(Found::nothing(error.to_string())),
         Ok(Classified::NotAnImage { reason } | Classified::Unsupported { reason }) => {
             return Ok(Found::nothing(reason));
         }
-        Ok(Classified::Index(children)) => children
-            .into_iter()
-            // Windows images are there to be named among what it has.
-            .filter(|child| matches!(child.kind, ChildKind::Image | ChildKind::Windows))
-            // An index that does not name the platform of a child leaves nothing to choose by.
-            .filter_map(|child| Some((child.digest, child.platform?)))
-            .collect(),
+        Ok(Classified::Index(children)) => {
+            attestations.extend(children.iter().filter_map(|child| match child.kind {
+                ChildKind::Attestation { subject } => Some((subject?, child.digest)),
+                _ => None,
+            }));
+            children
+                .into_iter()
+                // Windows images are there to be named among what it has.
+                .filter(|child| matches!(child.kind, ChildKind::Image | ChildKind::Windows))
+                // An index that does not name the platform of a child leaves nothing to choose by.
+                .filter_map(|child| Some((child.digest, child.platform?)))
+                .collect()
+        }
         Ok(Classified::Image { config: digest, .. }) => {
             let content = read_blob(registry, id, repository, &digest, CONFIG_LIMIT).await?;
             match ImageConfig::parse(&content).map(|config| config.platform) {
@@ -54,7 +64,12 @@ pub async fn find_images(
             }
         }
     };
-    Ok(choose(&candidates, &config.platforms))
+    let mut found = choose(&candidates, &config.platforms);
+    for image in &mut found.images {
+        let about_it = attestations.iter().filter(|(subject, _)| *subject == image.digest);
+        image.attestations = Some(about_it.map(|(_, digest)| *digest).take(ATTESTATIONS).collect());
+    }
+    Ok(found)
 }
 
 /// The wanted platforms among `candidates`, of which the gauges count one: linux/amd64, else the first wanted.
@@ -66,6 +81,7 @@ fn choose(candidates: &[(Digest, Platform)], wanted: &[Platform]) -> Found {
             digest: *digest,
             platform: platform.clone(),
             counted: false,
+            attestations: None,
         }));
     }
     if images.is_empty() {

@@ -103,6 +103,7 @@ impl Tags<'_> {
             counted: image.counted,
             priority,
             run: run.cloned(),
+            attestations: image.attestations.clone(),
         }))
     }
 }

@@ -6,6 +6,7 @@
 //! stores, by a registry that cannot be reached, throttles, or refuses us, or by the end of the function's time: that is
 //! deferred, with growing pauses. Layers that were read to their end stay read. An image has one attempt at a time.
 
+mod attestations;
 mod error;
 mod image;
 mod layers;
@@ -30,6 +31,7 @@ use tidewatch_runtime::messages::{describe, send};
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler};
 use tidewatch_store::records::{ImagePlace, InForce, PendingWork, Records, StoredResult};
 
+pub use attestations::{AttestedImage, read_attestations};
 pub use error::ScanError;
 pub use layers::unreadable_layer;
 pub use pull::{pull_layer, read_layer};

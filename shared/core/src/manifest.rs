@@ -4,6 +4,7 @@
 //! Specification: <https://github.com/opencontainers/image-spec/blob/main/manifest.md>,
 //! <https://github.com/opencontainers/image-spec/blob/main/image-index.md>
 
+mod attestation;
 mod config;
 mod document;
 pub mod media_type;
@@ -11,6 +12,7 @@ mod reading;
 #[cfg(test)]
 mod tests;
 
+pub use attestation::{AttestationBlob, attestation_blobs};
 pub use config::{CONFIG_LIMIT, HistoryStep, ImageConfig};
 pub use reading::{read_blob, read_config};
 

@@ -37,11 +37,19 @@ pub struct ImageMetadata {
 impl ImageMetadata {
     /// What `said` and the VEX documents in the files of an image tell; `None` when nobody has read its manifest for that.
     pub fn of(said: Option<ManifestMetadata>, vex_files: Vec<VexDocument>) -> Self {
-        let Some(ManifestMetadata { config, base }) = said else {
+        let Some(ManifestMetadata { config, base, attested }) = said else {
             return Self { vex_files, ..Self::default() };
         };
-        let base_unknown_because = base.is_none().then(|| "the image names none".to_owned());
-        Self { config, vex_files, base, base_unknown_because, ..Self::default() }
+        let nothing = |base: &Option<BaseImage>| base.is_none().then(|| "the image names none".to_owned());
+        let Some(Attested { summaries, vex, base: by_provenance, base_unknown_because, .. }) = attested
+        else {
+            let base_unknown_because = nothing(&base);
+            return Self { config, vex_files, base, base_unknown_because, ..Self::default() };
+        };
+        let base = by_provenance.or(base);
+        let unknown = if base.is_none() { base_unknown_because } else { None };
+        let base_unknown_because = unknown.or_else(|| nothing(&base));
+        Self { config, attestations: Some(summaries), vex, vex_files, base, base_unknown_because }
     }
 }
 
@@ -54,6 +62,28 @@ pub struct ManifestMetadata {
     /// The image that it names as its base.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<BaseImage>,
+    /// What its attestations say; `None` where nobody has looked for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attested: Option<Attested>,
+}
+
+/// What the attestations of an image say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attested {
+    /// Digests of the manifests that hold them, sorted.
+    pub manifests: Vec<Digest>,
+    /// The attestations.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub summaries: Vec<AttestationSummary>,
+    /// The VEX documents among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vex: Vec<VexDocument>,
+    /// The image that it is built on, by its provenance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<BaseImage>,
+    /// Why the provenance does not tell that, a lower-case fragment; `None` where there is no provenance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_unknown_because: Option<String>,
 }
 
 /// What the configuration of an image says.

@@ -229,6 +229,9 @@ pub struct Work {
     /// The run that found it; none when it was pushed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
+    /// The manifests that hold attestations about it; `None` when nobody has looked for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attestations: Option<Vec<Digest>>,
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! <https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md>,
 //! <https://github.com/secure-systems-lab/dsse/blob/master/envelope.md>.
 
+mod base;
 mod provenance;
 #[cfg(test)]
 mod tests;
@@ -19,9 +20,9 @@ use crate::reading::lenient_json::{self, List, Object, Text};
 use crate::reading::openvex::OpenVex;
 use crate::reading::sbom::{Components, Packages, SpdxPackages};
 use crate::reading::{Problems, excerpt};
-use provenance::{BuildDefinition, Builder, Materials, Presence, RunDetails};
+use provenance::{BuildConfig, BuildDefinition, BuildKitMetadata, Builder, Materials, Presence, RunDetails};
 
-pub use provenance::{Material, Provenance, ProvenanceMode};
+pub use provenance::{Material, Provenance, ProvenanceMode, Stage};
 
 /// Media type of the layers that hold a statement.
 pub const IN_TOTO_MEDIA_TYPE: &str = "application/vnd.in-toto+json";
@@ -158,9 +159,18 @@ struct Predicate {
     build_definition: Object<BuildDefinition>,
     run_details: Object<RunDetails>,
     // Provenance of version 0.2.
-    build_config: Presence,
+    build_config: Presence<BuildConfig>,
+    metadata: Object<Metadata>,
     builder: Object<Builder>,
     materials: Materials,
+}
+
+/// Of provenance of version 0.2.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Metadata {
+    #[serde(rename = "https://mobyproject.org/buildkit@v1#metadata")]
+    buildkit: Object<BuildKitMetadata>,
 }
 
 /// A statement about vulnerabilities.
@@ -209,10 +219,15 @@ impl Document {
             predicate.cyclonedx()?
         } else if is("https://slsa.dev/provenance/v1") {
             let Object(definition) = predicate.build_definition;
-            AttestationKind::Provenance(provenance::version_1(definition, &predicate.run_details.0))
+            AttestationKind::Provenance(provenance::version_1(definition, predicate.run_details.0))
         } else if is("https://slsa.dev/provenance/v0.2") {
             let Object(builder) = predicate.builder;
-            let provenance = provenance::version_0_2(predicate.build_config, &builder, predicate.materials);
+            let provenance = provenance::version_0_2(
+                predicate.build_config,
+                predicate.metadata.0.buildkit.0,
+                &builder,
+                predicate.materials,
+            );
             AttestationKind::Provenance(provenance)
         } else if is("https://openvex.dev/ns") {
             vex(bytes)?

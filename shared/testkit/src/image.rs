@@ -229,6 +229,7 @@ impl Default for ImageBuilder {
 #[derive(Clone, Debug, Default)]
 pub struct IndexBuilder {
     images: Vec<BuiltImage>,
+    attestations: Vec<(Value, BuiltImage)>,
     format: ManifestFormat,
 }
 
@@ -245,6 +246,20 @@ impl IndexBuilder {
         self
     }
 
+    /// Adds attestations about `image`, as BuildKit attaches them: predicates, each with its type.
+    #[must_use]
+    pub fn attestations(mut self, image: &BuiltImage, predicates: &[(&str, Value)]) -> Self {
+        let attestation = attestation(image, predicates);
+        let mut descriptor = attestation.descriptor();
+        descriptor["platform"] = json!({"os": "unknown", "architecture": "unknown"});
+        descriptor["annotations"] = json!({
+            "vnd.docker.reference.type": "attestation-manifest",
+            "vnd.docker.reference.digest": image.digest,
+        });
+        self.attestations.push((descriptor, attestation));
+        self
+    }
+
     /// Sets whose media type it has.
     #[must_use]
     pub const fn format(mut self, format: ManifestFormat) -> Self {
@@ -255,7 +270,9 @@ impl IndexBuilder {
     /// The finished index, with the manifests and blobs of its images.
     pub fn build(self) -> BuiltImage {
         let media_type = self.format.index();
-        let descriptors: Vec<Value> = self.images.iter().map(BuiltImage::descriptor).collect();
+        let images = self.images.iter().map(BuiltImage::descriptor);
+        let attestations = self.attestations.iter().map(|(descriptor, _)| descriptor.clone());
+        let descriptors: Vec<Value> = images.chain(attestations).collect();
         let bytes = json_bytes(&json!({
             "schemaVersion": 2,
             "mediaType": media_type,
@@ -268,12 +285,46 @@ impl IndexBuilder {
             manifests: BTreeMap::from([(digest, Manifest { media_type: media_type.to_owned(), bytes })]),
             blobs: BTreeMap::new(),
         };
-        for image in self.images {
+        let attestations = self.attestations.into_iter().map(|(_, attestation)| attestation);
+        for image in self.images.into_iter().chain(attestations) {
             index.manifests.extend(image.manifests);
             index.blobs.extend(image.blobs);
         }
         index
     }
+}
+
+/// The manifest that holds statements about `image`.
+///
+/// Specification: <https://github.com/moby/buildkit/blob/master/docs/attestations/attestation-storage.md>.
+fn attestation(image: &BuiltImage, predicates: &[(&str, Value)]) -> BuiltImage {
+    let config = json_bytes(&json!({"architecture": "unknown", "os": "unknown", "config": {}}));
+    let mut blobs = BTreeMap::from([(Digest::of(&config), config.clone())]);
+    let layers: Vec<Value> = predicates
+        .iter()
+        .map(|(predicate_type, predicate)| {
+            let statement = json_bytes(&json!({
+                "_type": "https://in-toto.io/Statement/v0.1",
+                "subject": [{"name": "image", "digest": {"sha256": image.digest.hex()}}],
+                "predicateType": predicate_type,
+                "predicate": predicate,
+            }));
+            let mut layer = descriptor("application/vnd.in-toto+json", &statement);
+            layer["annotations"] = json!({"in-toto.io/predicate-type": predicate_type});
+            blobs.insert(Digest::of(&statement), statement);
+            layer
+        })
+        .collect();
+    let format = ManifestFormat::Oci;
+    let bytes = json_bytes(&json!({
+        "schemaVersion": 2,
+        "mediaType": format.manifest(),
+        "config": descriptor(format.config(), &config),
+        "layers": layers,
+    }));
+    let digest = Digest::of(&bytes);
+    let manifest = Manifest { media_type: format.manifest().to_owned(), bytes };
+    BuiltImage { digest, platform: None, manifests: BTreeMap::from([(digest, manifest)]), blobs }
 }
 
 /// Writes `images`, each with its name (`org.opencontainers.image.ref.name`), as an OCI layout into the folder

@@ -222,7 +222,12 @@ pub(crate) fn image(scan: &Scan) -> Image {
 
 /// The tag, which leads to an index with the image in it.
 fn tag(scan: &Scan) -> TagRecord {
-    let image = TaggedImage { digest: scan.digest(), platform: Platform::linux_amd64(), counted: true };
+    let image = TaggedImage {
+        digest: scan.digest(),
+        platform: Platform::linux_amd64(),
+        counted: true,
+        attestations: None,
+    };
     TagRecord {
         tag: scan.tag.parse().unwrap(),
         digest: index_of(scan),

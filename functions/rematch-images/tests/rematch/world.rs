@@ -179,7 +179,8 @@ impl World {
     /// Lists the repository of `image` with a tag that points to it.
     pub(crate) async fn tag(&self, image: &Image, tag: &str) {
         let Image { registry, repository, digest, platform } = image.clone();
-        let images = vec![TaggedImage { digest, platform: platform.clone(), counted: true }];
+        let images =
+            vec![TaggedImage { digest, platform: platform.clone(), counted: true, attestations: None }];
         let (seen_at, platforms) = (self.clock.now(), vec![platform]);
         let tag = TagRecord { tag: tag.parse().unwrap(), digest, images, skipped: None, platforms, seen_at };
         self.records.put_repository(&acme(), &registry, &repository).await.unwrap();
@@ -363,7 +364,7 @@ impl Scanner {
     ) -> Result<(), Box<dyn std::error::Error>> {
         let (org, id) = (acme(), image.id());
         let (tag, seen_at) = ("latest".parse().unwrap(), self.clock.now());
-        let place = ImagePlace { image: image.clone(), tag, seen_at, counted: true };
+        let place = ImagePlace { image: image.clone(), tag, seen_at, counted: true, attestations: None };
         self.records.put_place(&org, &place).await?;
         loop {
             let stored = self.records.result(&org, &id.digest, &id.platform).await?;

@@ -1,11 +1,12 @@
 //! What is known of an image beside its packages: read once with the manifest, and kept with the result.
 
-use serde_json::json;
-use tidewatch_core::metadata::{BaseEvidence, BaseImage, ConfigMetadata, ImageMetadata};
+use serde_json::{Value, json};
+use tidewatch_core::metadata::{AttestationKind, BaseEvidence, BaseImage, ConfigMetadata, ImageMetadata};
 use tidewatch_core::policy::Outcome;
 use tidewatch_core::result::ImageResult;
+use tidewatch_core::work::Work;
 use tidewatch_store::records::ImageManifest;
-use tidewatch_testkit::image::ImageBuilder;
+use tidewatch_testkit::image::{BuiltImage, ImageBuilder, IndexBuilder};
 
 use crate::images::{advisories, debian};
 use crate::world::{World, acme};
@@ -78,4 +79,111 @@ async fn what_an_earlier_version_has_kept_of_a_manifest_is_asked_again_at_the_ne
     assert_eq!(world.records.image_manifest(&acme(), &digest).await.unwrap(), Some(kept));
     let result = world.result(&work).await;
     assert_eq!(outcome(&result, "default-non-root-user"), Some(Outcome::Pass));
+}
+
+/// A build whose last stage begins with the layers of `base`.
+fn provenance(base: &BuiltImage) -> Value {
+    let layers: Vec<Value> = layers_of(base).iter().map(|layer| json!({"digest": layer})).collect();
+    json!({
+        "materials": [{"uri": "pkg:docker/debian@13", "digest": {"sha256": base.digest.hex()}}],
+        "buildConfig": {"llbDefinition": [
+            {"id": "step0", "op": {"Op": {"source": {"identifier": "docker-image://docker.io/library/debian:13"}}}},
+        ]},
+        "metadata": {"https://mobyproject.org/buildkit@v1#metadata": {"layers": {"step0:0": [layers]}}},
+    })
+}
+
+fn layers_of(image: &BuiltImage) -> Vec<String> {
+    let manifest: Value = serde_json::from_slice(&image.manifest().bytes).unwrap();
+    let layers = manifest["layers"].as_array().unwrap().iter();
+    layers.map(|layer| layer["digest"].as_str().unwrap().to_owned()).collect()
+}
+
+fn not_affected(vulnerability: &str) -> Value {
+    json!({
+        "@context": "https://openvex.dev/ns/v0.2.0", "@id": "https://example.com/vex/1", "author": "acme",
+        "timestamp": "2026-01-01T00:00:00Z", "version": 1,
+        "statements": [{
+            "vulnerability": {"name": vulnerability}, "status": "not_affected",
+            "justification": "vulnerable_code_not_present",
+        }],
+    })
+}
+
+/// The image with attestations in an index, and the work of one who has found it there.
+fn attested(world: &World, built: &BuiltImage, predicates: &[(&str, Value)]) -> Work {
+    let index = IndexBuilder::new().image(built).attestations(built, predicates).build();
+    let work = world.push_work("team/web", built);
+    world.push("team/web", &index);
+    let manifests =
+        index.manifests.keys().filter(|digest| **digest != built.digest && **digest != index.digest);
+    Work { attestations: Some(manifests.copied().collect()), ..work }
+}
+
+#[tokio::test]
+async fn attestations_of_the_build_are_judged_and_name_the_base() {
+    let world = world().await;
+    let base = ImageBuilder::new().layer(debian(&[("openssl", "1")])).build();
+    let policies = json!([{"id": "supply-chain-attestations"}, {"id": "approved-base-images",
+        "config": {"allowed_base_images": ["docker.io/library/debian:*"], "allowed_distros_only": false}}]);
+    world.apply(&policies).await;
+    let predicates =
+        [("https://spdx.dev/Document", json!({})), ("https://slsa.dev/provenance/v0.2", provenance(&base))];
+    let work = attested(&world, &image().build(), &predicates);
+    world.scan(&work).await;
+    let result = world.result(&work).await;
+    let known = metadata(&world, &result).await;
+    let kinds: Vec<AttestationKind> = known.attestations.unwrap().iter().map(|known| known.kind).collect();
+    assert_eq!(kinds, [AttestationKind::Sbom, AttestationKind::Provenance { max: true }]);
+    let reference = "docker.io/library/debian:13".to_owned();
+    let (digest, evidence) = (Some(base.digest), BaseEvidence::Provenance);
+    assert_eq!(known.base, Some(BaseImage { reference, digest, evidence, current: None }));
+    for policy in ["supply-chain-attestations", "approved-base-images"] {
+        assert_eq!(outcome(&result, policy), Some(Outcome::Pass), "{policy}");
+    }
+}
+
+#[tokio::test]
+async fn an_image_without_attestations_fails_and_one_where_nobody_looked_has_no_data() {
+    let world = world().await;
+    world.apply(&json!([{"id": "supply-chain-attestations"}])).await;
+    let work = attested(&world, &image().build(), &[]);
+    world.scan(&work).await;
+    assert_eq!(outcome(&world.result(&work).await, "supply-chain-attestations"), Some(Outcome::Fail));
+    let unknown = world.push_work("team/api", &ImageBuilder::new().layer(debian(&[("zlib", "1")])).build());
+    world.scan(&unknown).await;
+    assert_eq!(outcome(&world.result(&unknown).await, "supply-chain-attestations"), Some(Outcome::NoData));
+}
+
+#[tokio::test]
+async fn a_vex_attestation_takes_what_does_not_affect_the_image_out_of_the_numbers() {
+    let world = world().await;
+    let plain = world.push_work("team/plain", &image().build());
+    world.scan(&plain).await;
+    let vulnerable = world.result(&plain).await;
+    let report = world.records.report(&vulnerable.report.unwrap()).await.unwrap().unwrap();
+    let found = report.findings[0].vulnerability.clone();
+
+    let statement = [("https://openvex.dev/ns/v0.2.0", not_affected(&found))];
+    let work = attested(&world, &image().user("app").build(), &statement);
+    world.scan(&work).await;
+    let result = world.result(&work).await;
+    assert_eq!(result.severities.total() + 1, vulnerable.severities.total());
+    assert_eq!(result.suppressed.total(), 1);
+}
+
+#[tokio::test]
+async fn attestations_that_are_found_later_are_read_with_those_of_before() {
+    let world = world().await;
+    let work = attested(&world, &image().build(), &[("https://spdx.dev/Document", json!({}))]);
+    let unattested = Work { attestations: None, ..work.clone() };
+    world.scan(&unattested).await;
+    assert_eq!(metadata(&world, &world.result(&work).await).await.attestations, None);
+    world.apply(&json!([{"id": "default-non-root-user", "display_name": "No root"}])).await;
+    world.scan(&work).await;
+    let known = metadata(&world, &world.result(&work).await).await.attestations.unwrap();
+    assert_eq!(known.len(), 1);
+    world.apply(&json!([{"id": "default-non-root-user"}])).await;
+    world.scan(&unattested).await;
+    assert_eq!(metadata(&world, &world.result(&work).await).await.attestations.unwrap(), known);
 }

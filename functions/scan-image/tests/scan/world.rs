@@ -251,6 +251,7 @@ impl World {
             counted: true,
             priority: Priority::New,
             run: Some(RunId { rule: "nightly".parse().unwrap(), run: "1".to_owned() }),
+            attestations: None,
         }
     }
 

@@ -12,7 +12,8 @@ use tidewatch_core::metadata::ManifestMetadata;
 use tidewatch_core::names::OrgName;
 use tidewatch_inventory::{ImageInventory, LayerInventory, Limits, merge};
 use tidewatch_resolve_images::find_images;
-use tidewatch_scan_image::{ScanError, read_layer, unreadable_layer};
+use tidewatch_scan_image::{AttestedImage, ScanError, read_attestations, read_layer, unreadable_layer};
+use tidewatch_store::records::TaggedImage;
 
 use super::{Kind, ReadImage, Target};
 use crate::cli::ImageArguments;
@@ -28,8 +29,9 @@ pub(super) async fn read(
     let asking = bars.spinner(&format!("asking {}", target.place));
     let found = find(target, arguments).await;
     asking.finish();
-    let manifest = found?;
-    let (inventory, said) = inventory(target, manifest, arguments.limits.get(), bars).await?;
+    let found = found?;
+    let manifest = found.digest;
+    let (inventory, said) = inventory(target, found, arguments.limits.get(), bars).await?;
     let (digest, name) = match &target.kind {
         Kind::Remote(name) => (manifest, Some(name.clone())),
         Kind::Disk => (manifest, None),
@@ -39,12 +41,12 @@ pub(super) async fn read(
     Ok(ReadImage { digest, platform, name, inventory, said: Some(said) })
 }
 
-/// The digest of the manifest of the image for the platform that is asked for.
-async fn find(target: &Target, arguments: &ImageArguments) -> Result<Digest, Failure> {
+/// The image for the platform that is asked for.
+async fn find(target: &Target, arguments: &ImageArguments) -> Result<TaggedImage, Failure> {
     let config = config_of(&arguments.platform)?;
     let found =
         find_images(&*target.registry, &target.id, &target.repository, &target.manifest, &config).await?;
-    found.images.first().map(|image| image.digest).ok_or_else(|| {
+    found.images.into_iter().next().ok_or_else(|| {
         let reason = found.skipped.unwrap_or_else(|| "there is no image".to_owned());
         Failure::new(anyhow!("{} cannot be scanned: {reason}", arguments.reference))
             .hint("choose another platform by --platform, or another tag")
@@ -68,17 +70,22 @@ pub(crate) fn config_of(platform: &Platform) -> Result<Config, Failure> {
 
 async fn inventory(
     target: &Target,
-    manifest: Digest,
+    image: TaggedImage,
     limits: Limits,
     bars: &ProgressBars,
 ) -> Result<(ImageInventory, ManifestMetadata), Failure> {
-    let reference = ManifestReference::Digest(manifest);
+    let reference = ManifestReference::Digest(image.digest);
     let manifest = target.registry.manifest(&target.repository, &reference).await?;
     let Classified::Image { layers, config } = classify(&manifest)? else {
         return Err(Failure::new(anyhow!("{} is not the manifest of an image", manifest.digest)));
     };
     let Target { registry, id, repository, .. } = target;
-    let (_, said) = read_config(&**registry, id, repository, &manifest, &config).await?;
+    let (_, mut said) = read_config(&**registry, id, repository, &manifest, &config).await?;
+    let digests: Vec<Digest> = layers.iter().map(|layer| layer.digest).collect();
+    if let Some(attestations) = &image.attestations {
+        let attested = AttestedImage { registry: id, repository, digest: &image.digest, layers: &digests };
+        said.attested = Some(read_attestations(&**registry, attested, attestations).await?);
+    }
     let bar = bars.bar("layers");
     let read = read_layers(target, &layers, limits, bars, &bar).await;
     bar.finish();

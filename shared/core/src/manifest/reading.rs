@@ -27,7 +27,7 @@ pub async fn read_config(
     let labels = config.as_ref().map(|config| config.labels.clone()).unwrap_or_default();
     let base = named_base(manifest, &labels);
     let config = config.map(|config| ConfigMetadata { user: config.user });
-    Ok((created_at, ManifestMetadata { config, base }))
+    Ok((created_at, ManifestMetadata { config, base, attested: None }))
 }
 
 /// A whole blob of at most `limit` bytes, checked against `digest`: for configs, not for layers. `id` names the

@@ -167,6 +167,30 @@ fn provenance_of_version_1_names_what_went_in_and_has_its_mode() {
 }
 
 #[test]
+fn in_the_mode_max_the_layers_of_stages_are_known() {
+    let digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let layers = json!({"step0:0": [[{"digest": digest, "size": 1}]], "step1:0": [[{"digest": digest}]]});
+    let stages = |document: Value| match read(&document).unwrap().kind {
+        AttestationKind::Provenance(provenance) => provenance.stages,
+        other => panic!("{other:?}"),
+    };
+    let steps = json!({"buildConfig": {"llbDefinition": [
+        {"id": "step0", "op": {"Op": {"source": {"identifier": "docker-image://docker.io/library/alpine:3.17"}}}},
+        {"id": "step1", "op": {"Op": {"exec": {}}}},
+    ]}});
+    let mut version_1 = provenance_1(&steps);
+    assert_eq!(stages(version_1.clone()), None, "the builder tells no layers");
+    version_1["predicate"]["runDetails"]["metadata"]["buildkit_metadata"]["layers"] = layers.clone();
+    let found = stages(version_1).unwrap();
+    let of_alpine =
+        Stage { image: "docker.io/library/alpine:3.17".to_owned(), layers: vec![digest.parse().unwrap()] };
+    assert_eq!(found, [of_alpine]);
+    let mut version_0_2 = provenance_02();
+    version_0_2["predicate"]["metadata"]["https://mobyproject.org/buildkit@v1#metadata"]["layers"] = layers;
+    assert_eq!(stages(version_0_2).unwrap()[0].image, "docker.io/library/alpine");
+}
+
+#[test]
 fn provenance_of_version_0_2_is_the_same_in_other_words() {
     insta::assert_json_snapshot!(read(&provenance_02()).unwrap());
 }

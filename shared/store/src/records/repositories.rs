@@ -39,6 +39,10 @@ pub struct TaggedImage {
     pub platform: Platform,
     /// Whether the gauges count this platform.
     pub counted: bool,
+    /// The manifests beside it that hold attestations about it; `None` in what earlier versions have stored, which did not
+    /// look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attestations: Option<Vec<Digest>>,
 }
 
 /// Some tags of a repository.
