@@ -103,6 +103,7 @@ impl EvaluateRules {
                 received_at: self.clock.now(),
                 failures: 0,
                 target: Some(target),
+                base: None,
             });
         }
         Ok(send(&*self.queue, QueueName::Hints, &messages, Duration::ZERO).await?)

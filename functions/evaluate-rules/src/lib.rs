@@ -4,10 +4,12 @@
 //! It asks no registry anything. A run that was started twice, by two evaluators or after a crash, has the same id and
 //! sends the same messages, which do no harm twice.
 
+mod bases;
 mod environments;
 mod rematch;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::try_join_all;
@@ -77,12 +79,14 @@ pub struct EvaluateRules {
     records: Records,
     queue: Arc<dyn QueueSender>,
     clock: Arc<dyn Clock>,
+    /// The minute since 1970 at which bases were last sent for; a process has many ticks in one.
+    asked: Arc<AtomicU64>,
 }
 
 impl EvaluateRules {
     /// An evaluator on these ports.
     pub fn new(records: Records, queue: Arc<dyn QueueSender>, clock: Arc<dyn Clock>) -> Self {
-        Self { records, queue, clock }
+        Self { records, queue, clock, asked: Arc::default() }
     }
 
     /// One tick: for every organisation, starts due rules, and sends images to be matched again when something else is in
@@ -92,10 +96,12 @@ impl EvaluateRules {
     pub async fn tick(&self) -> Result<Tick, EvaluateError> {
         let mut tick = Tick::default();
         let mut registries = Vec::new();
+        let minute = self.clock.now().as_second().unsigned_abs() / 60;
+        let turn = (self.asked.swap(minute, Ordering::Relaxed) != minute).then_some(minute);
         for org in self.records.orgs().await? {
             match self.records.config(&org).await {
                 Ok(Some(applied)) => {
-                    tick.started += self.tick_org(&org, &applied).await;
+                    tick.started += self.tick_org(&org, &applied, turn).await;
                     let of_org = applied.config.registries.into_iter().map(|registry| registry.id);
                     registries.extend(of_org.map(|registry| (org.clone(), registry)));
                 }
@@ -107,8 +113,7 @@ impl EvaluateRules {
             }
         }
         // Each minute another one is the first: should a tick be ended before its time, none waits for ever.
-        let first = self.clock.now().as_second().unsigned_abs() / 60;
-        let first = usize::try_from(first % registries.len().max(1) as u64).unwrap_or(0);
+        let first = usize::try_from(minute % registries.len().max(1) as u64).unwrap_or(0);
         registries.rotate_left(first);
         for (org, registry) in &registries {
             match self.dispatch(org, registry).await {
@@ -123,7 +128,7 @@ impl EvaluateRules {
     }
 
     /// Gives the number of rules that were started. What fails for one of them is logged, and does not stop the others.
-    async fn tick_org(&self, org: &OrgName, applied: &AppliedConfig) -> usize {
+    async fn tick_org(&self, org: &OrgName, applied: &AppliedConfig, turn: Option<u64>) -> usize {
         let mut rules = 0;
         for rule in &applied.config.rules {
             match self.start_if_due(org, applied, rule).await {
@@ -137,6 +142,12 @@ impl EvaluateRules {
         if let Err(error) = self.apply_environments(org, applied).await {
             let error = describe(&error);
             tracing::error!(org.name = %org, error, "environments of the file cannot be brought into force");
+        }
+        if let Some(minute) = turn
+            && let Err(error) = self.ask_for_bases(org, applied, minute).await
+        {
+            let error = describe(&error);
+            tracing::error!(org.name = %org, error, "base images cannot be sent for");
         }
         if let Err(error) = self.rematch_if_changed(org, applied).await {
             let error = describe(&error);

@@ -11,14 +11,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tidewatch_core::Digest;
 use tidewatch_core::config::Config;
-use tidewatch_core::image::{Image, Platform};
+use tidewatch_core::image::{Image, ImageId, Platform};
 use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::ports::table::{Condition, Key, Update};
 use tidewatch_core::ports::{Clock as _, Table as _};
-use tidewatch_core::work::{ListingMessage, Priority, RunId, ScanMessage, Work};
+use tidewatch_core::work::{HintMessage, ListingMessage, Priority, RunId, ScanMessage, Work};
 use tidewatch_evaluate_rules::{EvaluateError, EvaluateRules, Tick};
-use tidewatch_store::records::{ListingState, RunTrigger};
+use tidewatch_store::records::{BASE_TURNS, ListingState, RunTrigger};
 use tidewatch_store::{MemoryTable, ObjectStorage, Records};
 use tidewatch_testkit::failing::{FailingTable, Outages};
 use tidewatch_testkit::interleave::{Interleaving, PausingTable};
@@ -483,4 +483,33 @@ async fn a_run_or_listing_that_cannot_be_read_does_not_hold_up_its_rule() {
         world.clock.advance(MINUTE * 60);
         assert_eq!(world.tick().await.started, 1, "{what}");
     }
+}
+
+#[tokio::test]
+async fn bases_are_asked_for_in_their_turn_where_their_registry_is_configured() {
+    let world = World::empty();
+    let registries = json!([{"id": "hub", "kind": "oci", "url": "https://registry-1.docker.io"}]);
+    world.apply(&serde_json::from_value(json!({"org": "acme", "registries": registries})).unwrap()).await;
+    let built = ImageId { digest: Digest::of(b"app"), platform: Platform::linux_amd64() };
+    for base in ["docker.io/library/debian:13", "quay.io/acme/base:1"] {
+        world.records.put_on_base(&acme(), base, &built).await.unwrap();
+    }
+    let evaluator = world.evaluator();
+    let mut asked = Vec::new();
+    for _ in 0..BASE_TURNS {
+        for _ in 0..2 {
+            evaluator.tick().await.unwrap();
+        }
+        let hints: Vec<HintMessage> = world.queue.messages(QueueName::Hints);
+        world.queue.clear();
+        asked.extend(hints);
+        world.clock.advance(Duration::from_secs(60));
+    }
+    let asked: Vec<_> = asked
+        .iter()
+        .map(|hint| {
+            (hint.registry.as_str(), hint.repository.as_str(), hint.tag.as_str(), hint.base.as_deref())
+        })
+        .collect();
+    assert_eq!(asked, [("hub", "library/debian", "13", Some("docker.io/library/debian:13"))]);
 }

@@ -125,6 +125,7 @@ impl ReceiveWebhook {
                 received_at,
                 failures: 0,
                 target: None,
+                base: None,
             })
             .collect();
         send(&*self.queue, QueueName::Hints, &hints, Duration::ZERO).await?;

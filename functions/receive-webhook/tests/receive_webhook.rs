@@ -41,6 +41,7 @@ async fn a_push_is_a_hint_about_the_registry_of_the_hook() {
             received_at: world.clock.now(),
             failures: 0,
             target: None,
+            base: None,
         };
         assert_eq!(hints[0], expected);
     }

@@ -25,7 +25,7 @@ const CLOCK_SLACK: Duration = Duration::from_secs(300);
 const MOST_FOUND: usize = 100_000;
 
 /// What is found for an image now.
-enum Look {
+pub(crate) enum Look {
     Same,
     Anew(Box<Assessment>),
     Left(String),
@@ -177,7 +177,7 @@ impl RematchImages {
         let is_comparable = result.inventory.is_some() && result.matching == MATCHING;
         if is_comparable
             && result.footing().matches_by(&pass.basis)
-            && let Some(look) = self.judge_again(pass, image, result).await?
+            && let Some(look) = self.judge_again(pass, image, result, None).await?
         {
             return Ok(look);
         }
@@ -212,18 +212,20 @@ impl RematchImages {
         self.unless_same(pass, assessment, result, is_comparable)
     }
 
-    /// Only the policies have changed: the findings stay. `None` when they cannot be read, or the packages cannot.
-    async fn judge_again(
+    /// Only the policies have changed, or what is known of the image beside its packages, which is `metadata` then: the
+    /// findings stay. `None` when they cannot be read, or the packages cannot.
+    pub(crate) async fn judge_again(
         &self,
         pass: &Pass<'_>,
         image: &ImageId,
         result: &ImageResult,
+        metadata: Option<ImageMetadata>,
     ) -> Result<Option<Look>, RematchError> {
         let Some(key) = &result.report else { return Ok(None) };
         let report = self.records.report(key);
-        let read =
-            futures::future::try_join3(report, self.inventory(pass, result), self.metadata(pass, result));
-        let (mut report, inventory, metadata) = match read.await {
+        let known = self.metadata(pass, result);
+        let read = futures::future::try_join3(report, self.inventory(pass, result), known);
+        let (mut report, inventory, known) = match read.await {
             Ok((Some(report), Some(inventory), Some(metadata))) => (report, inventory, metadata),
             Ok(_) => return Ok(None),
             Err(error) if error.retry() == Retry::Never => return Ok(None),
@@ -231,6 +233,11 @@ impl RematchImages {
         };
         let now = self.clock.now();
         let mut judged = ImageResult { scanned_at: now, ..result.clone() };
+        if metadata.is_some() {
+            // It is stored with the result.
+            judged.metadata = None;
+        }
+        let metadata = metadata.unwrap_or(known);
         let judging = pass.in_force.judging(now);
         judged.judge(&mut report, &inventory, &metadata, Some(&image.digest), judging);
         let assessment = Assessment { result: judged, report, inventory, metadata };
@@ -273,7 +280,7 @@ impl RematchImages {
     }
 
     /// What is known of the image beside its packages; `None` when it is lost.
-    async fn metadata(
+    pub(crate) async fn metadata(
         &self,
         pass: &Pass<'_>,
         result: &ImageResult,

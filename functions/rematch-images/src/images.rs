@@ -14,7 +14,7 @@ use crate::outcome::{Outcome, Rematched};
 use crate::{RematchError, RematchImages};
 
 /// How often it is looked again after something has changed in the meantime.
-const MOST_TRIES: usize = 5;
+pub(crate) const MOST_TRIES: usize = 5;
 
 /// What a message knows of its images beside that they are to be matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

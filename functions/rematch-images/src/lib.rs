@@ -5,6 +5,7 @@
 //! messages name the images, or post those that wait for it. An image whose findings come out as they were is not written.
 //! A message may come twice, and after another one. What is stored in no usable form is left to the next scan of the image.
 
+mod base;
 mod changes;
 mod compact;
 mod image;
@@ -185,6 +186,8 @@ impl MessageHandler for RematchImages {
                 self.rematch_repository(&org, &repository, origin(Standing::Unknown), deadline).await
             }
             Some(RematchTask::Slots(images)) => self.enter_all_slots(&org, &images).await,
+            Some(RematchTask::Base(base)) => self.send_on_base(&org, &base).await,
+            Some(RematchTask::OnBase(on_base)) => self.rematch_on_base(&org, &on_base).await,
             Some(RematchTask::Compact {}) => self.compact(&org).await,
         };
         handled.map_err(HandlerError::new)?;

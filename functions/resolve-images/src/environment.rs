@@ -166,6 +166,7 @@ impl ResolveImages {
             received_at: self.clock.now(),
             failures: 0,
             target: Some(target),
+            base: None,
         };
         let messages: Vec<_> = followers.into_iter().map(message).collect();
         Ok(send(&*self.queue, QueueName::Hints, &messages, Duration::ZERO).await?)

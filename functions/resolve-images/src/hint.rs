@@ -39,9 +39,10 @@ impl ResolveHints {
     }
 
     async fn resolve(&self, message: &HintMessage) -> Result<(), ResolveError> {
-        let outcome = match &message.target {
-            None => self.push(message).await,
-            Some(target) => self.0.pin(message, target).await,
+        let outcome = match (&message.target, &message.base) {
+            (Some(target), _) => self.0.pin(message, target).await,
+            (None, Some(base)) => self.0.resolve_base(message, base).await,
+            (None, None) => self.push(message).await,
         };
         match outcome {
             // What the registry does has tries of its own; what cannot pass is not worth any.

@@ -6,6 +6,7 @@
 //! whose result is current costs no work at all. A listing that fails removes nothing. One that takes longer than the
 //! function has goes on with another message.
 
+mod base;
 mod environment;
 mod hint;
 mod images;

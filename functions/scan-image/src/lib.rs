@@ -7,6 +7,7 @@
 //! deferred, with growing pauses. Layers that were read to their end stay read. An image has one attempt at a time.
 
 mod attestations;
+mod base;
 mod error;
 mod image;
 mod layers;
@@ -274,7 +275,7 @@ impl ScanImage {
         let (image, id) = (&work.image, work.image.id());
         // First the place, so that whoever stores a newer result from now on writes this slot too.
         self.records.put_place(org, &place(work)).await?;
-        let (mut known, mut recorded) = (None, None);
+        let (mut known, mut recorded, mut has_moved) = (None, None, false);
         loop {
             // What is in force is read last: it is never older than the result that it is compared with.
             let stored = self.records.result(org, &image.digest, &image.platform).await?;
@@ -283,6 +284,7 @@ impl ScanImage {
             };
             let in_force = Arc::new(in_force);
             if let Some(stored) = stored.as_ref().filter(|stored| stored.result.report.is_some())
+                && !has_moved
                 && self
                     .records
                     .is_current(org, &id, &stored.result, &in_force.basis(self.clock.now()))
@@ -293,10 +295,10 @@ impl ScanImage {
                 }
                 return Ok(Progress::Recorded);
             }
-            let Some(result) = self.scan_once(org, work, &in_force, stored.as_ref()).await? else {
-                return Ok(Progress::Waiting);
-            };
+            let scanned = self.scan_once(org, work, &in_force, stored.as_ref()).await?;
+            let Some((result, metadata)) = scanned else { return Ok(Progress::Waiting) };
             (known, recorded) = (Some(in_force), Some(result.revision));
+            has_moved = self.has_moved(org, &metadata).await?;
         }
     }
 
@@ -308,7 +310,7 @@ impl ScanImage {
         work: &Work,
         in_force: &Arc<InForce>,
         stored: Option<&StoredResult>,
-    ) -> Result<Option<StoredResult>, ScanError> {
+    ) -> Result<Option<(StoredResult, ImageMetadata)>, ScanError> {
         let config = &in_force.applied.config;
         let manifest = self.manifest(org, config, work).await?;
         let Some(inventory) = self.inventory(org, config, work, &manifest).await? else {
@@ -316,6 +318,8 @@ impl ScanImage {
         };
         let now = self.clock.now();
         let metadata = ImageMetadata::of(manifest.said.clone(), inventory.vex.clone());
+        let metadata = self.with_base(org, config, (work, &manifest), metadata).await?;
+        let judged = metadata.clone();
         let subject = Subject { digest: Some(work.image.digest), inventory: inventory.into(), metadata };
         let mut assessment =
             self.advisories.assess(&self.records, subject, Arc::clone(in_force), now).await?;
@@ -326,7 +330,7 @@ impl ScanImage {
             scan.packages = result.result.packages,
             scan.vulnerabilities = result.result.severities.total(), "image scanned"
         );
-        Ok(Some(result))
+        Ok(Some((result, judged)))
     }
 
     /// How long to wait before work that was deferred so often before: as long as a registry that throttles asks for, up

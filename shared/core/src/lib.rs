@@ -4,6 +4,7 @@
 //! Nothing here does I/O, reads the environment or the clock, or knows a cloud: time, randomness, identifiers and
 //! sleeping are arguments or ports, so every rule of the domain can be tested as a plain function.
 
+pub mod base;
 pub mod basis;
 pub mod config;
 pub mod digest;

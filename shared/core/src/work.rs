@@ -95,6 +95,9 @@ pub struct HintMessage {
     /// push.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<EnvironmentTarget>,
+    /// What images that are built on the tag call it, when it is asked what it points to because of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
 }
 
 /// A message of the queue `rematches`: match and judge images again, from what is stored.
@@ -136,8 +139,21 @@ pub enum RematchTask {
     Repository(RematchRepository),
     /// Put these images into their slots again.
     Slots(Vec<ImageId>),
+    /// Judge again the images that are built on this one, `HOST/REPOSITORY:TAG`: its tag points to something else.
+    Base(String),
+    /// The same of some of them.
+    OnBase(OnBase),
     /// Post the images that wait for it.
     Compact {},
+}
+
+/// Images that are built on another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnBase {
+    /// That one: `HOST/REPOSITORY:TAG`.
+    pub base: String,
+    /// The images.
+    pub images: Vec<ImageId>,
 }
 
 /// One repository whose images are to be matched again.

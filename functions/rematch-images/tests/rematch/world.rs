@@ -5,10 +5,11 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidewatch_advisories::{ReadOptions, Reading, kev};
-use tidewatch_assessment::{AdvisoryIndexes, Assessment, record, record_members, store_index};
+use tidewatch_assessment::{AdvisoryIndexes, Assessment, Subject, record, record_members, store_index};
 use tidewatch_core::basis::Basis;
 use tidewatch_core::config::Config;
 use tidewatch_core::image::{Image, ImageId, Platform};
+use tidewatch_core::metadata::ImageMetadata;
 use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::package::{Distribution, Package, PackageType};
 use tidewatch_core::ports::queue::QueueName;
@@ -151,6 +152,17 @@ impl World {
         let stored = self.records.result(&acme(), &image.digest, &image.platform).await.unwrap();
         let assessment = self.assess(inventory).await;
         record(&self.records, &acme(), &image.id(), assessment, stored.as_ref(), None).await.unwrap()
+    }
+
+    /// The same of an image of which more is known than its packages.
+    pub(crate) async fn scan_with(&self, image: &Image, inventory: &ImageInventory, metadata: ImageMetadata) {
+        self.place(image, true).await;
+        let in_force = Arc::new(self.records.in_force(&acme(), None).await.unwrap().unwrap());
+        let subject = Subject { digest: Some(image.digest), inventory: inventory.clone().into(), metadata };
+        let (indexes, now) = (self.indexes(), self.clock.now());
+        let mut assessment = indexes.assess(&self.records, subject, in_force, now).await.unwrap();
+        assessment.result.created_at = Some(created_at());
+        record(&self.records, &acme(), &image.id(), assessment, None, None).await.unwrap();
     }
 
     /// Records what a scan by newer readers finds, which have read something else of the same image.
@@ -364,7 +376,7 @@ impl Scanner {
     ) -> Result<(), Box<dyn std::error::Error>> {
         let (org, id) = (acme(), image.id());
         let (tag, seen_at) = ("latest".parse().unwrap(), self.clock.now());
-        let place = ImagePlace { image: image.clone(), tag, seen_at, counted: true, attestations: None };
+        let place = ImagePlace { image: image.clone(), tag, seen_at, counted: true };
         self.records.put_place(&org, &place).await?;
         loop {
             let stored = self.records.result(&org, &id.digest, &id.platform).await?;

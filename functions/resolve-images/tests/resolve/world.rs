@@ -147,6 +147,7 @@ impl World {
             received_at: self.clock.now(),
             failures: 0,
             target: None,
+            base: None,
         }
     }
 

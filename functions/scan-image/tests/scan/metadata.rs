@@ -59,8 +59,7 @@ async fn an_image_without_a_user_runs_as_root() {
     world.scan(&work).await;
     let result = world.result(&work).await;
     assert_eq!(outcome(&result, "default-non-root-user"), Some(Outcome::Fail));
-    let known = metadata(&world, &result).await;
-    assert_eq!((known.base, known.base_unknown_because.as_deref()), (None, Some("the image names none")));
+    assert_eq!(metadata(&world, &result).await.base, None);
 }
 
 #[tokio::test]
@@ -186,4 +185,51 @@ async fn attestations_that_are_found_later_are_read_with_those_of_before() {
     world.apply(&json!([{"id": "default-non-root-user"}])).await;
     world.scan(&unattested).await;
     assert_eq!(metadata(&world, &world.result(&work).await).await.attestations.unwrap(), known);
+}
+
+/// An image on the layers of another, with one of its own.
+fn on(base: &[(&str, &str)], own: &[(&str, &str)]) -> BuiltImage {
+    ImageBuilder::new().layer(debian(base)).layer(debian(own)).build()
+}
+
+#[tokio::test]
+async fn an_image_is_built_on_the_known_image_with_the_most_of_its_first_layers() {
+    let world = world().await;
+    world.apply(&json!([{"id": "no-stale-base-images"}])).await;
+    let base = world.push_work("team/base", &ImageBuilder::new().layer(debian(&[("openssl", "1")])).build());
+    world.scan(&base).await;
+    assert_eq!(outcome(&world.result(&base).await, "no-stale-base-images"), Some(Outcome::NoData));
+
+    let app = world.push_work("team/app", &on(&[("openssl", "1")], &[("zlib", "1")]));
+    world.scan(&app).await;
+    let result = world.result(&app).await;
+    let found = metadata(&world, &result).await.base.unwrap();
+    assert!(found.reference.ends_with("/team/base:latest"), "{}", found.reference);
+    assert_eq!((found.digest, found.evidence), (Some(base.image.digest), BaseEvidence::Layers));
+    assert_eq!(found.current, Some(base.image.digest), "its registry was asked");
+    assert_eq!(outcome(&result, "no-stale-base-images"), Some(Outcome::Pass));
+
+    let newer = world.push_work("team/base", &ImageBuilder::new().layer(debian(&[("openssl", "2")])).build());
+    assert_ne!(newer.image.digest, base.image.digest);
+    let other = world.push_work("team/other", &on(&[("openssl", "1")], &[("bash", "1")]));
+    world.scan(&other).await;
+    let known = world.records.images_on_base(&acme(), &found.reference).await.unwrap();
+    assert_eq!(known.len(), 2);
+    assert_eq!(
+        outcome(&world.result(&other).await, "no-stale-base-images"),
+        Some(Outcome::Pass),
+        "not asked again"
+    );
+}
+
+#[tokio::test]
+async fn other_versions_in_the_repository_of_an_image_are_not_its_base() {
+    let world = world().await;
+    let first = world.push_work("team/app", &ImageBuilder::new().layer(debian(&[("openssl", "1")])).build());
+    world.scan(&first).await;
+    let second = world.push_work("team/app", &on(&[("openssl", "1")], &[("zlib", "1")]));
+    world.scan(&second).await;
+    let known = metadata(&world, &world.result(&second).await).await;
+    let reason = "the image names none, and no known image has its first layers";
+    assert_eq!((known.base, known.base_unknown_because.as_deref()), (None, Some(reason)));
 }

@@ -20,7 +20,7 @@ use crate::judgement::Scope;
 use crate::metadata::ImageMetadata;
 use crate::vex::VexDocument;
 use in_force::Exception;
-use product::Hosts;
+pub(crate) use product::Hosts;
 use statements::Statements;
 
 pub use openvex::{OpenVexDocument, export};

@@ -18,10 +18,10 @@ const HUB: [&str; 5] =
 
 /// The hosts of registries, with their ports.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Hosts(BTreeMap<RegistryId, String>);
+pub(crate) struct Hosts(BTreeMap<RegistryId, String>);
 
 impl Hosts {
-    pub(super) fn of(config: &Config) -> Self {
+    pub(crate) fn of(config: &Config) -> Self {
         let hosts = config.registries.iter().map(|registry| {
             let host = registry.url.split_once("://").map_or(registry.url.as_str(), |(_, host)| host);
             (registry.id.clone(), host.trim_end_matches('/').to_ascii_lowercase())
@@ -29,12 +29,12 @@ impl Hosts {
         Self(hosts.collect())
     }
 
-    pub(super) fn host(&self, registry: &RegistryId) -> Option<&str> {
+    pub(crate) fn host(&self, registry: &RegistryId) -> Option<&str> {
         self.0.get(registry).map(String::as_str)
     }
 
     /// Whether `host` is that of the registry. One that is not known is none.
-    fn is_of(&self, host: &str, registry: Option<&RegistryId>) -> bool {
+    pub(crate) fn is_of(&self, host: &str, registry: Option<&RegistryId>) -> bool {
         let host = host.to_ascii_lowercase();
         let known = registry.and_then(|registry| self.host(registry));
         known.is_some_and(|known| known == host || (HUB.contains(&known) && HUB.contains(&host.as_str())))

@@ -20,6 +20,7 @@ pub(super) const ORGS: &str = "ORGS";
 pub(super) const ADVISORIES: &str = "ADVISORIES";
 pub(super) const ADVISORY_PROGRESS: &str = "PROGRESS#";
 pub(super) const ADVISORY_SOURCE: &str = "SOURCE#";
+pub(super) const ON_BASE: &str = "ON#";
 pub(super) const FOLLOW: &str = "FOLLOW#";
 pub(super) const HOOK: &str = "HOOK#";
 pub(super) const IN: &str = "IN#";
@@ -223,6 +224,35 @@ pub(super) fn member(
 pub(super) fn kept_member(org: &OrgName, stream: &StreamName, image: &Image) -> Key {
     let Key { partition, sort } = member(org, stream, &image.registry, &image.repository);
     Key::new(partition, format!("{sort}@{}", image.digest))
+}
+
+pub(super) fn base_partition(org: &OrgName, base: &str) -> String {
+    format!("BASE#{org}#{base}")
+}
+
+/// What the tag of a base points to.
+pub(super) fn base(org: &OrgName, base: &str) -> Key {
+    Key::new(base_partition(org, base), "CURRENT")
+}
+
+/// An image that is built on a base.
+pub(super) fn on_base(org: &OrgName, base: &str, image: &ImageId) -> Key {
+    Key::new(base_partition(org, base), format!("{ON_BASE}{}#{}", image.digest.hex(), image.platform))
+}
+
+pub(super) fn bases_partition(org: &OrgName, turn: u64) -> String {
+    format!("BASES#{org}#{turn:03}")
+}
+
+/// A base, among those whose turn it is at the same time.
+pub(super) fn base_in_turn(org: &OrgName, base: &str) -> Key {
+    let turn = Digest::of(base.as_bytes()).spread() % super::BASE_TURNS;
+    Key::new(bases_partition(org, turn), base)
+}
+
+/// The image with exactly some layers.
+pub(super) fn chain(org: &OrgName, chain: &Digest) -> Key {
+    Key::new(format!("CHAIN#{org}#{}", chain.hex()), "IMAGE")
 }
 
 /// By what images were last sent for to be judged again.

@@ -7,6 +7,7 @@
 mod advisories;
 mod advisory_sources;
 mod advisory_standing;
+mod bases;
 mod configuration;
 mod environments;
 mod hooks;
@@ -43,6 +44,7 @@ pub use advisory_sources::{
     AdvisorySource, CompiledSource, SourceArchive, SourceError, SourceProgress, StoredSource,
 };
 pub use advisory_standing::AdvisoryStanding;
+pub use bases::{BASE_TURNS, LayeredImage};
 pub use configuration::AppliedConfig;
 pub use environments::{EnvironmentPlace, MadeEnvironments, Streams};
 pub use images::{ImageManifest, ImagePlace};

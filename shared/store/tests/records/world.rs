@@ -120,6 +120,7 @@ pub(crate) fn work(tag: &str) -> Work {
         counted: true,
         priority: Priority::New,
         run: Some(RunId { rule: "nightly".parse().unwrap(), run: "1".to_owned() }),
+        attestations: None,
     }
 }
 

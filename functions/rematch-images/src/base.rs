@@ -1,0 +1,82 @@
+//! Judges images again that are built on a base whose tag points to something else now. Their findings stay.
+
+use std::sync::Arc;
+
+use tidewatch_assessment::{record, record_members};
+use tidewatch_core::base::BaseStanding;
+use tidewatch_core::image::ImageId;
+use tidewatch_core::metadata::ImageMetadata;
+use tidewatch_core::names::OrgName;
+use tidewatch_core::work::{OnBase, RematchMessage, RematchTask};
+use tidewatch_store::records::{RecordError, StoredResult};
+
+use crate::image::Look;
+use crate::images::{MOST_TRIES, Origin, Pass, Standing};
+use crate::{RematchError, RematchImages};
+
+impl RematchImages {
+    /// Sends for the images that are built on `base`.
+    pub(crate) async fn send_on_base(&self, org: &OrgName, base: &str) -> Result<(), RematchError> {
+        let images = self.records.images_on_base(org, base).await?;
+        let now = self.clock.now();
+        let messages: Vec<RematchMessage> = images
+            .chunks(self.settings.images_per_message)
+            .map(|images| {
+                let task = RematchTask::OnBase(OnBase { base: base.to_owned(), images: images.to_vec() });
+                RematchMessage { sent_at: Some(now), ..RematchMessage::new(org.clone(), Some(task)) }
+            })
+            .collect();
+        Ok(self.send(&messages).await?)
+    }
+
+    /// Judges the images of a message again, as far as they are built on the base and it has moved for them.
+    pub(crate) async fn rematch_on_base(&self, org: &OrgName, message: &OnBase) -> Result<(), RematchError> {
+        let mut images = message.images.clone();
+        for _ in 0..MOST_TRIES {
+            let results = self.records.results(org, &images).await?;
+            let Some(standing) = self.records.base_standing(org, &message.base).await? else { return Ok(()) };
+            let Some(in_force) = self.records.in_force(org, None).await? else { return Ok(()) };
+            let covered = self.records.postings(org).await?.and_then(|stored| stored.postings.covered);
+            let basis = in_force.basis(self.clock.now());
+            let origin = Origin { standing: Standing::Unknown, sent_at: None, sent_for: None };
+            let pass = Pass { org, in_force: Arc::new(in_force), basis, covered, origin };
+            let mut overtaken = Vec::new();
+            for (image, stored) in images.into_iter().zip(results) {
+                // One that cannot be read is left to its next scan.
+                let Ok(Some(stored)) = stored else { continue };
+                match self.rebase(&pass, (&message.base, &standing), &image, &stored).await {
+                    Err(RematchError::Record(RecordError::Changed { .. })) => overtaken.push(image),
+                    rebased => rebased?,
+                }
+            }
+            images = overtaken;
+            if images.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(RecordError::Changed { what: format!("the results of {} images", images.len()) }.into())
+    }
+
+    async fn rebase(
+        &self,
+        pass: &Pass<'_>,
+        (name, standing): (&str, &BaseStanding),
+        image: &ImageId,
+        stored: &StoredResult,
+    ) -> Result<(), RematchError> {
+        let known = self.metadata(pass, &stored.result).await?.unwrap_or_default();
+        let Some(base) = known.base.as_ref().filter(|base| base.reference == name) else { return Ok(()) };
+        let moved = standing.of(base);
+        if moved == *base {
+            // Who has judged it may have died before its slots.
+            return Ok(record_members(&self.records, pass.org, image, stored).await?);
+        }
+        let metadata = ImageMetadata { base: Some(moved), ..known };
+        if let Some(Look::Anew(assessment)) =
+            self.judge_again(pass, image, &stored.result, Some(metadata)).await?
+        {
+            record(&self.records, pass.org, image, *assessment, Some(stored), pass.covered.as_ref()).await?;
+        }
+        Ok(())
+    }
+}
