@@ -115,12 +115,16 @@ pub struct RematchMessage {
     /// [`crate::basis::Basis::fingerprint`] of what is in force that it was sent for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_for: Option<Digest>,
+    /// Whether the slots of the images are written also where their results stay: something has changed that is limited to
+    /// some repositories or streams.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub slots: bool,
 }
 
 impl RematchMessage {
     /// One that says no more than what to do.
     pub const fn new(org: OrgName, task: Option<RematchTask>) -> Self {
-        Self { org, task, sent_at: None, part: None, sent_for: None }
+        Self { org, task, sent_at: None, part: None, sent_for: None, slots: false }
     }
 }
 
@@ -269,6 +273,7 @@ mod tests {
                 sent_at,
                 part: Some(7),
                 sent_for,
+                slots: true,
                 ..RematchMessage::new("acme".parse().unwrap(), Some(task))
             };
             let text = serde_json::to_string(&message).unwrap();

@@ -7,6 +7,7 @@
 mod equivalence;
 mod messages;
 mod overtaken;
+mod places;
 mod postings;
 mod races;
 mod results;

@@ -35,6 +35,15 @@ impl std::fmt::Debug for LocalQueue {
     }
 }
 
+/// How much is in a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct QueueDepth {
+    /// Messages that wait, that are to wait for some time, and that somebody is at work on.
+    pub messages: u64,
+    /// Messages that were received too often.
+    pub dead_letters: u64,
+}
+
 impl LocalQueue {
     /// The queues in the file at `path`, which is made when it is not there; its folder must be. Visibility and delays
     /// go by `clock`.
@@ -62,6 +71,12 @@ impl LocalQueue {
             self.run(queue, move |connection| database::release_all(connection, queue, now)).await?;
         }
         Ok(())
+    }
+
+    /// How much is in a queue.
+    pub async fn depth(&self, queue: QueueName) -> Result<QueueDepth, QueueError> {
+        let now = self.now();
+        self.run(queue, move |connection| database::depth(connection, queue, now)).await
     }
 
     /// Runs `work` on the connection, on the threads for blocking work.
