@@ -13,7 +13,7 @@ use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::result::{ImageResult, ResultState};
 use tidewatch_core::severity::{Severity, SeverityCounts};
 use tidewatch_core::stream::{Layout, Member, Totals};
-use tidewatch_store::records::{NewTotals, Part, PartState, SlotWriter, StoredResult, SwitchProgress};
+use tidewatch_store::records::{Filling, NewTotals, Part, PartState, StoredResult, SwitchProgress};
 
 use crate::groups::Pass;
 use crate::{RollUpError, RollUpStreams};
@@ -183,8 +183,8 @@ impl RollUpStreams {
             return Ok(None);
         }
         let mut judged = member.clone();
-        let mut slots = SlotWriter::new(&self.records, pass.org, stored, pass.in_force, pass.now);
-        slots.fill(stream, &mut judged).await?;
+        let mut filling = Filling::new(stored, pass.in_force, pass.now);
+        self.records.fill_slot(pass.org, stream, &mut judged, &mut filling).await?;
         let answers = |member: &Member| (member.severities, member.suppressed, member.policies.clone());
         let (held, there) = (answers(member), answers(&judged));
         Ok((held != there).then(|| format!("it holds {held:?}, and is judged to {there:?} there")))

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::result::ResultState;
 use tidewatch_core::stream::Member;
-use tidewatch_store::records::{InForce, RecordError, ResultRows, SlotWriter, StoredResult};
+use tidewatch_store::records::{Filling, InForce, RecordError, ResultRows, StoredResult};
 
 use crate::{RollUpError, RollUpStreams};
 
@@ -39,9 +39,9 @@ impl RollUpStreams {
             return Ok(());
         }
         // All of the result, not only the answers: its writer may not have come to the slot yet, and finds it newer.
-        let mut slots = SlotWriter::new(&self.records, org, &stored, in_force, now);
-        slots.fill(stream, member).await?;
-        Ok(slots.put(stream, member).await?)
+        let mut filling = Filling::new(&stored, in_force, now);
+        self.records.fill_slot(org, stream, member, &mut filling).await?;
+        Ok(self.records.put_filled(org, stream, member, &filling).await?)
     }
 
     /// Judges the rows of `stored` as of `now`, and stores the answers. `None` when somebody else has stored a newer

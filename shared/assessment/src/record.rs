@@ -11,7 +11,7 @@ use tidewatch_core::severity::SeverityCounts;
 use tidewatch_core::stream::Member;
 use tidewatch_inventory::READER_VERSION;
 use tidewatch_store::records::{
-    ImagePlace, InForce, RecordError, Records, ResultRows, SlotWriter, StoredResult,
+    Filling, ImagePlace, InForce, RecordError, Records, ResultRows, StoredResult,
 };
 
 use crate::{Assessment, text};
@@ -44,9 +44,9 @@ pub async fn record(
     let (digest, platform) = (&image.digest, &image.platform);
     let revision = records.put_result_within(org, digest, platform, &result, computed_from, covered).await?;
     let stored = StoredResult { result, revision };
-    let slots = SlotWriter::new(records, org, &stored, in_force, stored.result.scanned_at);
-    let slots = slots.with_rows(ResultRows { report, inventory, metadata });
-    enter_slots(records, org, image, &stored, slots).await?;
+    let filling = Filling::new(&stored, in_force, stored.result.scanned_at);
+    let filling = filling.with_rows(ResultRows { report, inventory, metadata });
+    enter_slots(records, org, image, &stored, filling).await?;
     Ok(stored)
 }
 
@@ -60,27 +60,26 @@ pub async fn record_members(
     stored: &StoredResult,
     (in_force, now): (&InForce, Timestamp),
 ) -> Result<(), RecordError> {
-    enter_slots(records, org, image, stored, SlotWriter::new(records, org, stored, in_force, now)).await
+    enter_slots(records, org, image, stored, Filling::new(stored, in_force, now)).await
 }
 
-/// The mark follows also when a slot holds a newer image: whoever wrote that may have died before its mark.
 async fn enter_slots(
     records: &Records,
     org: &OrgName,
     image: &ImageId,
     stored: &StoredResult,
-    mut slots: SlotWriter<'_>,
+    mut filling: Filling<'_>,
 ) -> Result<(), RecordError> {
     // Other results do not enter the slot of a repository: what was known before stays.
     if !matches!(stored.result.state, ResultState::Pending | ResultState::Failed) {
         let latest = StreamName::latest_indexed();
         let places = records.places(org, &image.digest, &image.platform).await?;
         for ImagePlace { image, tag, seen_at, .. } in places.into_iter().filter(|place| place.counted) {
-            slots.enter(&latest, Member::pending(image, tag, seen_at)).await?;
+            records.enter_slot(org, &latest, Member::pending(image, tag, seen_at), &mut filling).await?;
         }
     }
     for place in records.environments_of(org, image).await? {
-        slots.enter(&place.target.stream, place.member()).await?;
+        records.enter_slot(org, &place.target.stream, place.member(), &mut filling).await?;
     }
     Ok(())
 }

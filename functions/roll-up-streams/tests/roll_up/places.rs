@@ -9,7 +9,7 @@ use tidewatch_core::ports::Clock as _;
 use tidewatch_core::ports::table::Update;
 use tidewatch_core::{Severity, Timestamp};
 use tidewatch_roll_up_streams::RollUpStreams;
-use tidewatch_store::records::{Postings, SlotWriter, StoredResult};
+use tidewatch_store::records::{Filling, Postings, StoredResult};
 
 use crate::grace_periods::Scan;
 use crate::naive::{self, Counted, Series};
@@ -35,8 +35,9 @@ async fn world() -> World {
         let scan = Scan::of(place, vec![(Severity::High, -1)]);
         scan.record(&world, &world.records).await;
         let stored = stored(&world, &scan).await;
-        let mut slots = SlotWriter::new(&world.records, &world.org, &stored, &in_force, world.clock.now());
-        slots.enter(&world.stream, scan.member()).await.unwrap();
+        let mut filling = Filling::new(&stored, &in_force, world.clock.now());
+        let (records, member) = (&world.records, scan.member());
+        records.enter_slot(&world.org, &world.stream, member, &mut filling).await.unwrap();
     }
     world
 }

@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::ports::Clock as _;
-use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::result::ResultState;
 use tidewatch_core::stream::Totals;
 use tidewatch_runtime::system::SystemClock;
@@ -193,11 +192,8 @@ fn advisories(standing: AdvisoryStanding) -> Advisories {
 
 async fn queues(instance: &Instance) -> Result<Option<BTreeMap<&'static str, QueueDepth>>, Failure> {
     let Some(queue) = &instance.local_queue else { return Ok(None) };
-    let mut depths = BTreeMap::new();
-    for name in QueueName::ALL {
-        depths.insert(name.as_str(), queue.depth(name).await?);
-    }
-    Ok(Some(depths))
+    let depths = queue.depths().await?;
+    Ok(Some(depths.into_iter().map(|(queue, depth)| (queue.as_str(), depth)).collect()))
 }
 
 impl From<SnapshotHead> for SnapshotRow {

@@ -8,6 +8,7 @@
 
 mod database;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -73,10 +74,14 @@ impl LocalQueue {
         Ok(())
     }
 
-    /// How much is in a queue.
-    pub async fn depth(&self, queue: QueueName) -> Result<QueueDepth, QueueError> {
-        let now = self.now();
-        self.run(queue, move |connection| database::depth(connection, queue, now)).await
+    /// How much is in each queue.
+    pub async fn depths(&self) -> Result<BTreeMap<QueueName, QueueDepth>, QueueError> {
+        let (now, mut depths) = (self.now(), BTreeMap::new());
+        for queue in QueueName::ALL {
+            let depth = self.run(queue, move |connection| database::depth(connection, queue, now)).await?;
+            depths.insert(queue, depth);
+        }
+        Ok(depths)
     }
 
     /// Runs `work` on the connection, on the threads for blocking work.

@@ -58,7 +58,7 @@ pub use postings::{
 pub use repositories::{RepositoryPage, TagPage, TagRecord, TaggedImage};
 pub use results::StoredResult;
 pub use rules::{ListingProgress, ListingState, RuleState, Run, RunTrigger};
-pub use slots::{ResultRows, SlotWriter};
+pub use slots::{Filling, ResultRows};
 pub use snapshots::{Snapshot, SnapshotHead, TextHead};
 pub use streams::{NewTotals, Part, PartState};
 pub use switches::{Switch, SwitchProgress};

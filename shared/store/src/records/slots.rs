@@ -34,10 +34,9 @@ impl ResultRows {
     }
 }
 
-/// Fills slots with one result of an image. The rows behind it are read once, and only when a slot needs them.
-pub struct SlotWriter<'a> {
-    records: &'a Records,
-    org: &'a OrgName,
+/// What slots are filled with: one result of an image, as it is judged in each. The rows behind it are read once, and only
+/// when a slot needs them.
+pub struct Filling<'a> {
     stored: &'a StoredResult,
     /// What slots are judged by.
     in_force: &'a InForce,
@@ -46,16 +45,10 @@ pub struct SlotWriter<'a> {
     rows: Option<Option<ResultRows>>,
 }
 
-impl<'a> SlotWriter<'a> {
-    /// Fills slots with the result `stored`, judged by what is in force at `now`.
-    pub const fn new(
-        records: &'a Records,
-        org: &'a OrgName,
-        stored: &'a StoredResult,
-        in_force: &'a InForce,
-        now: Timestamp,
-    ) -> Self {
-        Self { records, org, stored, in_force, now, rows: None }
+impl<'a> Filling<'a> {
+    /// The result `stored`, judged by what is in force at `now`, which was read after it.
+    pub const fn new(stored: &'a StoredResult, in_force: &'a InForce, now: Timestamp) -> Self {
+        Self { stored, in_force, now, rows: None }
     }
 
     /// The same with the rows behind the result, which need not be read then.
@@ -65,50 +58,68 @@ impl<'a> SlotWriter<'a> {
         self
     }
 
-    /// Makes `member` what the image counts with in `stream`. Where the rows are missing, or cannot be read, it counts as it
-    /// does as a whole.
-    pub async fn fill(&mut self, stream: &StreamName, member: &mut Member) -> Result<(), RecordError> {
-        let (result, criteria) = (&self.stored.result, &self.in_force.criteria);
-        member.take(result);
-        let has_rows = result.report.is_some();
-        let is_limited = result.is_limited || criteria.are_limited_to(member.scope(stream), self.now);
-        if !has_rows || !is_limited {
-            return Ok(());
-        }
-        if self.rows.is_none() {
-            self.rows = Some(self.read().await?);
-        }
-        match self.rows.as_ref().and_then(Option::as_ref) {
-            Some(rows) => member.judge(stream, rows.subject(result), self.in_force.judging(self.now)),
-            None => {
-                tracing::warn!(org.name = %self.org, image = %member.image, "rows of a result are missing");
-            }
-        }
-        Ok(())
-    }
-
-    async fn read(&self) -> Result<Option<ResultRows>, RecordError> {
-        match self.records.result_rows(self.org, &self.stored.result).await {
-            Err(error) if error.retry() == Retry::Never => Ok(None),
-            rows => rows,
-        }
-    }
-
-    /// Puts the image into the slot of `member` in `stream`, unless that holds a newer one, and marks its shard.
-    pub async fn enter(&mut self, stream: &StreamName, mut member: Member) -> Result<(), RecordError> {
-        self.fill(stream, &mut member).await?;
-        self.put(stream, &member).await?;
-        self.records.mark_member(self.org, stream, &member).await
-    }
-
-    /// The row of that alone, for a member that is filled; the mark has to follow.
-    pub async fn put(&self, stream: &StreamName, member: &Member) -> Result<(), RecordError> {
-        let version = member.version(self.stored.revision).judged_under(self.in_force.applied.version);
-        self.records.put_member_version(self.org, stream, member, &version).await
+    /// Whether the image has to be judged where `member` stands in `stream`.
+    fn is_limited_to(&self, stream: &StreamName, member: &Member) -> bool {
+        let result = &self.stored.result;
+        let limited = || self.in_force.criteria.are_limited_to(member.scope(stream), self.now);
+        result.report.is_some() && (result.is_limited || limited())
     }
 }
 
 impl Records {
+    /// Makes `member` what its image counts with in `stream`. Where the rows are missing, or cannot be read, it counts as it
+    /// does as a whole.
+    pub async fn fill_slot(
+        &self,
+        org: &OrgName,
+        stream: &StreamName,
+        member: &mut Member,
+        filling: &mut Filling<'_>,
+    ) -> Result<(), RecordError> {
+        let result = &filling.stored.result;
+        member.take(result);
+        if !filling.is_limited_to(stream, member) {
+            return Ok(());
+        }
+        if filling.rows.is_none() {
+            filling.rows = Some(match self.result_rows(org, result).await {
+                Err(error) if error.retry() == Retry::Never => None,
+                rows => rows?,
+            });
+        }
+        match filling.rows.as_ref().and_then(Option::as_ref) {
+            Some(rows) => member.judge(stream, rows.subject(result), filling.in_force.judging(filling.now)),
+            None => tracing::warn!(org.name = %org, image = %member.image, "rows of a result are missing"),
+        }
+        Ok(())
+    }
+
+    /// Puts the image into the slot of `member` in `stream`, unless that holds a newer one, and marks its shard. The mark
+    /// follows also when the slot holds a newer one: whoever wrote that may have died before its mark.
+    pub async fn enter_slot(
+        &self,
+        org: &OrgName,
+        stream: &StreamName,
+        mut member: Member,
+        filling: &mut Filling<'_>,
+    ) -> Result<(), RecordError> {
+        self.fill_slot(org, stream, &mut member, filling).await?;
+        self.put_filled(org, stream, &member, filling).await?;
+        self.mark_member(org, stream, &member).await
+    }
+
+    /// The row of that alone, for a member that is filled; the mark has to follow.
+    pub async fn put_filled(
+        &self,
+        org: &OrgName,
+        stream: &StreamName,
+        member: &Member,
+        filling: &Filling<'_>,
+    ) -> Result<(), RecordError> {
+        let version = member.version(filling.stored.revision).judged_under(filling.in_force.applied.version);
+        self.put_member_version(org, stream, member, &version).await
+    }
+
     /// The rows behind a result; `None` where some of them are missing.
     pub async fn result_rows(
         &self,

@@ -111,7 +111,7 @@ enum Slot {
 
 impl Records {
     /// Puts `member`, with the result of this `revision`, into the slot of its repository, unless that holds a newer one, or
-    /// one with that result that was judged there (see [`super::SlotWriter`]).
+    /// one with that result that was judged there (see [`super::Filling`]).
     /// This is the row of the protocol: [`Records::mark_member`] must follow, whatever this one did.
     pub async fn put_member(
         &self,
