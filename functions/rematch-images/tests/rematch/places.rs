@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidewatch_assessment::record_members;
+use tidewatch_assessment::{record, record_members};
 use tidewatch_core::environment::{EnvironmentEntry, EnvironmentTarget};
 use tidewatch_core::image::Image;
+use tidewatch_core::metadata::ImageMetadata;
 use tidewatch_core::names::StreamName;
 use tidewatch_core::policy::Outcome;
 use tidewatch_core::ports::Clock as _;
 use tidewatch_core::stream::Member;
 use tidewatch_core::work::RematchTask;
+use tidewatch_store::records::NewVex;
 use tidewatch_testkit::policies::{FIXABLE, fixable_only};
 
 use crate::world::{World, acme, advisories, debian, image, message};
@@ -150,4 +152,68 @@ async fn slots_are_not_written_for_exceptions_that_are_about_whole_images() {
     let marks = world.marks().await;
     except(&world, json!([exception(&json!({"digest": digest}))])).await;
     assert_eq!(world.marks().await, marks);
+}
+
+/// A VEX document that says that a product is not affected.
+fn not_affected(product: &str) -> NewVex {
+    let statement = json!({
+        "vulnerability": "CVE-2099-0001", "products": [{"ids": [product]}], "status": "not_affected",
+    });
+    let document = json!({"id": product, "author": "acme", "timestamp": null, "statements": [statement]});
+    let document = serde_json::from_value(document).unwrap();
+    NewVex { document, text: String::new(), file: "web.vex.json".to_owned() }
+}
+
+#[tokio::test]
+async fn an_uploaded_document_that_names_a_repository_counts_there_until_it_is_removed() {
+    let world = World::new().await;
+    let [web, api] = twins(&world).await;
+    let vex = not_affected("team/web:latest");
+    world.records.add_vex(&acme(), &[vex.clone()], world.clock.now()).await.unwrap();
+    world.rematch().await;
+    assert_eq!((slot(&world, &web).await, slot(&world, &api).await), (SUPPRESSED, COUNTS));
+    world.records.remove_vex(&acme(), &vex.document.digest(), world.clock.now()).await.unwrap();
+    world.rematch().await;
+    assert_eq!((slot(&world, &web).await, slot(&world, &api).await), (COUNTS, COUNTS));
+}
+
+#[tokio::test]
+async fn an_uploaded_document_that_names_an_image_counts_wherever_that_is() {
+    let world = World::new().await;
+    let [web, api] = twins(&world).await;
+    let vex = not_affected(&web.digest.to_string());
+    world.records.add_vex(&acme(), &[vex.clone()], world.clock.now()).await.unwrap();
+    world.rematch().await;
+    assert_eq!((slot(&world, &web).await, slot(&world, &api).await), (SUPPRESSED, SUPPRESSED));
+    assert_eq!(world.vulnerabilities(&web).await, 0, "for the image as a whole, too");
+    world.records.remove_vex(&acme(), &vex.document.digest(), world.clock.now()).await.unwrap();
+    world.rematch().await;
+    assert_eq!((slot(&world, &web).await, slot(&world, &api).await), (COUNTS, COUNTS));
+}
+
+#[tokio::test]
+async fn a_document_in_the_image_that_names_a_repository_counts_in_that_repository() {
+    let world = World::new().await;
+    let twins = twins(&world).await;
+    let metadata = ImageMetadata {
+        attestations: Some(Vec::new()),
+        vex_files: vec![not_affected("team/web").document],
+        ..ImageMetadata::default()
+    };
+    let in_force = world.records.in_force(&acme(), None).await.unwrap().unwrap();
+    let stored = world.stored(&twins[0]).await;
+    let mut assessment = world.assess(&debian(&[("openssl", "1")])).await;
+    let (result, report) = (&mut assessment.result, &mut assessment.report);
+    result.judge(report, &assessment.inventory, &metadata, None, in_force.judging(world.clock.now()));
+    assessment.metadata = metadata;
+    let id = twins[0].id();
+    record(&world.records, &acme(), &id, assessment, Some(&stored), None, &in_force).await.unwrap();
+    let [web, api] = &twins;
+    assert_eq!((slot(&world, web).await, slot(&world, api).await), (SUPPRESSED, COUNTS));
+    assert_eq!(world.vulnerabilities(web).await, 1, "the image as a whole is in no repository");
+
+    // What has nothing to do with places leaves it so.
+    world.clock.advance(HOUR);
+    except(&world, json!([{"vulnerability": "CVE-2099-0009", "type": "accepted_risk"}])).await;
+    assert_eq!((slot(&world, web).await, slot(&world, api).await), (SUPPRESSED, COUNTS));
 }

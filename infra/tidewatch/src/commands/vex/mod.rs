@@ -90,7 +90,7 @@ async fn add(context: &Context, arguments: AddVex) -> Result<(), Failure> {
     let mut entries = instance.records.vex_entries(&org).await?;
     entries.retain(|entry| ids.contains(&entry.digest));
     told(context, version, entries)?;
-    advise(context.quiet, &format!("{org}: in force as version {version}; all images are judged again"));
+    advise(context.quiet, &format!("{org}: in force as version {version}{}", judged(&instance)));
     Ok(())
 }
 
@@ -172,12 +172,18 @@ async fn remove(context: &Context, arguments: NamedVex) -> Result<(), Failure> {
     if context.is_json() {
         return print_document("vex", 1, &Removed { version, removed });
     }
-    let shown = short(&entry.digest);
-    advise(
-        context.quiet,
-        &format!("{shown} is gone: in force as version {version}; all images are judged again"),
-    );
+    let (shown, judged) = (short(&entry.digest), judged(&instance));
+    advise(context.quiet, &format!("{shown} is gone: in force as version {version}{judged}"));
     Ok(())
+}
+
+/// What becomes of the images.
+const fn judged(instance: &Instance) -> &'static str {
+    if instance.is_running {
+        "; all images are judged again"
+    } else {
+        "; all images are judged again once local mode runs: tidewatch up"
+    }
 }
 
 /// The document in force whose id begins with `id`.
