@@ -100,7 +100,7 @@ impl Outgoing<'_> {
                 sent_at: Some(self.now),
                 part: self.parts,
                 sent_for: Some(self.sent_for),
-                slots: self.slots,
+                all_slots: self.slots,
                 ..RematchMessage::new(self.org.clone(), Some((self.task)(images.to_vec())))
             });
             self.parts = self.parts.map(|parts| parts + 1);
@@ -279,7 +279,11 @@ impl RematchImages {
                     let (registry, repository) = (registry.clone(), repository.clone());
                     let target = RematchRepository { registry, repository, after: None };
                     let task = Some(RematchTask::Repository(target));
-                    RematchMessage { sent_at: Some(now), slots, ..RematchMessage::new(org.clone(), task) }
+                    RematchMessage {
+                        sent_at: Some(now),
+                        all_slots: slots,
+                        ..RematchMessage::new(org.clone(), task)
+                    }
                 })
                 .collect();
             self.send(&messages).await?;

@@ -175,8 +175,8 @@ impl MessageHandler for RematchImages {
     type Message = RematchMessage;
 
     async fn handle(&self, message: RematchMessage, deadline: Deadline) -> Result<(), HandlerError> {
-        let RematchMessage { org, task, sent_at, part, sent_for, slots } = message;
-        let origin = |standing| Origin { standing, sent_at, sent_for, slots };
+        let RematchMessage { org, task, sent_at, part, sent_for, all_slots } = message;
+        let origin = |standing| Origin { standing, sent_at, sent_for, slots: all_slots };
         let handled = match task {
             None => self.send_changes(&org).await,
             Some(RematchTask::Images(images)) => {
