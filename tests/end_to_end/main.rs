@@ -16,6 +16,7 @@ mod credentials;
 mod dashboards;
 mod endpoint;
 mod environments;
+mod exceptions;
 mod images;
 mod installation;
 mod inventories;

@@ -280,6 +280,20 @@ async fn commands_do_on_a_stack_what_they_do_on_a_data_folder() {
     assert!(hook["url"].as_str().unwrap().starts_with("https://api.example.com/v1/hooks/"), "{hook}");
     assert_eq!(on.json(&["hook", "list"])["hooks"][0]["id"], hook["id"]);
 
+    let document = json!({
+        "@context": "https://openvex.dev/ns/v0.2.0", "@id": "https://acme.example/vex/1", "author": "Acme",
+        "statements": [{
+            "vulnerability": {"name": "CVE-2099-0001"}, "products": [{"@id": "team/web"}], "status": "not_affected",
+        }],
+    });
+    let vex = on.installation.file("web.vex.json", document);
+    assert_eq!(on.json(&["vex", "add", &vex])["version"], json!(2));
+    assert_eq!(on.json(&["vex", "list"])["documents"][0]["author"], json!("Acme"));
+    let status = on.json(&["status"]);
+    assert_eq!((&status["version"], &status["vex_documents"]), (&json!(2), &json!(1)));
+    assert_eq!((&status["judging"]["progress"], &status["queues"]), (&json!("waiting"), &Value::Null));
+    assert_eq!(on.json(&["reconcile"])["drift"], json!([]));
+
     let images = on.must(&["images"]);
     assert!(
         images.stderr.contains("no images yet") && !images.stderr.contains("tidewatch up"),

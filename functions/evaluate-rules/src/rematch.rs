@@ -41,7 +41,7 @@ impl EvaluateRules {
         let last = self.records.rematch_state(org).await?;
         let postings = self.records.postings(org).await?.map(|stored| stored.postings).unwrap_or_default();
         let now = self.clock.now();
-        let basis = self.records.basis(&applied.config, now).await?;
+        let basis = self.records.basis(applied, now).await?;
         if postings.are_due(&basis, now) {
             return self.send_for_changes(org, last, &postings, &basis).await;
         }

@@ -17,10 +17,9 @@ mod streams;
 mod vulnerability;
 
 use tidewatch_core::Timestamp;
-use tidewatch_core::judgement::Criteria;
 use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_store::Records;
-use tidewatch_store::records::AppliedConfig;
+use tidewatch_store::records::InForce;
 
 pub use cursor::{Cursor, CursorError};
 pub use error::ReadError;
@@ -61,27 +60,25 @@ impl Default for PageRequest {
     }
 }
 
-/// Reads the results of one organisation, under the configuration in force when it was made.
+/// Reads the results of one organisation, by what is in force when it was made: configuration, VEX documents, and tables.
 pub struct Results {
     records: Records,
     org: OrgName,
-    applied: AppliedConfig,
-    criteria: Criteria,
+    in_force: InForce,
     now: Timestamp,
 }
 
 impl Results {
     /// Reads the results of `org` as of `now`. [`ReadError::Organisation`] when it has no configuration.
     pub async fn of(records: Records, org: OrgName, now: Timestamp) -> Result<Self, ReadError> {
-        let applied = records.config(&org).await?.ok_or_else(|| ReadError::Organisation(org.clone()))?;
-        // Nobody keeps uploaded VEX documents yet.
-        let criteria = Criteria::new(&applied.config, Vec::new());
-        Ok(Self { records, org, applied, criteria, now })
+        let in_force = records.in_force(&org, None).await?;
+        let in_force = in_force.ok_or_else(|| ReadError::Organisation(org.clone()))?;
+        Ok(Self { records, org, in_force, now })
     }
 
     /// Refuses a stream that is none of the organisation's.
     async fn check_stream(&self, stream: &StreamName) -> Result<(), ReadError> {
-        let known = self.records.streams(&self.org, &self.applied.config).await?.names;
+        let known = self.records.streams(&self.org, &self.in_force.applied.config).await?.names;
         if known.contains(stream) {
             return Ok(());
         }

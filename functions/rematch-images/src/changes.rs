@@ -46,6 +46,7 @@ struct Outgoing<'a> {
     sent: usize,
     /// How many messages of a switch were sent, where it is one.
     parts: Option<u32>,
+    slots: bool,
 }
 
 /// What messages are sent for.
@@ -55,6 +56,8 @@ struct Sending<'a> {
     now: Timestamp,
     /// How many messages of a switch were sent so far, where it is one.
     parts: Option<u32>,
+    /// Whether slots are written also where results stay.
+    slots: bool,
 }
 
 /// What was sent.
@@ -97,6 +100,7 @@ impl Outgoing<'_> {
                 sent_at: Some(self.now),
                 part: self.parts,
                 sent_for: Some(self.sent_for),
+                all_slots: self.slots,
                 ..RematchMessage::new(self.org.clone(), Some((self.task)(images.to_vec())))
             });
             self.parts = self.parts.map(|parts| parts + 1);
@@ -127,7 +131,9 @@ impl RematchImages {
         }
         let wanted = self.wanted(&postings, &basis, &in_force.advisories, now).await?;
         let is_switch = postings.covered.as_ref().is_none_or(|covered| covered.judging != basis.judging);
-        let sending = Sending { basis: &basis, now, parts: is_switch.then_some(0) };
+        let slots = can_slots_differ(postings.covered.as_ref(), &basis)
+            || (wanted == Wanted::All && basis.is_limited);
+        let sending = Sending { basis: &basis, now, parts: is_switch.then_some(0), slots };
         let (noted, unposted) = self.send_unposted(org, sending).await?;
         let sending = Sending { parts: unposted.parts, ..sending };
         let sent = self.send_posted(org, &postings.segments, &wanted, &noted, sending).await;
@@ -143,7 +149,7 @@ impl RematchImages {
         }
         let mut repositories = 0;
         if wanted == Wanted::Everything {
-            repositories = self.send_repositories(org, now).await?;
+            repositories = self.send_repositories(org, now, slots).await?;
         }
         let all_sent_at = if matches!(wanted, Wanted::With(_)) { postings.all_sent_at } else { Some(now) };
         let noted = Postings { covered: Some(basis), all_sent_at, ..postings };
@@ -225,7 +231,8 @@ impl RematchImages {
         basis: &Basis,
         images: Vec<ImageId>,
     ) -> Result<(), RematchError> {
-        let sending = Sending { basis, now: self.clock.now(), parts: None };
+        // They were judged by something that nobody else has sent for.
+        let sending = Sending { basis, now: self.clock.now(), parts: None, slots: true };
         let mut outgoing = self.outgoing(org, RematchTask::Unposted, sending);
         outgoing.add(images).await?;
         outgoing.flush().await
@@ -258,7 +265,12 @@ impl RematchImages {
     }
 
     /// Sends one message for each repository that was ever listed.
-    async fn send_repositories(&self, org: &OrgName, now: Timestamp) -> Result<usize, RematchError> {
+    async fn send_repositories(
+        &self,
+        org: &OrgName,
+        now: Timestamp,
+        slots: bool,
+    ) -> Result<usize, RematchError> {
         let repositories = self.records.repositories(org).await?;
         for batch in repositories.chunks(BATCH) {
             let messages: Vec<RematchMessage> = batch
@@ -267,7 +279,11 @@ impl RematchImages {
                     let (registry, repository) = (registry.clone(), repository.clone());
                     let target = RematchRepository { registry, repository, after: None };
                     let task = Some(RematchTask::Repository(target));
-                    RematchMessage { sent_at: Some(now), ..RematchMessage::new(org.clone(), task) }
+                    RematchMessage {
+                        sent_at: Some(now),
+                        all_slots: slots,
+                        ..RematchMessage::new(org.clone(), task)
+                    }
                 })
                 .collect();
             self.send(&messages).await?;
@@ -305,11 +321,20 @@ impl RematchImages {
         &'a self,
         org: &'a OrgName,
         task: fn(Vec<ImageId>) -> RematchTask,
-        Sending { basis, now, parts }: Sending<'_>,
+        Sending { basis, now, parts, slots }: Sending<'_>,
     ) -> Outgoing<'a> {
         let sent_for = basis.fingerprint();
-        Outgoing { worker: self, org, now, sent_for, task, images: Vec::new(), sent: 0, parts }
+        Outgoing { worker: self, org, now, sent_for, task, images: Vec::new(), sent: 0, parts, slots }
     }
+}
+
+/// Whether slots can be others than before though the results are as they were: images were judged, or are, by something
+/// that is limited to some places, and not by the same. Without `covered` it is not known by what.
+fn can_slots_differ(covered: Option<&Basis>, basis: &Basis) -> bool {
+    covered.is_none_or(|covered| {
+        let is_changed = (covered.judging, covered.is_limited) != (basis.judging, basis.is_limited);
+        is_changed && (covered.is_limited || basis.is_limited)
+    })
 }
 
 /// Those of `rows` that can be read.

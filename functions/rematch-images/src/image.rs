@@ -69,7 +69,10 @@ impl RematchImages {
             }
             Look::Anew(assessment) => {
                 let covered = pass.covered.as_ref();
-                match record(&self.records, pass.org, image, *assessment, Some(&stored), covered).await {
+                let in_force = &pass.in_force;
+                let recorded =
+                    record(&self.records, pass.org, image, *assessment, Some(&stored), covered, in_force);
+                match recorded.await {
                     Ok(_) => Ok(Step::Done(Rematched::Anew)),
                     // Another writer came first: a scan, or another of these messages.
                     Err(RecordError::Changed { .. }) => Ok(Step::Overtaken),
@@ -80,7 +83,8 @@ impl RematchImages {
     }
 
     /// A result that was made since the message was sent may be of an earlier delivery, which died before the slots. Who
-    /// made an older one sees to the slots until they are written: its own message comes until then.
+    /// made an older one sees to the slots until they are written: its own message comes until then. What is limited to some
+    /// places can make another slot of the same result: then they are written whatever its age.
     async fn enter_slots(
         &self,
         pass: &Pass<'_>,
@@ -88,10 +92,12 @@ impl RematchImages {
         stored: &StoredResult,
     ) -> Result<(), RecordError> {
         let until = stored.result.scanned_at.checked_add(CLOCK_SLACK).unwrap_or(stored.result.scanned_at);
-        if pass.origin.sent_at.is_some_and(|sent_at| until < sent_at) {
+        let can_differ = pass.origin.slots || stored.result.is_limited;
+        if !can_differ && pass.origin.sent_at.is_some_and(|sent_at| until < sent_at) {
             return Ok(());
         }
-        record_members(&self.records, pass.org, image, stored).await
+        let judging = (&*pass.in_force, self.clock.now());
+        record_members(&self.records, pass.org, image, stored, judging).await
     }
 
     /// Notes by what an image is settled whose result stays, where that is to be noted.

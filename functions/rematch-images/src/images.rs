@@ -35,6 +35,8 @@ pub(crate) struct Origin {
     pub(crate) sent_at: Option<Timestamp>,
     /// Fingerprint of the basis that it was sent for.
     pub(crate) sent_for: Option<Digest>,
+    /// Whether slots are written also where results stay.
+    pub(crate) slots: bool,
 }
 
 /// What the images of a message are matched again by.

@@ -150,9 +150,13 @@ impl RematchImages {
 
     /// Puts what is known of these images into their slots again.
     async fn enter_all_slots(&self, org: &OrgName, images: &[ImageId]) -> Result<(), RematchError> {
-        for (image, stored) in images.iter().zip(self.records.results(org, images).await?) {
+        let results = self.records.results(org, images).await?;
+        // Read after the results, so that it is never older than what they were made by.
+        let Some(in_force) = self.records.in_force(org, None).await? else { return Ok(()) };
+        for (image, stored) in images.iter().zip(results) {
+            let judging = (&in_force, self.clock.now());
             match stored {
-                Ok(Some(stored)) => record_members(&self.records, org, image, &stored).await?,
+                Ok(Some(stored)) => record_members(&self.records, org, image, &stored, judging).await?,
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(org.name = %org, image = %image, error = describe(&error), "result cannot be read");
@@ -172,8 +176,8 @@ impl MessageHandler for RematchImages {
     type Message = RematchMessage;
 
     async fn handle(&self, message: RematchMessage, deadline: Deadline) -> Result<(), HandlerError> {
-        let RematchMessage { org, task, sent_at, part, sent_for } = message;
-        let origin = |standing| Origin { standing, sent_at, sent_for };
+        let RematchMessage { org, task, sent_at, part, sent_for, all_slots } = message;
+        let origin = |standing| Origin { standing, sent_at, sent_for, slots: all_slots };
         let handled = match task {
             None => self.send_changes(&org).await,
             Some(RematchTask::Images(images)) => {

@@ -58,6 +58,7 @@ impl RematchImages {
                 let task = Some(RematchTask::Repository(rest));
                 self.send(&[RematchMessage {
                     sent_at: origin.sent_at,
+                    all_slots: origin.slots,
                     ..RematchMessage::new(org.clone(), task)
                 }])
                 .await?;

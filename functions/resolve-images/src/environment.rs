@@ -8,7 +8,7 @@ use tidewatch_core::image::{Image, ManifestReference};
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, Tag};
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::ports::registry::RegistryError;
-use tidewatch_core::work::{HintMessage, Priority, ScanMessage, Work};
+use tidewatch_core::work::{HintMessage, Priority, RematchMessage, RematchTask, ScanMessage, Work};
 use tidewatch_core::{Digest, Retry, Retryable as _, Timestamp};
 use tidewatch_runtime::messages::{describe, send};
 use tidewatch_store::records::{AppliedConfig, RecordError, TaggedImage};
@@ -37,7 +37,7 @@ impl ResolveImages {
         let now = self.clock.now();
         match self.meaning(&applied, &entry).await {
             Ok(Meaning::Image(image, resolved)) => {
-                self.pin_to(message, target, &entry, (image, resolved, now)).await
+                self.pin_to(message, (&applied, target), &entry, (image, resolved, now)).await
             }
             Ok(Meaning::Nothing(reason)) => self.fail(org, target, &entry, reason).await,
             Err(error) if error.retry() == Retry::Again && message.failures + 1 < MOST_FAILURES => Err(error),
@@ -82,7 +82,7 @@ impl ResolveImages {
     async fn pin_to(
         &self,
         message: &HintMessage,
-        target: &EnvironmentTarget,
+        (applied, target): (&AppliedConfig, &EnvironmentTarget),
         entry: &EnvironmentEntry,
         (found, resolved, now): (TaggedImage, Digest, Timestamp),
     ) -> Result<(), ResolveError> {
@@ -99,21 +99,27 @@ impl ResolveImages {
             let what = format!("the entry {} of {}", target.entry.as_str(), target.stream);
             return Err(RecordError::Changed { what }.into());
         }
-        self.scan_unless_known(org, &image, entry.tag(), found.attestations).await?;
+        self.complete(org, applied, &image, (entry.tag(), found.attestations)).await?;
         tracing::info!(org.name = %org, stream.name = %target.stream, image = %image, "environment entry pinned");
         Ok(())
     }
 
-    /// Has the image scanned that nobody has scanned. Its place in the repository is of no account: it was seen there
-    /// before anything else, and is not counted, so that it never stands for the repository.
-    async fn scan_unless_known(
+    /// Has the image scanned that nobody has scanned, and the slot judged of one whose result need not be that of every
+    /// place. Its place in the repository is of no account: it was seen there before anything else, and is not counted, so
+    /// that it never stands for the repository.
+    async fn complete(
         &self,
         org: &OrgName,
+        applied: &AppliedConfig,
         image: &Image,
-        tag: Tag,
-        attestations: Option<Vec<Digest>>,
+        (tag, attestations): (Tag, Option<Vec<Digest>>),
     ) -> Result<(), ResolveError> {
-        if self.records.result(org, &image.digest, &image.platform).await?.is_some() {
+        if let Some(stored) = self.records.result(org, &image.digest, &image.platform).await? {
+            if applied.has_limited() || stored.result.is_limited {
+                let task = RematchTask::Slots(vec![image.id()]);
+                let message = RematchMessage::new(org.clone(), Some(task));
+                send(&*self.queue, QueueName::Rematches, &[message], Duration::ZERO).await?;
+            }
             return Ok(());
         }
         let work = Work {

@@ -63,7 +63,7 @@ impl ResolveHints {
             return Ok(());
         }
         let registry = self.0.registries.open(config).await?;
-        let basis = records.basis(&applied.config, self.0.clock.now()).await?;
+        let basis = records.basis(&applied, self.0.clock.now()).await?;
         let known = records.tag(org, id, repository, tag).await?;
         let tags = Tags {
             records,

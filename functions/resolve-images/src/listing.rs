@@ -116,7 +116,7 @@ impl Listing<'_> {
         let known = records.tags(&self.message.org, &self.message.registry, repository).await?;
         let known: BTreeMap<&Tag, &TagRecord> = known.iter().map(|record| (&record.tag, record)).collect();
         let begun_at = self.resolver.clock.now();
-        let basis = records.basis(&self.applied.config, begun_at).await?;
+        let basis = records.basis(self.applied, begun_at).await?;
         let mut fault = None;
         loop {
             if !self.has_time() {

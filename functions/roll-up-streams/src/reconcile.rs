@@ -1,17 +1,19 @@
 //! Looks whether what stands in slots and totals follows from what it was made of, and mends what does not. The roll-up
 //! protocol promises that it always does: whatever is found is a mistake of the program, and is logged as one.
 //!
-//! What somebody may just be at work on is no drift: a member is compared with a result that has stood for an hour, and
-//! totals with members while nobody has marked them.
+//! What somebody may just be at work on is no drift: a member is compared with a result that has stood for an hour, with
+//! what it is judged to where it stands only when all images are judged by what has been in force for an hour, and totals
+//! with members while nobody has marked them.
 
 use std::time::Duration;
 
 use serde::Serialize;
+use tidewatch_core::Timestamp;
 use tidewatch_core::names::{OrgName, StreamName};
-use tidewatch_core::result::ImageResult;
+use tidewatch_core::result::{ImageResult, ResultState};
 use tidewatch_core::severity::{Severity, SeverityCounts};
 use tidewatch_core::stream::{Layout, Member, Totals};
-use tidewatch_store::records::{NewTotals, Part, PartState, StoredResult};
+use tidewatch_store::records::{Filling, NewTotals, Part, PartState, StoredResult, SwitchProgress};
 
 use crate::groups::Pass;
 use crate::{RollUpError, RollUpStreams};
@@ -44,6 +46,15 @@ pub struct Drift {
     pub reason: String,
 }
 
+/// Where it is looked.
+#[derive(Clone, Copy)]
+struct Looking<'a> {
+    pass: &'a Pass<'a>,
+    stream: &'a StreamName,
+    /// Whether slots hold what their images are judged to by what is in force.
+    is_judged: bool,
+}
+
 impl RollUpStreams {
     /// Reconciles all streams of an organisation now. After the next roll-up its numbers are those of its rows.
     pub async fn reconcile(&self, org: &OrgName) -> Result<Reconciliation, RollUpError> {
@@ -63,11 +74,13 @@ impl RollUpStreams {
         let mut found = Reconciliation::default();
         let Some(in_force) = self.records.in_force(org, None).await? else { return Ok(found) };
         let pass = Pass::new(org, &in_force, self.clock.now());
+        let is_judged = self.are_judged(&pass).await?;
         let mut number = 0;
         for stream in self.records.streams(org, &pass.applied.config).await?.names {
             for group in Layout::of(&stream).groups() {
                 if is_meant(number) {
-                    self.reconcile_group(&pass, &stream, group, &mut found).await?;
+                    let looking = Looking { pass: &pass, stream: &stream, is_judged };
+                    self.reconcile_group(looking, group, &mut found).await?;
                 }
                 number += 1;
             }
@@ -80,13 +93,30 @@ impl RollUpStreams {
         Ok(found)
     }
 
+    /// Whether all images are judged by what is in force, and have been long enough for all slots to follow.
+    async fn are_judged(&self, pass: &Pass<'_>) -> Result<bool, RollUpError> {
+        let is_long = |since: Timestamp| since.checked_add(SETTLED).is_ok_and(|settled| settled <= pass.now);
+        if !is_long(pass.applied.applied_at) {
+            return Ok(false);
+        }
+        let postings = self.records.postings(pass.org).await?.map(|stored| stored.postings);
+        let covered = postings.as_ref().and_then(|postings| postings.covered.as_ref());
+        let is_sent = covered.is_some_and(|covered| covered.judging == pass.judging);
+        let Some(switch) = self.records.switch(pass.org).await?.filter(|_| is_sent) else { return Ok(false) };
+        if switch.judging != pass.judging || !is_long(switch.sent_at) {
+            return Ok(false);
+        }
+        let progress = self.records.switch_progress(pass.org, &pass.judging).await?;
+        Ok(switch.is_forgotten(pass.now) || progress.is_some_and(SwitchProgress::is_done))
+    }
+
     async fn reconcile_group(
         &self,
-        pass: &Pass<'_>,
-        stream: &StreamName,
+        looking: Looking<'_>,
         group: u16,
         found: &mut Reconciliation,
     ) -> Result<(), RollUpError> {
+        let Looking { pass, stream, .. } = looking;
         let before = self.records.part(pass.org, stream, Part::Group(group)).await?;
         if !before.has_members() {
             return Ok(());
@@ -96,7 +126,7 @@ impl RollUpStreams {
         for (shard, state) in &shards {
             sum += &state.totals;
             if state.has_members() {
-                self.reconcile_shard(pass, stream, *shard, state, found).await?;
+                self.reconcile_shard(looking, *shard, state, found).await?;
             }
         }
         let is_clean = |(_, state): &(u16, PartState)| !state.is_dirty(pass.now, pass.applied.version);
@@ -108,12 +138,12 @@ impl RollUpStreams {
 
     async fn reconcile_shard(
         &self,
-        pass: &Pass<'_>,
-        stream: &StreamName,
+        looking: Looking<'_>,
         shard: u16,
         state: &PartState,
         found: &mut Reconciliation,
     ) -> Result<(), RollUpError> {
+        let Looking { pass, stream, is_judged } = looking;
         let mut members = self.records.members(pass.org, stream, shard).await?;
         members.retain(|member| pass.applied.config.registry(&member.image.registry).is_some());
         let ids: Vec<_> = members.iter().map(|member| member.image.id()).collect();
@@ -121,10 +151,12 @@ impl RollUpStreams {
         let mut is_sound = true;
         for (member, stored) in members.iter_mut().zip(results) {
             found.members += 1;
-            let Some(StoredResult { result, .. }) = stored? else { continue };
-            let Some(reason) = differs(member, &result).filter(|_| is_settled(&result, pass)) else {
-                continue;
+            let Some(stored) = stored?.filter(|stored| is_settled(&stored.result, pass)) else { continue };
+            let reason = match differs(member, &stored.result) {
+                None if is_judged => self.differs_there(looking, member, &stored).await?,
+                reason => reason,
             };
+            let Some(reason) = reason else { continue };
             is_sound = false;
             found.drift.push(Drift { stream: stream.clone(), place: member.image.to_string(), reason });
             self.rejudge(pass.org, pass.in_force, stream, member, pass.now).await?;
@@ -135,6 +167,27 @@ impl RollUpStreams {
             self.reconcile_totals(pass, stream, Part::Shard(shard), (state, totals), found).await?;
         }
         Ok(())
+    }
+
+    /// Why `member` is not what its image is judged to where it stands.
+    async fn differs_there(
+        &self,
+        Looking { pass, stream, .. }: Looking<'_>,
+        member: &Member,
+        stored: &StoredResult,
+    ) -> Result<Option<String>, RollUpError> {
+        // Such a result does not enter the slot of a repository, and has no rows.
+        let is_known = !matches!(stored.result.state, ResultState::Pending | ResultState::Failed);
+        let is_due = member.next_change_at.is_some_and(|change| change <= pass.now);
+        if !is_known || is_due {
+            return Ok(None);
+        }
+        let mut judged = member.clone();
+        let mut filling = Filling::new(stored, pass.in_force, pass.now);
+        self.records.fill_slot(pass.org, stream, &mut judged, &mut filling).await?;
+        let answers = |member: &Member| (member.severities, member.suppressed, member.policies.clone());
+        let (held, there) = (answers(member), answers(&judged));
+        Ok((held != there).then(|| format!("it holds {held:?}, and is judged to {there:?} there")))
     }
 
     /// Compares the totals of a part, which was as `state` before the rows were read that give `expected`. Nothing is said

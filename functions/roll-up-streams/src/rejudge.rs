@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::result::ResultState;
 use tidewatch_core::stream::Member;
-use tidewatch_store::records::{InForce, RecordError, StoredResult};
+use tidewatch_store::records::{Filling, InForce, RecordError, ResultRows, StoredResult};
 
 use crate::{RollUpError, RollUpStreams};
 
@@ -34,20 +34,14 @@ impl RollUpStreams {
             }
             _ => stored,
         };
-        let StoredResult { result, revision } = stored;
         // Such a result does not enter a slot: what was known before stays.
-        if matches!(result.state, ResultState::Pending | ResultState::Failed) {
+        if matches!(stored.result.state, ResultState::Pending | ResultState::Failed) {
             return Ok(());
         }
         // All of the result, not only the answers: its writer may not have come to the slot yet, and finds it newer.
-        member.state = result.state;
-        member.created_at = result.created_at;
-        member.severities = result.severities;
-        member.policies = result.policies;
-        member.next_change_at = result.next_change_at;
-        member.result_at = Some(result.scanned_at);
-        member.suppressed = result.suppressed;
-        Ok(self.records.put_member(org, stream, member, revision).await?)
+        let mut filling = Filling::new(&stored, in_force, now);
+        self.records.fill_slot(org, stream, member, &mut filling).await?;
+        Ok(self.records.put_filled(org, stream, member, &filling).await?)
     }
 
     /// Judges the rows of `stored` as of `now`, and stores the answers. `None` when somebody else has stored a newer
@@ -61,25 +55,15 @@ impl RollUpStreams {
         now: Timestamp,
     ) -> Result<Option<StoredResult>, RollUpError> {
         let mut result = stored.result.clone();
-        let report = match &result.report {
-            Some(key) => self.records.report(key).await?,
-            None => None,
-        };
-        let inventory = match (&result.inventory, &report) {
-            (Some(hash), _) => self.records.inventory(org, hash).await?,
-            (None, Some(report)) => report.inventory(),
-            (None, None) => None,
-        };
-        let metadata = self.records.image_metadata(org, result.metadata).await?;
-        let (Some(mut report), Some(inventory), Some(metadata)) = (report, inventory, metadata) else {
+        let Some(rows) = self.records.result_rows(org, &result).await? else {
             // Without its rows nothing can be judged: the answers stay until the image is scanned again.
             tracing::warn!(org.name = %org, image = %member.image, "rows of a result are missing");
             result.next_change_at = None;
             return Ok(Some(StoredResult { result, ..stored }));
         };
 
-        let judging = in_force.judging(now);
-        let digest = Some(&member.image.digest);
+        let ResultRows { mut report, inventory, metadata } = rows;
+        let (judging, digest) = (in_force.judging(now), Some(&member.image.digest));
         result.judge(&mut report, &inventory, &metadata, digest, judging);
         result.report = Some(self.records.put_report(org, &report, result.report.as_deref()).await?);
 

@@ -291,7 +291,8 @@ impl ScanImage {
                     .await?
             {
                 if recorded != Some(stored.revision) {
-                    record_members(&self.records, org, &id, stored).await?;
+                    let judging = (&*in_force, self.clock.now());
+                    record_members(&self.records, org, &id, stored, judging).await?;
                 }
                 return Ok(Progress::Recorded);
             }
@@ -324,7 +325,7 @@ impl ScanImage {
         let mut assessment =
             self.advisories.assess(&self.records, subject, Arc::clone(in_force), now).await?;
         assessment.result.created_at = manifest.created_at;
-        let result = record(&self.records, org, &work.image.id(), assessment, stored, None).await?;
+        let result = record(&self.records, org, &work.image.id(), assessment, stored, None, in_force).await?;
         tracing::info!(
             org.name = %org, image = %work.image, scan.state = %result.result.state,
             scan.packages = result.result.packages,

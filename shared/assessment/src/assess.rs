@@ -147,6 +147,7 @@ fn judged(
         inventory: None,
         metadata: None,
         report: None,
+        is_limited: false,
     };
     result.judge(&mut report, &inventory, &metadata, digest.as_ref(), judging);
     Assessment { result, report, inventory, metadata }

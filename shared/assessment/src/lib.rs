@@ -14,4 +14,4 @@ pub use advisories::AdvisoryIndexes;
 pub use assess::{Against, Assessment, Subject, assess};
 pub use error::AssessmentError;
 pub use index::{index_record, store_index};
-pub use record::{record, record_failed, record_member, record_members};
+pub use record::{record, record_failed, record_members};

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use tidewatch_core::Digest;
 use tidewatch_core::basis::{Basis, MATCHING};
 use tidewatch_core::image::{Image, ImageId};
 use tidewatch_core::names::{OrgName, StreamName};
@@ -11,14 +10,16 @@ use tidewatch_core::result::{ImageResult, ResultState};
 use tidewatch_core::severity::SeverityCounts;
 use tidewatch_core::stream::Member;
 use tidewatch_inventory::READER_VERSION;
-use tidewatch_store::records::{ImagePlace, RecordError, Records, StoredResult};
+use tidewatch_store::records::{
+    Filling, ImagePlace, InForce, RecordError, Records, ResultRows, StoredResult,
+};
 
 use crate::{Assessment, text};
 
-/// Stores inventory and rows, then the result, then the members of every repository that holds the image. `computed_from`
-/// is the stored result that the assessment was made after, if there was one: [`RecordError::Changed`] when another has
-/// been stored since. `covered` is what all images are settled by, where that is known. Of `image` only digest and
-/// platform count.
+/// Stores inventory and rows, then the result, then the members of every repository that holds the image, as they are judged
+/// by `in_force`, which the assessment was made by. `computed_from` is the stored result that the assessment was made after,
+/// if there was one: [`RecordError::Changed`] when another has been stored since. `covered` is what all images are settled
+/// by, where that is known. Of `image` only digest and platform count.
 pub async fn record(
     records: &Records,
     org: &OrgName,
@@ -26,6 +27,7 @@ pub async fn record(
     assessment: Assessment,
     computed_from: Option<&StoredResult>,
     covered: Option<&Basis>,
+    in_force: &InForce,
 ) -> Result<StoredResult, RecordError> {
     let Assessment { mut result, report, inventory, metadata } = assessment;
     let known = computed_from.map(|stored| &stored.result);
@@ -42,78 +44,44 @@ pub async fn record(
     let (digest, platform) = (&image.digest, &image.platform);
     let revision = records.put_result_within(org, digest, platform, &result, computed_from, covered).await?;
     let stored = StoredResult { result, revision };
-    record_members(records, org, image, &stored).await?;
+    let filling = Filling::new(&stored, in_force, stored.result.scanned_at);
+    let filling = filling.with_rows(ResultRows { report, inventory, metadata });
+    enter_slots(records, org, image, &stored, filling).await?;
     Ok(stored)
 }
 
-/// Puts the image into its slots: in the stream `latest-indexed` for every repository that holds it, where it is one that
-/// the gauges count and was scanned; in every environment that it is in, whatever came of the scan.
+/// Puts the image into its slots, as it is judged in each by what is in force at `now`, which was read after `stored`: in the
+/// stream `latest-indexed` for every repository that holds it, where it is one that the gauges count and was scanned; in
+/// every environment that it is in, whatever came of the scan.
 pub async fn record_members(
     records: &Records,
     org: &OrgName,
     image: &ImageId,
     stored: &StoredResult,
+    (in_force, now): (&InForce, Timestamp),
 ) -> Result<(), RecordError> {
-    if enters_latest(&stored.result) {
-        for place in records.places(org, &image.digest, &image.platform).await? {
-            put_member(records, org, place, stored).await?;
+    enter_slots(records, org, image, stored, Filling::new(stored, in_force, now)).await
+}
+
+async fn enter_slots(
+    records: &Records,
+    org: &OrgName,
+    image: &ImageId,
+    stored: &StoredResult,
+    mut filling: Filling<'_>,
+) -> Result<(), RecordError> {
+    // Other results do not enter the slot of a repository: what was known before stays.
+    if !matches!(stored.result.state, ResultState::Pending | ResultState::Failed) {
+        let latest = StreamName::latest_indexed();
+        let places = records.places(org, &image.digest, &image.platform).await?;
+        for ImagePlace { image, tag, seen_at, .. } in places.into_iter().filter(|place| place.counted) {
+            records.enter_slot(org, &latest, Member::pending(image, tag, seen_at), &mut filling).await?;
         }
     }
     for place in records.environments_of(org, image).await? {
-        let (stream, member) = (&place.target.stream, place.member(Some(&stored.result)));
-        records.put_member(org, stream, &member, stored.revision).await?;
-        records.mark_member(org, stream, &member).await?;
+        records.enter_slot(org, &place.target.stream, place.member(), &mut filling).await?;
     }
     Ok(())
-}
-
-/// The same for the repository of `image` alone.
-pub async fn record_member(
-    records: &Records,
-    org: &OrgName,
-    image: &Image,
-    stored: &StoredResult,
-) -> Result<(), RecordError> {
-    if !enters_latest(&stored.result) {
-        return Ok(());
-    }
-    match records.place(org, image).await? {
-        Some(place) => put_member(records, org, place, stored).await,
-        None => Ok(()),
-    }
-}
-
-/// Other results do not enter the slot of a repository: what was known before stays.
-fn enters_latest(result: &ImageResult) -> bool {
-    !matches!(result.state, ResultState::Pending | ResultState::Failed)
-}
-
-/// The mark follows also when the slot holds a newer image: whoever wrote that may have died before its mark.
-async fn put_member(
-    records: &Records,
-    org: &OrgName,
-    place: ImagePlace,
-    stored: &StoredResult,
-) -> Result<(), RecordError> {
-    if !place.counted {
-        return Ok(());
-    }
-    let (stream, result) = (StreamName::latest_indexed(), &stored.result);
-    let member = Member {
-        image: place.image,
-        tag: place.tag,
-        seen_at: place.seen_at,
-        created_at: result.created_at,
-        kept: false,
-        state: result.state,
-        severities: result.severities,
-        policies: result.policies.clone(),
-        next_change_at: result.next_change_at,
-        result_at: Some(result.scanned_at),
-        suppressed: result.suppressed,
-    };
-    records.put_member(org, &stream, &member, stored.revision).await?;
-    records.mark_member(org, &stream, &member).await
 }
 
 /// Records that the image failed, for `reason`. A result that it had stays: what is known of a digest does not become
@@ -129,10 +97,8 @@ pub async fn record_failed(
     if stored.as_ref().is_some_and(|stored| stored.result.report.is_some()) {
         return Ok(());
     }
-    let judged_under = match records.config(org).await? {
-        Some(applied) => records.basis(&applied.config, now).await?.judging,
-        None => Digest::of(b""),
-    };
+    // An organisation without a configuration has nothing to scan.
+    let Some(in_force) = records.in_force(org, None).await? else { return Ok(()) };
     let result = ImageResult {
         state: ResultState::Failed,
         reason: Some(text::line(reason, text::REASON)),
@@ -147,12 +113,13 @@ pub async fn record_failed(
         reader_version: READER_VERSION,
         matching: MATCHING,
         indexes: BTreeMap::new(),
-        judged_under,
+        judged_under: in_force.basis(now).judging,
         matched: None,
         inventory: None,
         metadata: None,
         report: None,
+        is_limited: false,
     };
     let revision = records.put_result(org, &image.digest, &image.platform, &result, stored.as_ref()).await?;
-    record_members(records, org, &image.id(), &StoredResult { result, revision }).await
+    record_members(records, org, &image.id(), &StoredResult { result, revision }, (&in_force, now)).await
 }

@@ -20,6 +20,9 @@ pub struct Basis {
     pub indexes: BTreeMap<String, Digest>,
     /// [`crate::judgement::Judging::fingerprint`] of what images are judged by.
     pub judging: Digest,
+    /// Whether anything of that is limited to some repositories or streams.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_limited: bool,
 }
 
 impl Basis {
@@ -59,7 +62,12 @@ mod tests {
     fn basis(indexes: &[(&str, &str)], judging: &str) -> Basis {
         let indexes =
             indexes.iter().map(|(family, content)| ((*family).to_owned(), Digest::of(content.as_bytes())));
-        Basis { matching: MATCHING, indexes: indexes.collect(), judging: Digest::of(judging.as_bytes()) }
+        Basis {
+            matching: MATCHING,
+            indexes: indexes.collect(),
+            judging: Digest::of(judging.as_bytes()),
+            is_limited: false,
+        }
     }
 
     fn footing(indexes: &[(&str, Option<&str>)], judging: &str) -> Footing {

@@ -34,7 +34,7 @@ pub struct Criteria {
 impl Criteria {
     /// What `config` has in force, and the VEX documents that the organisation has uploaded beside it.
     pub fn new(config: &Config, vex: Vec<VexDocument>) -> Self {
-        let hashes: Vec<Digest> = vex.iter().map(combined).collect();
+        let hashes: Vec<Digest> = vex.iter().map(VexDocument::digest).collect();
         let fingerprint = criteria_fingerprint(config, &hashes);
         Self { policies: config.policy_set(), exceptions: Exceptions::new(config, vex), fingerprint }
     }
@@ -47,6 +47,18 @@ impl Criteria {
     /// Names all of it, in a way that does not depend on how it came about: see [`criteria_fingerprint`].
     pub const fn fingerprint(&self) -> Digest {
         self.fingerprint
+    }
+
+    /// Whether anything is limited to some repositories or streams: an exception, or what a VEX document says of images that
+    /// it names by their repositories. Without that, an image counts everywhere as it does as a whole.
+    pub fn has_limited(&self) -> bool {
+        self.exceptions.has_limited()
+    }
+
+    /// Whether anything that is in force at `now`, and limited so, is about the images in `scope`: then an image has to be
+    /// judged there by itself.
+    pub fn are_limited_to(&self, scope: Scope<'_>, now: Timestamp) -> bool {
+        self.exceptions.are_limited_to(scope, now)
     }
 
     pub(crate) fn exceptions(&self) -> &Exceptions {
@@ -79,7 +91,7 @@ pub fn judging_fingerprint(criteria: Digest, tables: &TableVersions, now: Timest
     if tables.is_empty() { criteria } else { combined(&(criteria, tables.fingerprint(now))) }
 }
 
-/// What [`Criteria::fingerprint`] is by `config`, and by the hashes of the uploaded VEX documents.
+/// What [`Criteria::fingerprint`] is by `config`, and by the uploaded VEX documents, each named by [`VexDocument::digest`].
 pub fn criteria_fingerprint(config: &Config, vex: &[Digest]) -> Digest {
     let config = config.judging_fingerprint();
     if vex.is_empty() { config } else { combined(&(config, vex)) }

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::basis::Footing;
-use crate::exception::Suppression;
+use crate::exception::{self, Suppression};
 use crate::finding::Finding;
 use crate::judgement::{Judging, Scope, Subject, judge};
 use crate::metadata::ImageMetadata;
@@ -123,6 +123,9 @@ pub struct ImageResult {
     pub metadata: Option<Digest>,
     /// Object key of the [`Report`]; none for an image that failed.
     pub report: Option<String>,
+    /// Whether VEX documents of its own name images by their repositories: then it is judged in each place that holds it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_limited: bool,
 }
 
 impl ImageResult {
@@ -157,6 +160,7 @@ impl ImageResult {
             judgement.policies.iter().map(|(id, evaluation)| (id.clone(), evaluation.outcome)).collect();
         self.next_change_at = judgement.next_change_at.into_iter().chain(support_ends_at).min();
         self.judged_under = judging.fingerprint();
+        self.is_limited = exception::own_name_repositories(metadata);
         report.policies = judgement.policies;
         report.suppressed = judgement.suppressions;
     }

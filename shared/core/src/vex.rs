@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
+use crate::{Digest, Timestamp};
 
 /// A VEX document: statements of one author.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -19,6 +19,13 @@ pub struct VexDocument {
     /// The statements, in their order: a later one on the same vulnerability and product overrides an earlier one of the
     /// same time.
     pub statements: Vec<VexStatement>,
+}
+
+impl VexDocument {
+    /// Names what it says: documents that say the same have the same.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&serde_json::to_vec(self).unwrap_or_default())
+    }
 }
 
 /// One statement: a vulnerability, the products, and what it is to them.

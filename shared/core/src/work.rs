@@ -118,12 +118,16 @@ pub struct RematchMessage {
     /// [`crate::basis::Basis::fingerprint`] of what is in force that it was sent for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_for: Option<Digest>,
+    /// Whether the slots of the images are written also where their results stay: something has changed that is limited to
+    /// some repositories or streams.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub all_slots: bool,
 }
 
 impl RematchMessage {
     /// One that says no more than what to do.
     pub const fn new(org: OrgName, task: Option<RematchTask>) -> Self {
-        Self { org, task, sent_at: None, part: None, sent_for: None }
+        Self { org, task, sent_at: None, part: None, sent_for: None, all_slots: false }
     }
 }
 
@@ -279,7 +283,8 @@ mod tests {
         let image = ImageId { digest: Digest::of(b"1"), platform: Platform::linux_amd64() };
         for task in [
             RematchTask::Images(vec![image.clone()]),
-            RematchTask::Unposted(vec![image]),
+            RematchTask::Unposted(vec![image.clone()]),
+            RematchTask::Slots(vec![image]),
             RematchTask::Compact {},
         ] {
             let sent_at = Some("2026-01-01T00:00:00Z".parse().unwrap());
@@ -288,6 +293,7 @@ mod tests {
                 sent_at,
                 part: Some(7),
                 sent_for,
+                all_slots: true,
                 ..RematchMessage::new("acme".parse().unwrap(), Some(task))
             };
             let text = serde_json::to_string(&message).unwrap();

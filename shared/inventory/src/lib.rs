@@ -27,6 +27,7 @@ mod readers;
 mod reading;
 #[cfg(test)]
 mod seeds;
+pub mod vex;
 mod zip;
 
 pub use inventory::{FileContent, ImageInventory, LayerInventory, READER_VERSION};

@@ -13,6 +13,9 @@ use tidewatch_store::records::{ImagePlace, StoredResult, TagRecord, TaggedImage}
 use super::{ImageIdentity, ReadError, Results};
 use crate::documents::{Base, FindingRow, ImageDetail, Images, Membership, PlaceRow, PolicyAnswer};
 
+/// Why the base of an image is not known of which nobody has said more.
+const NOT_LOOKED_FOR: &str = "nobody has looked for it";
+
 /// How many tags are read at once in search of a digest.
 const TAGS_AT_ONCE: usize = 200;
 
@@ -89,7 +92,7 @@ impl Results {
 
     /// The images with this digest: those of the configured platforms that have a result.
     async fn images_by_digest(&self, digest: &Digest) -> Result<Vec<ImageId>, ReadError> {
-        let platforms: BTreeSet<_> = self.applied.config.platforms.iter().collect();
+        let platforms: BTreeSet<_> = self.in_force.applied.config.platforms.iter().collect();
         let images: Vec<ImageId> = platforms
             .into_iter()
             .map(|platform| ImageId { digest: *digest, platform: platform.clone() })
@@ -107,6 +110,10 @@ impl Results {
         let places = places.into_iter().map(place_row).collect();
         let mut detail = ImageDetail { places, streams, ..without_result(image) };
         let Some(result) = result else { return Ok(detail) };
+        // Without an object nothing is known, as before a scan.
+        if let Some(metadata) = self.records.image_metadata(&self.org, result.metadata).await? {
+            add_metadata(&mut detail, metadata);
+        }
         let report = self.report_of(&result).await?;
         let inventory = match &report {
             Some(report) => self.inventory_of(&result, report).await?,
@@ -125,7 +132,7 @@ impl Results {
         let findings = report.findings.into_iter().enumerate();
         let rows = findings.map(|(position, finding)| FindingRow::new(finding, suppressed.remove(&position)));
         detail.findings = Some(rows.collect());
-        let names: BTreeMap<_, _> = self.criteria.policies().names().collect();
+        let names: BTreeMap<_, _> = self.in_force.criteria.policies().names().collect();
         let answers = report.policies.into_iter().map(|(id, evaluation)| {
             let name = names.get(&id).map(|name| (*name).to_owned());
             (id, PolicyAnswer::new(name, evaluation))
@@ -185,9 +192,6 @@ fn place_row(place: ImagePlace) -> PlaceRow {
 }
 
 fn without_result(image: &ImageId) -> ImageDetail {
-    // Nobody keeps what is known beside packages yet.
-    let ImageMetadata { base, base_unknown_because, .. } = ImageMetadata::default();
-    let base_unknown_because = base_unknown_because.or_else(|| Some("nobody has looked for it".to_owned()));
     ImageDetail {
         digest: image.digest.to_string(),
         platform: image.platform.to_string(),
@@ -202,11 +206,18 @@ fn without_result(image: &ImageId) -> ImageDetail {
         findings: None,
         policies: None,
         problems: Vec::new(),
-        base: base.map(Base::from),
-        base_unknown_because,
+        base: None,
+        base_unknown_because: Some(NOT_LOOKED_FOR.to_owned()),
         places: Vec::new(),
         streams: Vec::new(),
     }
+}
+
+fn add_metadata(detail: &mut ImageDetail, metadata: ImageMetadata) {
+    let ImageMetadata { base, base_unknown_because, .. } = metadata;
+    let unknown = base_unknown_because.unwrap_or_else(|| NOT_LOOKED_FOR.to_owned());
+    detail.base_unknown_because = base.is_none().then_some(unknown);
+    detail.base = base.map(Base::from);
 }
 
 fn add_result(detail: &mut ImageDetail, result: &ImageResult) {

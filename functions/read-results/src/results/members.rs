@@ -102,7 +102,7 @@ impl Results {
     }
 
     pub(super) fn is_configured(&self, member: &Member) -> bool {
-        self.applied.config.registry(&member.image.registry).is_some()
+        self.in_force.applied.config.registry(&member.image.registry).is_some()
     }
 
     async fn latest_members(&self, stream: &StreamName, from: Option<&Cursor>) -> Result<Members, ReadError> {

@@ -59,7 +59,7 @@ impl Results {
     /// Whether a roll-up would compute a part anew because something else was written. One of a later configuration is
     /// another roll-up's, whose numbers count.
     fn is_dirty(&self, state: &PartState) -> bool {
-        let version = self.applied.version;
+        let version = self.in_force.applied.version;
         state.has_members()
             && state.config_version <= version
             && (state.dirty_seq > state.computed_seq || state.config_version < version)

@@ -52,7 +52,7 @@ impl Results {
 
     /// What people call a policy. [`ReadError::Policy`] when it is not in force.
     pub(super) fn display_name(&self, id: &PolicyId) -> Result<String, ReadError> {
-        let policies = self.criteria.policies();
+        let policies = self.in_force.criteria.policies();
         policies.names().find(|(known, _)| *known == id).map(|(_, name)| name.to_owned()).ok_or_else(|| {
             let known = policies.names().map(|(known, _)| known.clone()).collect();
             ReadError::Policy { policy: id.clone(), known }

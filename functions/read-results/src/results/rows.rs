@@ -8,15 +8,13 @@
 use std::collections::BTreeMap;
 
 use tidewatch_core::finding::Finding;
-use tidewatch_core::judgement::{Judgement, Judging, Scope, Subject, judge};
-use tidewatch_core::metadata::ImageMetadata;
+use tidewatch_core::judgement::{Judgement, judge};
 use tidewatch_core::names::{PolicyId, StreamName};
 use tidewatch_core::policy::Evaluation;
 use tidewatch_core::result::{ImageResult, Inventory, Report};
 use tidewatch_core::severity::SeverityCounts;
 use tidewatch_core::stream::Member;
-use tidewatch_core::tables::Tables;
-use tidewatch_store::records::StoredResult;
+use tidewatch_store::records::{ResultRows, StoredResult};
 
 use super::{ReadError, Results};
 
@@ -71,8 +69,10 @@ impl Results {
         if as_stored.is_of(member) {
             return Ok(as_stored);
         }
-        if let Some(inventory) = self.inventory_of(&result, &report).await? {
-            let judged = self.judged(stream, member, report, &inventory);
+        let inventory = self.inventory_of(&result, &report).await?;
+        let metadata = self.records.image_metadata(&self.org, result.metadata).await?;
+        if let Some((inventory, metadata)) = inventory.zip(metadata) {
+            let judged = self.judged(stream, member, &result, ResultRows { report, inventory, metadata });
             if judged.is_of(member) {
                 return Ok(judged);
             }
@@ -104,28 +104,13 @@ impl Results {
         &self,
         stream: &StreamName,
         member: &Member,
-        report: Report,
-        inventory: &Inventory,
+        result: &ImageResult,
+        rows: ResultRows,
     ) -> MemberRows {
-        // Nobody keeps what is known beside packages, or the dates of tables, yet.
-        let (metadata, tables) = (ImageMetadata::default(), Tables::default());
-        let subject = Subject {
-            findings: &report.findings,
-            packages: &inventory.packages,
-            distribution: inventory.distribution.as_ref(),
-            metadata: &metadata,
-            state: member.state,
-        };
-        let scope = Scope {
-            registry: Some(&member.image.registry),
-            repository: Some(&member.image.repository),
-            tag: Some(&member.tag),
-            digest: Some(&member.image.digest),
-            stream: Some(stream),
-        };
-        let judging = Judging { criteria: &self.criteria, tables: &tables, now: self.now };
-        let Judgement { policies, suppressions, .. } = judge(subject, scope, judging);
-        as_stored(Report { policies, suppressed: suppressions, ..report })
+        let judging = self.in_force.judging(self.now);
+        let judgement = judge(rows.subject(result), member.scope(stream), judging);
+        let Judgement { policies, suppressions, .. } = judgement;
+        as_stored(Report { policies, suppressed: suppressions, ..rows.report })
     }
 }
 

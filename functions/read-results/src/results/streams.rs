@@ -8,14 +8,14 @@ use crate::documents::{PolicyNumbers, StreamRow, Streams};
 impl Results {
     /// Every stream.
     pub async fn stream_list(&self) -> Result<Streams, ReadError> {
-        let names = self.records.streams(&self.org, &self.applied.config).await?.names;
+        let names = self.records.streams(&self.org, &self.in_force.applied.config).await?.names;
         let groups = self.records.groups(&self.org, &names).await?;
         let rows = names.into_iter().zip(groups).map(|(name, groups)| {
             let mut totals = Totals::default();
             for group in groups {
                 totals += &group.totals;
             }
-            let policies = self.criteria.policies().names();
+            let policies = self.in_force.criteria.policies().names();
             StreamRow {
                 name,
                 images: totals.images,

@@ -6,6 +6,7 @@
 mod description;
 mod explanations;
 mod images;
+mod places;
 mod policies;
 mod requests;
 mod scans;

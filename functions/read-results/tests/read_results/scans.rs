@@ -92,6 +92,7 @@ impl Scan {
             inventory: None,
             metadata: None,
             report: None,
+            is_limited: false,
         }
     }
 }

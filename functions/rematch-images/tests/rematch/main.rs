@@ -8,6 +8,7 @@ mod bases;
 mod equivalence;
 mod messages;
 mod overtaken;
+mod places;
 mod postings;
 mod races;
 mod results;

@@ -4,17 +4,22 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tidewatch_assessment::Assessment;
 use tidewatch_core::image::Image;
-use tidewatch_core::ports::Sleeper as _;
+use tidewatch_core::names::StreamName;
 use tidewatch_core::ports::queue::QueueName;
+use tidewatch_core::ports::{Clock as _, Sleeper as _};
+use tidewatch_core::severity::SeverityCounts;
+use tidewatch_core::stream::Member;
 use tidewatch_core::work::{RematchMessage, RematchTask};
 use tidewatch_inventory::ImageInventory;
 use tidewatch_rematch_images::RematchSettings;
 use tidewatch_runtime::system::SystemSleeper;
 use tidewatch_runtime::{Deadline, MessageHandler as _};
-use tidewatch_store::records::StoredResult;
+use tidewatch_store::records::{ResultRows, StoredResult};
 use tidewatch_testkit::interleave::Interleaving;
+use tidewatch_testkit::policies::fixable_only;
 
 use crate::world::{World, acme, advisories, debian, everything, image, message};
 
@@ -30,9 +35,13 @@ const IMAGES: usize = 3;
 /// Which advisories are in force.
 const PUBLISHED: [std::ops::Range<usize>; 4] = [0..0, 0..1, 1..2, 0..2];
 
+/// Which exceptions are in force, of what is found in `openssl`: for whom.
+const EXCEPTIONS: [Option<&str>; 4] = [None, Some("hub/team/0"), Some("hub/team/*"), Some("hub/other/*")];
+
 #[derive(Clone, Debug)]
 enum Event {
     Publish(usize),
+    Except(usize),
     /// A worker begins to scan an image.
     Scan(usize),
     /// A message that finds what changes are about comes.
@@ -52,6 +61,7 @@ enum Event {
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         3 => (0..PUBLISHED.len()).prop_map(Event::Publish),
+        2 => (0..EXCEPTIONS.len()).prop_map(Event::Except),
         4 => (0..IMAGES).prop_map(Event::Scan),
         3 => Just(Event::Find),
         3 => Just(Event::Post),
@@ -76,6 +86,13 @@ async fn publish(world: &World, number: usize) {
     let chosen: Vec<Value> =
         advisories()[PUBLISHED[number].clone()].iter().cloned().chain([about_another]).collect();
     world.publish(&chosen).await;
+}
+
+async fn except(world: &World, number: usize) {
+    let exception = |repository| json!({"vulnerability": "CVE-2099-0001", "type": "accepted_risk", "repository": repository});
+    let exceptions: Vec<Value> = EXCEPTIONS[number].into_iter().map(exception).collect();
+    let policies = fixable_only(&json!([]));
+    world.configure(json!({"org": "acme", "policies": policies, "exceptions": exceptions})).await;
 }
 
 /// Handles all that there is to do, until there is nothing more. It takes less than the week after which all images are
@@ -121,6 +138,10 @@ async fn run(events: &[Event]) -> Result<(), TestCaseError> {
         let begun = match event {
             Event::Publish(number) => {
                 publish(world, *number).await;
+                None
+            }
+            Event::Except(number) => {
+                except(world, *number).await;
                 None
             }
             Event::Upgrade => {
@@ -190,6 +211,11 @@ async fn run(events: &[Event]) -> Result<(), TestCaseError> {
         settle(world, &mut delivered).await;
         assert_settled(world, &images).await?;
     }
+    for number in [1, 0] {
+        except(world, number).await;
+        settle(world, &mut delivered).await;
+        assert_settled(world, &images).await?;
+    }
     Ok(())
 }
 
@@ -199,14 +225,28 @@ async fn assert_settled(world: &World, images: &[Image]) -> Result<(), TestCaseE
         let stored = world.records.result(&acme(), &image.digest, &image.platform).await.unwrap();
         let Some(StoredResult { result, .. }) = stored else { continue };
         let inventory = world.records.inventory(&acme(), &result.inventory.unwrap()).await.unwrap();
-        let expected = world.assess_inventory(inventory.unwrap()).await.result;
-        prop_assert_eq!(result.severities, expected.severities, "{}", image);
+        let assessment = world.assess_inventory(inventory.unwrap()).await;
+        prop_assert_eq!(result.severities, assessment.result.severities, "{}", image);
         let member = world.member(image).await.expect("a member");
-        prop_assert_eq!(member.severities, expected.severities, "the slot of {}", image);
+        let counted = (member.severities, member.suppressed);
+        prop_assert_eq!(counted, in_slot(world, image, assessment).await, "the slot of {}", image);
         prop_assert!(world.is_findable(image).await, "{} is missing", image);
         prop_assert!(world.is_current(image).await, "{} is left to a scan", image);
     }
     Ok(())
+}
+
+/// What counts, and what is suppressed, in the slot of an image of which this is found.
+async fn in_slot(world: &World, image: &Image, found: Assessment) -> (SeverityCounts, SeverityCounts) {
+    let in_force = world.records.in_force(&acme(), None).await.unwrap().unwrap();
+    let now = world.clock.now();
+    let mut member = Member::pending(image.clone(), "latest".parse().unwrap(), now);
+    member.take(&found.result);
+    let Assessment { result, report, inventory, metadata } = found;
+    let rows = ResultRows { report, inventory, metadata };
+    let latest = StreamName::latest_indexed();
+    member.judge(&latest, rows.subject(&result), in_force.judging(now));
+    (member.severities, member.suppressed)
 }
 
 /// Lets all workers go on to their end, in turn.

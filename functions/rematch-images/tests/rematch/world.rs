@@ -151,7 +151,9 @@ impl World {
         self.place(image, true).await;
         let stored = self.records.result(&acme(), &image.digest, &image.platform).await.unwrap();
         let assessment = self.assess(inventory).await;
-        record(&self.records, &acme(), &image.id(), assessment, stored.as_ref(), None).await.unwrap()
+        let in_force = self.records.in_force(&acme(), None).await.unwrap().unwrap();
+        let id = image.id();
+        record(&self.records, &acme(), &id, assessment, stored.as_ref(), None, &in_force).await.unwrap()
     }
 
     /// The same of an image of which more is known than its packages.
@@ -387,13 +389,13 @@ impl Scanner {
                     .is_current(&org, &id, &stored.result, &in_force.basis(self.clock.now()))
                     .await?
             {
-                record_members(&self.records, &org, &id, stored).await?;
+                record_members(&self.records, &org, &id, stored, (&in_force, self.clock.now())).await?;
                 return Ok(());
             }
             let now = self.clock.now();
-            let assessed =
-                self.indexes.assess(&self.records, Inventory::from(inventory.clone()), in_force, now).await?;
-            record(&self.records, &org, &id, assessed, stored.as_ref(), None).await?;
+            let (read, judging) = (Inventory::from(inventory.clone()), Arc::clone(&in_force));
+            let assessed = self.indexes.assess(&self.records, read, judging, now).await?;
+            record(&self.records, &org, &id, assessed, stored.as_ref(), None, &in_force).await?;
         }
     }
 }

@@ -7,6 +7,7 @@
 mod bases;
 mod deadlines;
 mod endless;
+mod environments;
 mod failures;
 mod pushes;
 mod repositories;

@@ -227,6 +227,7 @@ impl World {
                 inventory: Some(Digest::of(b"inventory")),
                 metadata: None,
                 report: Some("reports/acme/1.json".to_owned()),
+                is_limited: false,
             };
             self.records
                 .put_result(&acme(), &image.digest, &image.platform, &result, stored.as_ref())

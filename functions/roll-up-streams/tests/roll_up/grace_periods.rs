@@ -31,7 +31,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 /// An image to scan, and the advisories that it is matched against: which severities, published on which days.
 #[derive(Clone, Debug)]
-struct Scan {
+pub(crate) struct Scan {
     place: usize,
     push: u8,
     advisories: Vec<(Severity, i8)>,
@@ -77,14 +77,19 @@ fn findings(advisories: &[(Severity, i8)]) -> Vec<Finding> {
 }
 
 impl Scan {
-    fn member(&self) -> Member {
+    /// The first push into one of the places.
+    pub(crate) fn of(place: usize, advisories: Vec<(Severity, i8)>) -> Self {
+        Self { place, push: 0, advisories }
+    }
+
+    pub(crate) fn member(&self) -> Member {
         let image = image(PLACES[self.place], &format!("push {} of {}", self.push, self.place));
         member(image, i64::from(self.push), &[], Outcome::NoData)
     }
 
     /// Scans as a worker does: result by revision, then row, then mark; all of it again when the result has changed in
     /// the meantime.
-    async fn record(&self, world: &World, records: &Records) {
+    pub(crate) async fn record(&self, world: &World, records: &Records) {
         while let Err(error) = self.try_record(world, records).await {
             assert!(matches!(error, RecordError::Changed { .. }), "{error}");
         }
@@ -133,6 +138,7 @@ impl Scan {
             inventory: Some(inventory),
             metadata: None,
             report: Some(records.put_report(&world.org, &report, None).await?),
+            is_limited: false,
         };
         let revision = records.put_result(&world.org, &digest, &platform, &result, stored.as_ref()).await?;
         records.put_member(&world.org, &world.stream, &member, revision).await?;

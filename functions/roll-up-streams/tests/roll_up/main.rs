@@ -7,6 +7,7 @@
 mod grace_periods;
 mod naive;
 mod own_families;
+mod places;
 mod protocol;
 mod reconciliation;
 mod snapshots;

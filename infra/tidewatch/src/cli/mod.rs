@@ -7,6 +7,7 @@ mod metrics;
 mod results;
 mod token;
 mod versions;
+mod vex;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub(crate) use metrics::MetricsOptions;
 pub(crate) use results::{Explain, Image, Images, Policy};
 pub(crate) use token::{CreateToken, RevokeToken, Token};
 pub(crate) use versions::{CompareVersions, Versions};
+pub(crate) use vex::{AddVex, ExportVex, NamedVex, Vex};
 
 /// Know how vulnerable your container images are, on the dashboards you already have.
 #[derive(Debug, Parser)]
@@ -46,6 +48,7 @@ Examples:
   tidewatch token create --org acme          a token for Prometheus
   tidewatch images --with CVE-2021-44228     which images have a vulnerability
   tidewatch hook create --registry hub       scan what is pushed, at once
+  tidewatch status                           how things stand
 
 Exit codes: 0 done; 1 failed; 2 wrong command line or configuration; 3 a condition such as --fail-on is not met."
 )]
@@ -126,6 +129,9 @@ pub(crate) enum Command {
     /// Environments: streams of the images that run somewhere.
     #[command(subcommand)]
     Env(Env),
+    /// OpenVEX documents: put in force, list, export.
+    #[command(subcommand)]
+    Vex(Vex),
     /// Tokens for the metrics endpoint and the results.
     #[command(subcommand)]
     Token(Token),
@@ -143,6 +149,20 @@ pub(crate) enum Command {
     Policy(Policy),
     /// List the rows behind a number of the metrics.
     Explain(Explain),
+    /// Show how things stand: what is in force, how far images are judged by it, how old advisories and numbers are.
+    #[command(after_help = "\
+Examples:
+  tidewatch status
+  tidewatch status --org acme --format json")]
+    Status(Org),
+    /// Look whether all numbers follow from what they were made of, and mend those that do not.
+    #[command(after_help = "\
+Examples:
+  tidewatch reconcile
+  tidewatch reconcile --format json
+
+A running instance looks at everything once a day by itself. Exit code 3: something did not follow; it is a mistake of the program: please report it.")]
+    Reconcile(Org),
     /// Versions: compare.
     #[command(subcommand)]
     Versions(Versions),

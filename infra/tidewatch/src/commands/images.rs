@@ -159,6 +159,7 @@ mod tests {
             inventory: None,
             metadata: None,
             report: None,
+            is_limited: false,
         };
         assert!(row_of(Some(&result(READER_VERSION - 1))).read_by_older_readers);
         assert!(!row_of(Some(&result(READER_VERSION))).read_by_older_readers);

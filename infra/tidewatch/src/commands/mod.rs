@@ -10,13 +10,16 @@ mod image;
 mod images;
 mod inventory;
 mod policy;
+mod reconcile;
 mod results;
 mod rules;
 mod run_images;
 mod scan;
+mod status;
 mod token;
 mod up;
 mod versions;
+mod vex;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -133,6 +136,9 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failu
         Command::Apply(arguments) => apply::run(context, arguments).await,
         Command::Rules(command) => rules::run(context, command).await,
         Command::Env(command) => env::run(context, command).await,
+        Command::Vex(command) => vex::run(context, command).await,
+        Command::Status(org) => status::run(context, org).await,
+        Command::Reconcile(org) => return reconcile::run(context, org).await,
         Command::Token(command) => token::run(context, command).await,
         Command::Hook(command) => hook::run(context, command).await,
         Command::Advisories(command) => advisories::run(context, command).await,

@@ -12,7 +12,7 @@ use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::QueueSender;
 use tidewatch_evaluate_rules::EvaluateRules;
 use tidewatch_runtime::system::SystemClock;
-use tidewatch_store::Records;
+use tidewatch_store::{LocalQueue, Records};
 
 pub(crate) use builds::{BuildFolder, remove_leftovers};
 pub(crate) use place::{Given, Place, StackName};
@@ -23,6 +23,8 @@ use crate::failure::Failure;
 pub(crate) struct Instance {
     pub(crate) records: Records,
     pub(crate) queue: Arc<dyn QueueSender>,
+    /// The same, where it is one that can be looked into: that of a data folder.
+    pub(crate) local_queue: Option<LocalQueue>,
     /// Where it is.
     pub(crate) place: Place,
     /// Whether work is done: by a process on the data folder, or by the functions of a stack, which always are there.

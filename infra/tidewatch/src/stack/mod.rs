@@ -31,6 +31,7 @@ pub(crate) async fn open(name: &StackName, quiet: bool) -> Result<Instance, Fail
         Ok(Instance {
             records: deployed.records,
             queue: Arc::new(deployed.queue),
+            local_queue: None,
             place: Place::Stack(name.clone()),
             is_running: true,
             url: found.url,

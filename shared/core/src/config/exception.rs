@@ -115,6 +115,12 @@ impl ExceptionConfig {
         )
     }
 
+    /// Whether it is limited to some repositories or streams: then it counts in some of the places that hold an image, and
+    /// not for the image as a whole.
+    pub const fn is_limited(&self) -> bool {
+        self.repository.is_some() || self.stream.is_some()
+    }
+
     /// What is wrong with it alone: the key at fault and a message.
     fn problems(&self) -> Vec<(&'static str, &'static str)> {
         let is_false = self.exception_type == ExceptionType::FalsePositive;

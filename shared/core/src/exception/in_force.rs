@@ -32,6 +32,10 @@ impl Exception {
         }
     }
 
+    pub(super) const fn is_limited(&self) -> bool {
+        self.config.is_limited()
+    }
+
     /// Whether its last day is not over.
     pub(super) fn is_in_force(&self, now: Timestamp) -> bool {
         self.ends_at.is_none_or(|end| now < end)

@@ -43,6 +43,8 @@ pub(crate) struct Exceptions {
     /// Id of a vulnerability, in upper case, to positions in `list`, ascending.
     by_vulnerability: HashMap<String, Vec<usize>>,
     uploaded: Statements<'static>,
+    /// The products of those that are named by their repositories, sorted.
+    products_by_name: Vec<String>,
     hosts: Hosts,
 }
 
@@ -56,7 +58,26 @@ impl Exceptions {
             }
         }
         let uploaded = Statements::of(VexSource::Uploaded, uploaded.into());
-        Self { list, by_vulnerability, uploaded, hosts: Hosts::of(config) }
+        let mut products_by_name = uploaded.products_by_name();
+        products_by_name.sort_unstable();
+        products_by_name.dedup();
+        Self { list, by_vulnerability, uploaded, products_by_name, hosts: Hosts::of(config) }
+    }
+
+    /// Whether any of it is limited to some repositories or streams.
+    pub(crate) fn has_limited(&self) -> bool {
+        self.list.iter().any(Exception::is_limited) || !self.products_by_name.is_empty()
+    }
+
+    /// Whether anything that is in force at `now`, and limited so, is about the images in `scope`: then an image can count
+    /// otherwise there than as a whole.
+    pub(crate) fn are_limited_to(&self, scope: Scope<'_>, now: Timestamp) -> bool {
+        let is_it = |exception: &Exception| {
+            exception.is_limited() && exception.is_in_force(now) && exception.concerns_scope(scope)
+        };
+        let mut products = self.products_by_name.iter();
+        self.list.iter().any(is_it)
+            || products.any(|id| product::narrowness(id, scope, &self.hosts).is_some())
     }
 
     /// Which of `findings` do not count in an image of which `metadata` is known, looked at in `scope` at `now`: one for
@@ -121,6 +142,18 @@ impl Exceptions {
         })?;
         Some(exception)
     }
+}
+
+/// Whether a VEX document names images by their repositories: then it is about some places that hold an image, and not
+/// about the image as a whole.
+pub fn names_repositories(document: &VexDocument) -> bool {
+    let mut products = document.statements.iter().flat_map(|statement| &statement.products);
+    products.any(|product| product.ids.iter().any(|id| product::is_by_name(id)))
+}
+
+/// Whether what counts of the VEX documents of an image, of which `metadata` is known, names images by their repositories.
+pub(crate) fn own_name_repositories(metadata: &ImageMetadata) -> bool {
+    of_image(metadata).iter().any(Statements::name_repositories)
 }
 
 /// What the image itself says. Its files do not count beside attestations, nor while nobody has looked for those.

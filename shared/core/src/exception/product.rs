@@ -63,6 +63,21 @@ pub(super) fn narrowness(id: &str, scope: Scope<'_>, hosts: &Hosts) -> Option<Na
     by_name(host, path, tag, scope, hosts)
 }
 
+/// Whether `id` is of the kind that means images by the name of their repository, and not by their digest.
+pub(super) fn is_by_name(id: &str) -> bool {
+    if id.starts_with("pkg:") {
+        return id.parse::<PackagePattern>().is_ok_and(|purl| {
+            let is_digest = purl.version().is_some_and(|version| version.parse::<Digest>().is_ok());
+            match purl.package_type() {
+                "docker" => !is_digest,
+                "oci" => purl.version().is_none(),
+                _ => false,
+            }
+        });
+    }
+    !id.contains('@') && id.parse::<Digest>().is_err()
+}
+
 fn by_purl(purl: &PackagePattern, scope: Scope<'_>, hosts: &Hosts) -> Option<Narrowness> {
     let digest = purl.version().and_then(|version| version.parse::<Digest>().ok());
     let url = purl.qualifier("repository_url").map(|url| url.split_once("://").map_or(url, |(_, rest)| rest));
@@ -162,6 +177,7 @@ mod tests {
             format!("pkg:oci/mirrored@{digest}"),
         ] {
             assert_eq!(of(&id), Some(Narrowness::Digest), "{id}");
+            assert!(!is_by_name(&id), "{id}");
             assert_eq!(of(&id.replace(&digest.hex(), &Digest::of(b"other").hex())), None);
         }
     }
@@ -182,6 +198,7 @@ mod tests {
             "pkg:oci/web?repository_url=https://docker.io/acme",
         ] {
             assert_eq!(of(id), Some(Narrowness::Repository), "{id}");
+            assert!(is_by_name(id), "{id}");
         }
     }
 

@@ -47,6 +47,18 @@ impl<'a> Statements<'a> {
         self.by_vulnerability.is_empty()
     }
 
+    /// Whether any of them names images by their repositories.
+    pub(super) fn name_repositories(&self) -> bool {
+        self.documents.iter().any(super::names_repositories)
+    }
+
+    /// The products that they name by their repositories.
+    pub(super) fn products_by_name(&self) -> Vec<String> {
+        let statements = self.documents.iter().flat_map(|document| &document.statements);
+        let ids = statements.flat_map(|statement| &statement.products).flat_map(|product| &product.ids);
+        ids.filter(|id| product::is_by_name(id)).cloned().collect()
+    }
+
     fn about<'s>(&'s self, ids: &'s [String]) -> impl Iterator<Item = Stated<'s>> {
         let positions = ids.iter().filter_map(|id| self.by_vulnerability.get(id)).flatten();
         positions.filter_map(|position| {

@@ -93,6 +93,7 @@ mod tests {
             inventory: None,
             metadata: None,
             report: None,
+            is_limited: false,
         }
     }
 

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::image::Image;
-use crate::names::{PolicyId, Tag};
+use crate::judgement::{Judging, Scope, Subject, judge};
+use crate::names::{PolicyId, StreamName, Tag};
 use crate::policy::Outcome;
-use crate::result::ResultState;
+use crate::result::{ImageResult, ResultState};
 use crate::severity::SeverityCounts;
 use crate::{Digest, Timestamp};
 
@@ -46,8 +47,8 @@ fn is_none(counts: &SeverityCounts) -> bool {
 }
 
 /// Which of two members of one repository is the newer: the one whose tag began to point to it later, then the one
-/// made later, then by digest; of the same image, the one with the later result. It is a text that sorts by its bytes,
-/// so that the table can compare it.
+/// made later, then by digest; of the same image, the one with the later result; of the same result, the one that was judged
+/// in its place under a later configuration. It is a text that sorts by its bytes, so that the table can compare it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SlotVersion(String);
 
@@ -60,6 +61,12 @@ impl SlotVersion {
         Self(format!("{seen:015}#{created:012}#{}#{revision:012}", digest.hex()))
     }
 
+    /// The same of one that was judged in its place under this version of the configuration.
+    #[must_use]
+    pub fn judged_under(self, config_version: i64) -> Self {
+        Self(format!("{}#{config_version:012}", self.0))
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -67,6 +74,55 @@ impl SlotVersion {
 }
 
 impl Member {
+    /// A member of whose image nothing is known yet.
+    pub fn pending(image: Image, tag: Tag, seen_at: Timestamp) -> Self {
+        Self {
+            image,
+            tag,
+            seen_at,
+            created_at: None,
+            kept: false,
+            state: ResultState::Pending,
+            severities: SeverityCounts::default(),
+            policies: BTreeMap::new(),
+            next_change_at: None,
+            result_at: None,
+            suppressed: SeverityCounts::default(),
+        }
+    }
+
+    /// Takes over what the result of its image says of that as a whole.
+    pub fn take(&mut self, result: &ImageResult) {
+        self.state = result.state;
+        self.created_at = result.created_at;
+        self.severities = result.severities;
+        self.policies.clone_from(&result.policies);
+        self.next_change_at = result.next_change_at;
+        self.result_at = Some(result.scanned_at);
+        self.suppressed = result.suppressed;
+    }
+
+    /// Judges its image, `subject`, where it stands: in `stream`, in its repository and by its tag. It has taken over the
+    /// result of the image before: the answers change no later than those of the image as a whole.
+    pub fn judge(&mut self, stream: &StreamName, subject: Subject<'_>, judging: Judging<'_>) {
+        let judgement = judge(subject, self.scope(stream), judging);
+        self.severities = judgement.severities;
+        self.suppressed = judgement.suppressed;
+        self.policies = judgement.policies.into_iter().map(|(id, answer)| (id, answer.outcome)).collect();
+        self.next_change_at = self.next_change_at.into_iter().chain(judgement.next_change_at).min();
+    }
+
+    /// Where its image is looked at, when it is a member of `stream`.
+    pub const fn scope<'a>(&'a self, stream: &'a StreamName) -> Scope<'a> {
+        Scope {
+            registry: Some(&self.image.registry),
+            repository: Some(&self.image.repository),
+            tag: Some(&self.tag),
+            digest: Some(&self.image.digest),
+            stream: Some(stream),
+        }
+    }
+
     /// What decides whether this member replaces another, with the result of this `revision`.
     pub fn version(&self, revision: i64) -> SlotVersion {
         SlotVersion::new(self.seen_at, self.created_at, &self.image.digest, revision)
@@ -89,5 +145,11 @@ mod tests {
         let seen_later = version("2026-01-02T00:00:00Z", None, "b", 1);
         let judged_later = version("2026-01-02T00:00:00Z", None, "b", 10);
         assert!(first < made_later && made_later < seen_later && seen_later < judged_later);
+        let (earlier, later) = (judged_later.clone().judged_under(9), judged_later.clone().judged_under(10));
+        assert!(
+            judged_later < earlier
+                && earlier < later
+                && later < version("2026-01-02T00:00:00Z", None, "b", 11)
+        );
     }
 }

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
+use super::QueueDepth;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 use tidewatch_core::ports::queue::{Delivery, MAX_RECEIVES, OutgoingMessage, QueueName};
 
@@ -172,6 +173,22 @@ pub(super) fn dead_letters(
     };
     transaction.commit()?;
     Ok(letters)
+}
+
+/// How many messages of `queue` wait or are at work, and how many dead letters it has.
+pub(super) fn depth(connection: &mut Connection, queue: QueueName, now: i64) -> rusqlite::Result<QueueDepth> {
+    let transaction = begin(connection)?;
+    bury_exhausted(&transaction, queue, now)?;
+    let count = |sql: &str| {
+        let mut select = transaction.prepare_cached(sql)?;
+        select.query_row(params![queue.as_str()], |row| row.get::<_, u64>(0))
+    };
+    let depth = QueueDepth {
+        messages: count("SELECT count(*) FROM messages WHERE queue = ?1")?,
+        dead_letters: count("SELECT count(*) FROM dead_letters WHERE queue = ?1")?,
+    };
+    transaction.commit()?;
+    Ok(depth)
 }
 
 /// Moves what was received too often and is visible again to the dead letters.

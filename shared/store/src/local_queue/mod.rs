@@ -8,6 +8,7 @@
 
 mod database;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -33,6 +34,15 @@ impl std::fmt::Debug for LocalQueue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LocalQueue").finish_non_exhaustive()
     }
+}
+
+/// How much is in a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct QueueDepth {
+    /// Messages that wait, that are to wait for some time, and that somebody is at work on.
+    pub messages: u64,
+    /// Messages that were received too often.
+    pub dead_letters: u64,
 }
 
 impl LocalQueue {
@@ -62,6 +72,16 @@ impl LocalQueue {
             self.run(queue, move |connection| database::release_all(connection, queue, now)).await?;
         }
         Ok(())
+    }
+
+    /// How much is in each queue.
+    pub async fn depths(&self) -> Result<BTreeMap<QueueName, QueueDepth>, QueueError> {
+        let (now, mut depths) = (self.now(), BTreeMap::new());
+        for queue in QueueName::ALL {
+            let depth = self.run(queue, move |connection| database::depth(connection, queue, now)).await?;
+            depths.insert(queue, depth);
+        }
+        Ok(depths)
     }
 
     /// Runs `work` on the connection, on the threads for blocking work.

@@ -4,28 +4,40 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tidewatch_core::Digest;
-use tidewatch_core::config::Config;
+use tidewatch_core::config::{Config, ExceptionConfig};
 use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::table::{Condition, Item, Query, Write};
 
-use super::{RecordError, Records, corrupt, encode, keys, unless_condition_failed};
+use super::{RecordError, Records, UploadedVex, corrupt, encode, keys, unless_condition_failed};
 
 /// A configuration in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppliedConfig {
     /// The configuration.
     pub config: Config,
-    /// Counts the configurations of the organisation, from 1.
+    /// Counts the changes of what is in force for the organisation, of its configuration and of VEX documents, from 1.
     pub version: i64,
     /// When it was put in force.
     pub applied_at: Timestamp,
+    /// The VEX documents that are in force beside it, in the order in which they were uploaded.
+    pub vex: Vec<UploadedVex>,
+}
+
+impl AppliedConfig {
+    /// Whether anything that images are judged by is limited to some repositories or streams.
+    pub fn has_limited(&self) -> bool {
+        self.config.exceptions.iter().any(ExceptionConfig::is_limited)
+            || self.vex.iter().any(|vex| vex.is_limited)
+    }
 }
 
 #[derive(Serialize, Deserialize)]
-struct Pointer {
-    version: i64,
-    object: String,
-    applied_at: Timestamp,
+pub(super) struct Pointer {
+    pub(super) version: i64,
+    pub(super) object: String,
+    pub(super) applied_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) vex: Vec<UploadedVex>,
 }
 
 impl Records {
@@ -57,10 +69,11 @@ impl Records {
         let object =
             self.objects.get(&pointer.object).await?.ok_or_else(|| corrupt(place(), "it is not there"))?;
         let config = serde_json::from_slice(&object).map_err(|error| corrupt(place(), error))?;
-        Ok(Some(AppliedConfig { config, version: pointer.version, applied_at: pointer.applied_at }))
+        let Pointer { version, applied_at, vex, .. } = pointer;
+        Ok(Some(AppliedConfig { config, version, applied_at, vex }))
     }
 
-    /// Puts `config` in force, planned against version `planned_against` (`None`: there was no configuration).
+    /// Puts `config` in force, beside the VEX documents that are, planned against version `planned_against` (`None`: there was no configuration).
     /// Gives the new version, or [`RecordError::Changed`] when somebody else applied one in between.
     pub async fn apply_config(
         &self,
@@ -73,7 +86,13 @@ impl Records {
             serde_json::to_vec(config).map_err(|error| corrupt("configuration".to_owned(), error))?;
         let object = keys::object::configuration(&config.org, version, &Digest::of(&content));
         self.objects.put(&object, Bytes::from(content)).await?;
-        let pointer = Pointer { version, object, applied_at: now };
+        // As of the version that it is planned against: of another, nothing is written.
+        let before = match planned_against {
+            Some(_) => self.record::<Pointer>(&keys::configuration(&config.org)).await?,
+            None => None,
+        };
+        let vex = before.map(|before| before.vex).unwrap_or_default();
+        let pointer = Pointer { version, object, applied_at: now, vex };
         let pointer = encode(keys::configuration(&config.org), &pointer)?.with("version", version);
         let unchanged = planned_against
             .map_or(Condition::ItemAbsent, |version| Condition::Equal("version".to_owned(), version.into()));

@@ -13,11 +13,9 @@ use tidewatch_core::environment::{EnvironmentEntry, EnvironmentTarget, Pinned};
 use tidewatch_core::image::{Image, ImageId};
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, StreamName, Tag};
 use tidewatch_core::ports::table::{Condition, Item, Query};
-use tidewatch_core::result::ResultState;
-use tidewatch_core::severity::SeverityCounts;
 use tidewatch_core::stream::Member;
 
-use super::{RecordError, Records, StoredResult, decode, encode, keys, millis, unless_condition_failed};
+use super::{RecordError, Records, decode, encode, keys, millis, unless_condition_failed};
 
 /// The environments that the command has made, with the number of the list: it grows with every change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -195,8 +193,8 @@ impl Records {
         Ok(true)
     }
 
-    /// Tells the image of an environment that it is in, and puts what is known of it into the slot. Again it changes
-    /// nothing.
+    /// Tells the image of an environment that it is in, and puts what is known of it as a whole into the slot. Again it
+    /// changes nothing. Where something is limited to some places, somebody has to judge it there after that.
     pub async fn enter_environment(
         &self,
         org: &OrgName,
@@ -206,10 +204,12 @@ impl Records {
         let key = keys::image_environment(org, &place.image, &place.target);
         self.table.put(encode(key, place)?, Condition::Always).await?;
         let stored = self.result(org, &place.image.digest, &place.image.platform).await?;
-        let (member, revision) = match &stored {
-            Some(StoredResult { result, revision }) => (place.member(Some(result)), *revision),
-            None => (place.member(None), 0),
-        };
+        let mut member = place.member();
+        let mut revision = 0;
+        if let Some(stored) = stored {
+            member.take(&stored.result);
+            revision = stored.revision;
+        }
         self.put_member(org, &place.target.stream, &member, revision).await?;
         self.mark_member(org, &place.target.stream, &member).await
     }
@@ -267,22 +267,10 @@ impl Records {
 }
 
 impl EnvironmentPlace {
-    /// The member that stands in the slot, with what is known of the image. Without a result it is pending.
-    pub fn member(&self, result: Option<&tidewatch_core::result::ImageResult>) -> Member {
+    /// The member that stands in the slot, of whose image nothing is known yet.
+    pub fn member(&self) -> Member {
         let Self { image, tag, at, kept, .. } = self.clone();
-        Member {
-            image,
-            tag,
-            seen_at: at,
-            created_at: result.and_then(|result| result.created_at),
-            kept,
-            state: result.map_or(ResultState::Pending, |result| result.state),
-            severities: result.map_or_else(SeverityCounts::default, |result| result.severities),
-            policies: result.map(|result| result.policies.clone()).unwrap_or_default(),
-            next_change_at: result.and_then(|result| result.next_change_at),
-            result_at: result.map(|result| result.scanned_at),
-            suppressed: result.map_or_else(SeverityCounts::default, |result| result.suppressed),
-        }
+        Member { kept, ..Member::pending(image, tag, at) }
     }
 }
 

@@ -1,11 +1,10 @@
 //! What results depend on: the advisories that images are matched against and the policies that they are judged by. And
 //! for which of these images were last sent to be matched again.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tidewatch_core::basis::Basis;
-use tidewatch_core::config::Config;
 use tidewatch_core::image::ImageId;
 use tidewatch_core::judgement::{Criteria, Judging, criteria_fingerprint};
 use tidewatch_core::names::OrgName;
@@ -15,6 +14,9 @@ use tidewatch_core::tables::Tables;
 use tidewatch_core::{Digest, Timestamp};
 
 use super::{AppliedConfig, CurrentAdvisories, RecordError, Records, encode, keys, unless_condition_failed};
+
+/// Of how many organisations it is kept what their images are judged by.
+const MOST_KEPT: usize = 64;
 
 /// What is in force for an organisation.
 #[derive(Clone, Debug)]
@@ -55,7 +57,7 @@ pub struct RematchState {
 impl InForce {
     /// All of it that results depend on at `now`.
     pub fn basis(&self, now: Timestamp) -> Basis {
-        self.advisories.basis(self.criteria.fingerprint(), now)
+        self.advisories.basis(self.criteria.fingerprint(), self.criteria.has_limited(), now)
     }
 
     /// What images are judged by at `now`.
@@ -110,16 +112,36 @@ impl Records {
         let known = known.filter(|known| known.applied.version == applied.version);
         let criteria = match known {
             Some(known) => Arc::clone(&known.criteria),
-            None => Arc::new(Criteria::new(&applied.config, Vec::new())),
+            None => self.criteria(&applied).await?,
         };
         Ok(InForce { applied, advisories, criteria, tables })
     }
 
-    /// All that results depend on at `now`, when images are judged by the configuration `config`, for those who do not
+    /// What images are judged by under `applied`. It is made once while that is in force, for all who use these records.
+    async fn criteria(&self, applied: &AppliedConfig) -> Result<Arc<Criteria>, RecordError> {
+        let AppliedConfig { config, version, vex, .. } = applied;
+        let lock = || self.kept_criteria.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((kept, criteria)) = lock().get(&config.org)
+            && kept == version
+        {
+            return Ok(Arc::clone(criteria));
+        }
+        let documents = self.vex_documents(&config.org, vex).await?;
+        let criteria = Arc::new(Criteria::new(config, documents));
+        let mut kept = lock();
+        if kept.len() >= MOST_KEPT {
+            kept.clear();
+        }
+        kept.insert(config.org.clone(), (*version, Arc::clone(&criteria)));
+        Ok(criteria)
+    }
+
+    /// All that results depend on at `now`, when images are judged by the configuration `applied`, for those who do not
     /// match or judge themselves.
-    pub async fn basis(&self, config: &Config, now: Timestamp) -> Result<Basis, RecordError> {
+    pub async fn basis(&self, applied: &AppliedConfig, now: Timestamp) -> Result<Basis, RecordError> {
         let advisories = self.current_advisories().await?;
-        Ok(advisories.basis(criteria_fingerprint(config, &[]), now))
+        let vex: Vec<Digest> = applied.vex.iter().map(|vex| vex.digest).collect();
+        Ok(advisories.basis(criteria_fingerprint(&applied.config, &vex), applied.has_limited(), now))
     }
 
     /// For what images were last sent to be matched again; `None` when they never were.

@@ -29,6 +29,7 @@ pub(super) const MEMBER: &str = "MEMBER#";
 pub(super) const PLACE: &str = "PLACE#";
 pub(super) const TAG: &str = "TAG#";
 pub(super) const TOKEN: &str = "TOKEN#";
+pub(super) const VEX: &str = "VEX#";
 pub(super) const WAIT: &str = "WAIT#";
 
 pub(super) fn org(org: &OrgName) -> String {
@@ -94,6 +95,11 @@ pub(super) fn rule(name: &OrgName, rule: &RuleId) -> Key {
 
 pub(super) fn org_token(name: &OrgName, id: &str) -> Key {
     Key::new(org(name), format!("{TOKEN}{id}"))
+}
+
+/// What is told of a VEX document in force.
+pub(super) fn vex(name: &OrgName, digest: &Digest) -> Key {
+    Key::new(org(name), format!("{VEX}{}", digest.hex()))
 }
 
 pub(super) fn token(id: &str) -> Key {
@@ -356,6 +362,10 @@ pub(super) mod object {
 
     pub(in crate::records) fn image_metadata(org: &OrgName, content: &Digest) -> String {
         format!("metadata/{org}/{}.json", content.hex())
+    }
+
+    pub(in crate::records) fn vex(org: &OrgName, content: &Digest) -> String {
+        format!("vex/{org}/{}.json", content.hex())
     }
 
     pub(in crate::records) fn layer_inventory(org: &OrgName, digest: &Digest, reader_version: u32) -> String {

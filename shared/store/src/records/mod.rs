@@ -20,10 +20,12 @@ mod postings;
 mod repositories;
 mod results;
 mod rules;
+mod slots;
 mod snapshots;
 mod streams;
 mod switches;
 mod tokens;
+mod vex;
 mod work;
 
 use std::collections::HashMap;
@@ -33,6 +35,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tidewatch_core::judgement::Criteria;
+use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::objects::ObjectsError;
 use tidewatch_core::ports::table::{Item, Key, Query, TableError, Write};
 use tidewatch_core::ports::{Objects, Sleeper, Table};
@@ -56,9 +60,11 @@ pub use postings::{
 pub use repositories::{RepositoryPage, TagPage, TagRecord, TaggedImage};
 pub use results::StoredResult;
 pub use rules::{ListingProgress, ListingState, RuleState, Run, RunTrigger};
+pub use slots::{Filling, ResultRows};
 pub use snapshots::{Snapshot, SnapshotHead, TextHead};
 pub use streams::{NewTotals, Part, PartState};
 pub use switches::{Switch, SwitchProgress};
+pub use vex::{MOST_DOCUMENT_BYTES, NewVex, StoredVex, UploadedVex, VexEntry, VexError};
 pub use work::{DueWork, Enqueued, PendingWork};
 
 /// The version of the items that this code writes.
@@ -79,6 +85,8 @@ pub struct Records {
     sleeper: Arc<dyn Sleeper>,
     /// The tables that were read last.
     kept: Arc<Mutex<Option<Arc<Tables>>>>,
+    /// What images of organisations are judged by, under the version of the configuration that was read last.
+    kept_criteria: Arc<Mutex<HashMap<OrgName, (i64, Arc<Criteria>)>>>,
 }
 
 /// A record could not be read or written.
@@ -120,7 +128,7 @@ impl Retryable for RecordError {
 impl Records {
     /// Records in `table` and `objects`; `sleeper` is for the pauses between tries of a transaction in conflict.
     pub fn new(table: Arc<dyn Table>, objects: Arc<dyn Objects>, sleeper: Arc<dyn Sleeper>) -> Self {
-        Self { table, objects, sleeper, kept: Arc::default() }
+        Self { table, objects, sleeper, kept: Arc::default(), kept_criteria: Arc::default() }
     }
 
     /// A transaction that is tried again after conflicts with other transactions.

@@ -110,7 +110,8 @@ enum Slot {
 }
 
 impl Records {
-    /// Puts `member`, with the result of this `revision`, into the slot of its repository, unless that holds a newer one.
+    /// Puts `member`, with the result of this `revision`, into the slot of its repository, unless that holds a newer one, or
+    /// one with that result that was judged there (see [`super::Filling`]).
     /// This is the row of the protocol: [`Records::mark_member`] must follow, whatever this one did.
     pub async fn put_member(
         &self,
@@ -119,8 +120,19 @@ impl Records {
         member: &Member,
         revision: i64,
     ) -> Result<(), RecordError> {
+        self.put_member_version(org, stream, member, &member.version(revision)).await
+    }
+
+    /// The same for a member of this `version`.
+    pub(super) async fn put_member_version(
+        &self,
+        org: &OrgName,
+        stream: &StreamName,
+        member: &Member,
+        version: &SlotVersion,
+    ) -> Result<(), RecordError> {
         let key = slot_key(org, stream, &member.image, member.kept);
-        self.put_slot(encode(key, member)?, &member.version(revision)).await
+        self.put_slot(encode(key, member)?, version).await
     }
 
     /// Empties the slot of `image` as of `left_at`, unless it holds one that was put there later, and marks its shard.

@@ -29,6 +29,13 @@ pub struct SwitchProgress {
     pub parts: u32,
 }
 
+impl Switch {
+    /// Whether it is so long ago at `now` that what was noted of its messages has gone: all are done.
+    pub fn is_forgotten(&self, now: Timestamp) -> bool {
+        self.sent_at.checked_add(DAY / 2).is_ok_and(|end| end <= now)
+    }
+}
+
 impl SwitchProgress {
     /// Whether every image is judged.
     pub const fn is_done(self) -> bool {
@@ -56,13 +63,18 @@ impl Records {
         Ok(self.table.put(item, Condition::Always).await?)
     }
 
+    /// What images were last sent for to be judged again by; `None` when they never were.
+    pub async fn switch(&self, org: &OrgName) -> Result<Option<Switch>, RecordError> {
+        self.record(&keys::switch(org)).await
+    }
+
     /// How far the switch to `judging` is; `None` when its messages are not all sent yet.
     pub async fn switch_progress(
         &self,
         org: &OrgName,
         judging: &Digest,
     ) -> Result<Option<SwitchProgress>, RecordError> {
-        let Some(switch) = self.record::<Switch>(&keys::switch(org)).await? else { return Ok(None) };
+        let Some(switch) = self.switch(org).await? else { return Ok(None) };
         if switch.judging != *judging {
             return Ok(None);
         }

@@ -42,5 +42,6 @@ mod schema;
 mod streams;
 mod tags;
 mod tenants;
+mod vex;
 mod work;
 mod world;

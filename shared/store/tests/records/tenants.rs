@@ -107,7 +107,8 @@ async fn what_is_in_force_is_the_same_basis_while_nothing_changes_that_results_d
 async fn tables_in_force_are_a_part_of_what_results_depend_on(world: World) {
     let config = config("acme", "https://one.example.com");
     world.records.apply_config(&config, None, at(0)).await.unwrap();
-    let basis = || async { world.records.basis(&config, at(10)).await.unwrap() };
+    let applied = world.records.config(&acme()).await.unwrap().unwrap();
+    let basis = || async { world.records.basis(&applied, at(10)).await.unwrap() };
     let without = basis().await;
     let table = |last_day: &str, date| {
         let document = json!({"debian": {"releases": [{"releaseCycle": "12", "eol": last_day}]}});

@@ -153,6 +153,7 @@ pub(crate) fn result(packages: u64) -> ImageResult {
         inventory: None,
         metadata: None,
         report: None,
+        is_limited: false,
     }
 }
 

@@ -56,8 +56,8 @@ impl Postings {
     pub fn all_are_due(&self, basis: &Basis, now: Timestamp) -> bool {
         let Some(covered) = &self.covered else { return true };
         let is_recent = |sent: Timestamp| now < sent.checked_add(ALL_PERIOD).unwrap_or(Timestamp::MAX);
-        (covered.matching, covered.judging) != (basis.matching, basis.judging)
-            || !self.all_sent_at.is_some_and(is_recent)
+        let judged = |basis: &Basis| (basis.matching, basis.judging, basis.is_limited);
+        judged(covered) != judged(basis) || !self.all_sent_at.is_some_and(is_recent)
     }
 }
 

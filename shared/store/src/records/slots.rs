@@ -1,0 +1,139 @@
+//! What an image counts with in its slots: what its result says of it as a whole, unless exceptions or VEX documents that
+//! are limited to repositories or streams are about the slot. Then it is judged there, from the rows behind the result.
+
+use tidewatch_core::judgement::Subject;
+use tidewatch_core::metadata::ImageMetadata;
+use tidewatch_core::names::{OrgName, StreamName};
+use tidewatch_core::result::{ImageResult, Inventory, Report};
+use tidewatch_core::stream::Member;
+use tidewatch_core::{Retry, Retryable as _, Timestamp};
+
+use super::{InForce, RecordError, Records, StoredResult};
+
+/// The rows behind a result: all that judging needs.
+#[derive(Clone, Debug)]
+pub struct ResultRows {
+    /// The findings.
+    pub report: Report,
+    /// What was matched.
+    pub inventory: Inventory,
+    /// What is known of the image beside that.
+    pub metadata: ImageMetadata,
+}
+
+impl ResultRows {
+    /// What is judged of the image with this `result`.
+    pub fn subject(&self, result: &ImageResult) -> Subject<'_> {
+        Subject {
+            findings: &self.report.findings,
+            packages: &self.inventory.packages,
+            distribution: self.inventory.distribution.as_ref(),
+            metadata: &self.metadata,
+            state: result.state,
+        }
+    }
+}
+
+/// What slots are filled with: one result of an image, as it is judged in each. The rows behind it are read once, and only
+/// when a slot needs them.
+pub struct Filling<'a> {
+    stored: &'a StoredResult,
+    /// What slots are judged by.
+    in_force: &'a InForce,
+    now: Timestamp,
+    /// `None` until they are read; then `None` where they are missing.
+    rows: Option<Option<ResultRows>>,
+}
+
+impl<'a> Filling<'a> {
+    /// The result `stored`, judged by what is in force at `now`, which was read after it.
+    pub const fn new(stored: &'a StoredResult, in_force: &'a InForce, now: Timestamp) -> Self {
+        Self { stored, in_force, now, rows: None }
+    }
+
+    /// The same with the rows behind the result, which need not be read then.
+    #[must_use]
+    pub fn with_rows(mut self, rows: ResultRows) -> Self {
+        self.rows = Some(Some(rows));
+        self
+    }
+
+    /// Whether the image has to be judged where `member` stands in `stream`.
+    fn is_limited_to(&self, stream: &StreamName, member: &Member) -> bool {
+        let result = &self.stored.result;
+        let limited = || self.in_force.criteria.are_limited_to(member.scope(stream), self.now);
+        result.report.is_some() && (result.is_limited || limited())
+    }
+}
+
+impl Records {
+    /// Makes `member` what its image counts with in `stream`. Where the rows are missing, or cannot be read, it counts as it
+    /// does as a whole.
+    pub async fn fill_slot(
+        &self,
+        org: &OrgName,
+        stream: &StreamName,
+        member: &mut Member,
+        filling: &mut Filling<'_>,
+    ) -> Result<(), RecordError> {
+        let result = &filling.stored.result;
+        member.take(result);
+        if !filling.is_limited_to(stream, member) {
+            return Ok(());
+        }
+        if filling.rows.is_none() {
+            filling.rows = Some(match self.result_rows(org, result).await {
+                Err(error) if error.retry() == Retry::Never => None,
+                rows => rows?,
+            });
+        }
+        match filling.rows.as_ref().and_then(Option::as_ref) {
+            Some(rows) => member.judge(stream, rows.subject(result), filling.in_force.judging(filling.now)),
+            None => tracing::warn!(org.name = %org, image = %member.image, "rows of a result are missing"),
+        }
+        Ok(())
+    }
+
+    /// Puts the image into the slot of `member` in `stream`, unless that holds a newer one, and marks its shard. The mark
+    /// follows also when the slot holds a newer one: whoever wrote that may have died before its mark.
+    pub async fn enter_slot(
+        &self,
+        org: &OrgName,
+        stream: &StreamName,
+        mut member: Member,
+        filling: &mut Filling<'_>,
+    ) -> Result<(), RecordError> {
+        self.fill_slot(org, stream, &mut member, filling).await?;
+        self.put_filled(org, stream, &member, filling).await?;
+        self.mark_member(org, stream, &member).await
+    }
+
+    /// The row of that alone, for a member that is filled; the mark has to follow.
+    pub async fn put_filled(
+        &self,
+        org: &OrgName,
+        stream: &StreamName,
+        member: &Member,
+        filling: &Filling<'_>,
+    ) -> Result<(), RecordError> {
+        let version = member.version(filling.stored.revision).judged_under(filling.in_force.applied.version);
+        self.put_member_version(org, stream, member, &version).await
+    }
+
+    /// The rows behind a result; `None` where some of them are missing.
+    pub async fn result_rows(
+        &self,
+        org: &OrgName,
+        result: &ImageResult,
+    ) -> Result<Option<ResultRows>, RecordError> {
+        let Some(key) = &result.report else { return Ok(None) };
+        let Some(report) = self.report(key).await? else { return Ok(None) };
+        let inventory = match &result.inventory {
+            Some(hash) => self.inventory(org, hash).await?,
+            None => report.inventory(),
+        };
+        let metadata = self.image_metadata(org, result.metadata).await?;
+        let rows = inventory.zip(metadata);
+        Ok(rows.map(|(inventory, metadata)| ResultRows { report, inventory, metadata }))
+    }
+}
