@@ -129,7 +129,7 @@ async fn datadogs_check_takes_every_series_as_a_gauge_until_the_token_is_revoked
     let text = scanned.text("metrics", "text/plain").await;
     assert_eq!((&taken["error"], &taken["health"]), (&Value::Null, &serde_json::json!([0])), "{taken}");
     assert_eq!(datadog_samples(&taken), series(&text));
-    assert_eq!(taken["samples"].as_array().unwrap().len(), 7, "as many samples as series: {taken}");
+    assert_eq!(taken["samples"].as_array().unwrap().len(), 19, "as many samples as series: {taken}");
 
     // It insists on OpenMetrics then.
     let strict = scanned.datadog("    use_latest_spec: true\n");

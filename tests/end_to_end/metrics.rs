@@ -56,7 +56,7 @@ async fn demo_metrics() {
     scout_policy_evaluated_images{id="fixable-vulnerabilities",displayName="No fixable critical or high vulnerabilities",streamName="latest-indexed"} 6
     scout_policy_evaluated_images{id="high-profile-vulnerabilities",displayName="No high-profile vulnerabilities",streamName="latest-indexed"} 0
     scout_policy_evaluated_images{id="no-stale-base-images",displayName="No outdated base images",streamName="latest-indexed"} 0
-    scout_policy_evaluated_images{id="supply-chain-attestations",displayName="Supply chain attestations",streamName="latest-indexed"} 0
+    scout_policy_evaluated_images{id="supply-chain-attestations",displayName="Supply chain attestations",streamName="latest-indexed"} 6
     # HELP scout_stream_vulnerabilities Vulnerabilities of the images of a stream
     # TYPE scout_stream_vulnerabilities gauge
     scout_stream_vulnerabilities{streamName="latest-indexed",severity="CRITICAL"} 6

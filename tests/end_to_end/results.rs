@@ -103,7 +103,7 @@ async fn an_image_and_a_policy_are_shown_as_table_json_and_csv() {
     assert!(failing.contains("1 of 3 images comply"), "{failing}");
     let csv = installation.must(&["policy", "fixable-vulnerabilities", "--format", "csv"]);
     assert_eq!(column(&csv, "outcome"), ["pass", "fail", "fail"]);
-    let unknown = installation.json(&["policy", "supply-chain-attestations"]);
+    let unknown = installation.json(&["policy", "no-stale-base-images"]);
     assert!(unknown["images"][0]["reason"].is_string(), "{unknown}");
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use tidewatch_advisories::{BuildOptions, Coverage, Index, IndexSet, Matches, build, match_packages};
 use tidewatch_core::manifest::{Classified, ImageConfig, classify};
-use tidewatch_core::metadata::{ConfigMetadata, ImageMetadata, ManifestMetadata};
+use tidewatch_core::metadata::{Attested, ConfigMetadata, ImageMetadata, ManifestMetadata};
 use tidewatch_core::policy::{ImageFacts, PolicySet};
 use tidewatch_core::ports::registry::RawManifest;
 use tidewatch_core::result::ResultState;
@@ -75,8 +75,10 @@ fn read(fixture: &Fixture, expected: &ExpectedImage) -> (ImageInventory, ImageMe
     });
     let config = ImageConfig::parse(&image.blobs[&config]).expect("a configuration");
     let config = Some(ConfigMetadata { user: config.user });
-    let metadata =
-        ImageMetadata::of(Some(ManifestMetadata { config, ..ManifestMetadata::default() }), Vec::new());
+    let metadata = ImageMetadata::of(
+        Some(ManifestMetadata { config, base: None, attested: Some(Attested::default()) }),
+        Vec::new(),
+    );
     (merge(&layers.collect::<Vec<_>>()), metadata)
 }
 

@@ -82,7 +82,10 @@ async fn inventory(
     let Target { registry, id, repository, .. } = target;
     let (_, mut said) = read_config(&**registry, id, repository, &manifest, &config).await?;
     let digests: Vec<Digest> = layers.iter().map(|layer| layer.digest).collect();
-    if let Some(attestations) = &image.attestations {
+    // An archive of `docker save` has no place for any.
+    let attestations =
+        image.attestations.as_ref().filter(|_| !matches!(target.kind, Kind::DockerArchive { .. }));
+    if let Some(attestations) = attestations {
         let attested = AttestedImage { registry: id, repository, digest: &image.digest, layers: &digests };
         said.attested = Some(read_attestations(&**registry, attested, attestations).await?);
     }
