@@ -120,7 +120,8 @@ async fn an_exception_of_a_stream_counts_there_alone_and_is_exported() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_document_or_none_in_force_is_refused() {
-    let installation = Installation::configured(&Configuration::new(ORG));
+    let installation =
+        Installation::configured(&Configuration::new(ORG).registry("local", "http://127.0.0.1:1"));
     let broken = installation.file("broken.json", "{");
     let other = installation.file("other.json", "{}");
     let productless = json!({

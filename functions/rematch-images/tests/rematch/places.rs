@@ -169,7 +169,7 @@ async fn an_uploaded_document_that_names_a_repository_counts_there_until_it_is_r
     let world = World::new().await;
     let [web, api] = twins(&world).await;
     let vex = not_affected("team/web:latest");
-    world.records.add_vex(&acme(), &[vex.clone()], world.clock.now()).await.unwrap();
+    world.records.add_vex(&acme(), std::slice::from_ref(&vex), world.clock.now()).await.unwrap();
     world.rematch().await;
     assert_eq!((slot(&world, &web).await, slot(&world, &api).await), (SUPPRESSED, COUNTS));
     world.records.remove_vex(&acme(), &vex.document.digest(), world.clock.now()).await.unwrap();
@@ -182,7 +182,7 @@ async fn an_uploaded_document_that_names_an_image_counts_wherever_that_is() {
     let world = World::new().await;
     let [web, api] = twins(&world).await;
     let vex = not_affected(&web.digest.to_string());
-    world.records.add_vex(&acme(), &[vex.clone()], world.clock.now()).await.unwrap();
+    world.records.add_vex(&acme(), std::slice::from_ref(&vex), world.clock.now()).await.unwrap();
     world.rematch().await;
     assert_eq!((slot(&world, &web).await, slot(&world, &api).await), (SUPPRESSED, SUPPRESSED));
     assert_eq!(world.vulnerabilities(&web).await, 0, "for the image as a whole, too");

@@ -57,8 +57,8 @@ async fn an_exception_that_ends_counts_in_its_slot_until_then_and_no_longer() {
     let world = world().await;
     world.roll_up().await;
     assert_eq!(world.published().await, series(Vec::new(), Outcome::Pass));
-    let end: Timestamp = "2026-06-17T00:00:00Z".parse().unwrap();
-    world.clock.advance(Duration::try_from(end.duration_since(world.clock.now())).unwrap() - HOUR);
+    let before_end: Timestamp = "2026-06-16T23:00:00Z".parse().unwrap();
+    world.clock.advance(Duration::try_from(before_end.duration_since(world.clock.now())).unwrap());
     world.roll_up().await;
     assert_eq!(world.published().await, series(Vec::new(), Outcome::Pass));
     world.clock.advance(HOUR);

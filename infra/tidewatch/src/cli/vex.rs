@@ -44,7 +44,7 @@ Examples:
   tidewatch vex export hub/team/web:1.4.2
 
 A false positive becomes `not_affected`, an accepted risk `affected` with what was decided. Documents that were uploaded are not repeated.")]
-    Export(ExportVex),
+    Export(Box<ExportVex>),
 }
 
 #[derive(Debug, Args)]

@@ -24,10 +24,8 @@ pub(super) async fn run(context: &Context, org: Org) -> Result<ExitCode, Failure
     let instance = context.existing_instance().await?;
     let org = instance.org(org.org).await?;
     let roll_up = RollUpStreams::new(instance.records.clone(), Arc::new(SystemClock));
-    let found = while_waiting(context.quiet, "comparing numbers with rows", async {
-        roll_up.reconcile(&org).await.map_err(Failure::new)
-    })
-    .await?;
+    let comparing = async { roll_up.reconcile(&org).await.map_err(Failure::new) };
+    let found = while_waiting(context.quiet, "comparing numbers with rows", Box::pin(comparing)).await?;
     let code =
         if found.drift.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::CONDITION_NOT_MET) };
     if context.is_json() {

@@ -11,7 +11,7 @@ use tidewatch_core::result::ResultState;
 use tidewatch_core::stream::Totals;
 use tidewatch_runtime::system::SystemClock;
 use tidewatch_store::local_queue::QueueDepth;
-use tidewatch_store::records::{AdvisoryStanding, AppliedConfig, SnapshotHead};
+use tidewatch_store::records::{AdvisoryStanding, AppliedConfig, SnapshotHead, SwitchProgress};
 
 use super::Context;
 use crate::cli::Org;
@@ -166,7 +166,7 @@ async fn judging(
     }
     let found = records.switch_progress(org, &basis.judging).await?;
     let (done, of) = found.map(|progress| (progress.done, progress.parts)).unzip();
-    let is_done = found.is_some_and(|progress| progress.is_done());
+    let is_done = found.is_some_and(SwitchProgress::is_done);
     Ok(Judging { progress: if is_done { Progress::Done } else { Progress::Judging }, done, of, since })
 }
 

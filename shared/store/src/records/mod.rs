@@ -77,6 +77,9 @@ const MOST_IN_BATCH: usize = 100;
 const CONFLICT_TRIES: u32 = 6;
 const CONFLICT_PAUSE: Duration = Duration::from_millis(20);
 
+/// What images are judged by, with the version of the configuration that it was made of, by organisation.
+type KeptCriteria = HashMap<OrgName, (i64, Arc<Criteria>)>;
+
 /// Reads and writes the records of all organisations.
 #[derive(Clone)]
 pub struct Records {
@@ -86,7 +89,7 @@ pub struct Records {
     /// The tables that were read last.
     kept: Arc<Mutex<Option<Arc<Tables>>>>,
     /// What images of organisations are judged by, under the version of the configuration that was read last.
-    kept_criteria: Arc<Mutex<HashMap<OrgName, (i64, Arc<Criteria>)>>>,
+    kept_criteria: Arc<Mutex<KeptCriteria>>,
 }
 
 /// A record could not be read or written.

@@ -41,20 +41,33 @@ pub struct Filling<'a> {
     /// What slots are judged by.
     in_force: &'a InForce,
     now: Timestamp,
-    /// `None` until they are read; then `None` where they are missing.
-    rows: Option<Option<ResultRows>>,
+    rows: Rows,
+}
+
+/// The rows behind a result, as far as they are needed.
+enum Rows {
+    Unread,
+    Read(Box<ResultRows>),
+    /// They are not there, or cannot be read.
+    Missing,
+}
+
+impl From<Option<ResultRows>> for Rows {
+    fn from(rows: Option<ResultRows>) -> Self {
+        rows.map_or(Self::Missing, |rows| Self::Read(Box::new(rows)))
+    }
 }
 
 impl<'a> Filling<'a> {
     /// The result `stored`, judged by what is in force at `now`, which was read after it.
     pub const fn new(stored: &'a StoredResult, in_force: &'a InForce, now: Timestamp) -> Self {
-        Self { stored, in_force, now, rows: None }
+        Self { stored, in_force, now, rows: Rows::Unread }
     }
 
     /// The same with the rows behind the result, which need not be read then.
     #[must_use]
     pub fn with_rows(mut self, rows: ResultRows) -> Self {
-        self.rows = Some(Some(rows));
+        self.rows = Some(rows).into();
         self
     }
 
@@ -81,15 +94,16 @@ impl Records {
         if !filling.is_limited_to(stream, member) {
             return Ok(());
         }
-        if filling.rows.is_none() {
-            filling.rows = Some(match self.result_rows(org, result).await {
-                Err(error) if error.retry() == Retry::Never => None,
-                rows => rows?,
-            });
+        if matches!(filling.rows, Rows::Unread) {
+            filling.rows = match self.result_rows(org, result).await {
+                Err(error) if error.retry() == Retry::Never => Rows::Missing,
+                rows => rows?.into(),
+            };
         }
-        match filling.rows.as_ref().and_then(Option::as_ref) {
-            Some(rows) => member.judge(stream, rows.subject(result), filling.in_force.judging(filling.now)),
-            None => tracing::warn!(org.name = %org, image = %member.image, "rows of a result are missing"),
+        if let Rows::Read(rows) = &filling.rows {
+            member.judge(stream, rows.subject(result), filling.in_force.judging(filling.now));
+        } else {
+            tracing::warn!(org.name = %org, image = %member.image, "rows of a result are missing");
         }
         Ok(())
     }

@@ -42,7 +42,7 @@ async fn documents_are_in_force_with_the_next_version_and_out_of_force_with_the_
     let records = &world.records;
     records.apply_config(&configured(), None, at(0)).await.unwrap();
     let (one, two) = (new("one", "acme/web"), new("two", "acme/api"));
-    assert_eq!(records.add_vex(&acme(), &[one.clone()], at(1)).await.unwrap(), 2);
+    assert_eq!(records.add_vex(&acme(), std::slice::from_ref(&one), at(1)).await.unwrap(), 2);
     assert_eq!(records.add_vex(&acme(), &[two.clone(), one.clone()], at(2)).await.unwrap(), 3);
     assert_eq!(version(&world).await, (3, at(2), 2));
     let entries = records.vex_entries(&acme()).await.unwrap();
@@ -82,7 +82,7 @@ async fn documents_are_a_part_of_what_results_depend_on(world: World) {
     records.apply_config(&configured(), None, at(0)).await.unwrap();
     let without = records.in_force(&acme(), None).await.unwrap().unwrap();
     let one = new("one", "sha256:0000000000000000000000000000000000000000000000000000000000000001");
-    records.add_vex(&acme(), &[one.clone()], at(1)).await.unwrap();
+    records.add_vex(&acme(), std::slice::from_ref(&one), at(1)).await.unwrap();
     let with = records.in_force(&acme(), Some(&without)).await.unwrap().unwrap();
     assert_ne!(with.basis(at(2)).judging, without.basis(at(2)).judging);
     assert!(!with.basis(at(2)).is_limited, "it names one image, wherever that is");

@@ -66,7 +66,7 @@ pub(super) async fn run(context: &Context, command: cli::Vex) -> Result<(), Fail
         cli::Vex::List(org) => list(context, org).await,
         cli::Vex::Show(arguments) => show(context, arguments).await,
         cli::Vex::Remove(arguments) => remove(context, arguments).await,
-        cli::Vex::Export(arguments) => export::run(context, arguments).await,
+        cli::Vex::Export(arguments) => export::run(context, *arguments).await,
     }
 }
 
