@@ -6,6 +6,7 @@
 
 mod deadlines;
 mod endless;
+mod environments;
 mod failures;
 mod pushes;
 mod repositories;
