@@ -143,11 +143,13 @@ impl ImageResult {
         judging: Judging<'_>,
     ) {
         let support_ends_at = self.note_support(inventory, judging);
+        let families: Vec<&str> = self.indexes.keys().map(String::as_str).collect();
         let subject = Subject {
             findings: &report.findings,
             packages: &inventory.packages,
             distribution: inventory.distribution.as_ref(),
             metadata,
+            families: &families,
             state: self.state,
         };
         let judgement = judge(subject, Scope { digest, ..Scope::default() }, judging);

@@ -25,6 +25,8 @@ pub(crate) enum Event {
     List,
     /// Other advisories come into force.
     Publish(usize),
+    /// The source of the advisories says that they are unchanged.
+    Confirm,
     /// A catalogue of exploited vulnerabilities of so many days ago comes into force.
     PublishExploited { days_ago: i64 },
     /// A table comes into force that is of so many days ago, by which Debian 13 is supported for so many days.
@@ -192,6 +194,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         1 => repository.prop_map(|repository| Event::Delete { repository }),
         2 => Just(Event::List),
         3 => (0..PUBLISHED.len()).prop_map(Event::Publish),
+        1 => Just(Event::Confirm),
         1 => (0_i64..10).prop_map(|days_ago| Event::PublishExploited { days_ago }),
         1 => (0_i64..10, -3_i64..6).prop_map(|(days_ago, days)| Event::PublishSupport { days_ago, days }),
         2 => configuration().prop_map(Event::Configure),
@@ -201,7 +204,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         14 => any::<usize>().prop_map(Event::Deliver),
         24 => (any::<usize>(), 1_usize..16).prop_map(|(task, steps)| Event::Step(task, steps)),
         1 => any::<usize>().prop_map(Event::Kill),
-        1 => prop::sample::select(vec![1_u64, 7, 30, 60]).prop_map(|hours| Event::Pass { hours }),
+        1 => prop::sample::select(vec![1_u64, 7, 30, 60, 150]).prop_map(|hours| Event::Pass { hours }),
     ]
 }
 

@@ -8,7 +8,7 @@ use tidewatch_core::judgement::{Criteria, Judgement, Judging, Scope, Subject, ju
 use tidewatch_core::names::{StreamName, Tag};
 use tidewatch_core::policy::Outcome;
 use tidewatch_core::result::ResultState;
-use tidewatch_core::tables::Tables;
+use tidewatch_core::tables::{TableDate, Tables};
 use tidewatch_core::{Severity, Timestamp};
 
 use crate::advisories::{findings, is_covered};
@@ -24,7 +24,7 @@ pub(crate) struct Model {
     /// The number of the event.
     pub(crate) event: usize,
     pub(crate) configuration: Configuration,
-    /// Which advisories are in force, and since when.
+    /// Which advisories are in force, and since when. When they were last confirmed stands among the tables.
     pub(crate) published: (usize, Timestamp),
     pub(crate) tables: Tables,
     /// Until when Debian 13 is supported; none where no table says it.
@@ -47,6 +47,11 @@ pub(crate) struct Repository {
     pub(crate) absent_until: usize,
     /// What the tag was moved to by which event.
     moves: Vec<(usize, usize)>,
+}
+
+/// The table of when advisories were confirmed, when those for Debian were at `now`.
+pub(crate) fn confirmed(now: Timestamp) -> BTreeMap<String, TableDate> {
+    [("debian".to_owned(), TableDate(now))].into()
 }
 
 /// An image that stands for something in a stream.
@@ -78,7 +83,7 @@ impl Model {
             event: 0,
             configuration: Configuration::FIRST,
             published: (0, now),
-            tables: Tables::default(),
+            tables: Tables { advisories: confirmed(now), ..Tables::default() },
             supported_until: None,
             repositories: vec![repository; REPOSITORIES.len()],
             production: None,
@@ -135,11 +140,13 @@ impl Model {
         let (findings, packages) = (findings(self.published.0, content), content.installed());
         let (distribution, metadata) = (content.distribution(), content.metadata());
         let state = self.state(member.image, now);
+        let families: Vec<&str> = content.release.map(|_| "debian").into_iter().collect();
         let subject = Subject {
             findings: &findings,
             packages: &packages,
             distribution: distribution.as_ref(),
             metadata: &metadata,
+            families: &families,
             state,
         };
         let (registry, repository) = REPOSITORIES[member.repository];

@@ -20,7 +20,7 @@ use crate::check::check;
 use crate::entries::{Entries, Wanted};
 use crate::events::{EnvironmentEvent, Event};
 use crate::images::{BUILT, QUAY, REPOSITORIES};
-use crate::naive::Model;
+use crate::naive::{Model, confirmed};
 use crate::world::{World, acme};
 
 /// Longer than work that was dispatched takes to be due again.
@@ -71,6 +71,14 @@ async fn happen<'a>(world: &'a World, model: &mut Model, at_work: &mut AtWork<'a
         Event::Publish(number) => {
             publish(world, *number).await;
             model.published = (*number, world.clock.now());
+            model.tables.advisories = confirmed(world.clock.now());
+        }
+        Event::Confirm => {
+            let mut current = world.records.current_advisories().await.unwrap();
+            let debian = current.families.get_mut("debian").unwrap();
+            debian.confirmed_at = Some(world.clock.now());
+            world.records.publish_advisories(current.families).await.unwrap();
+            model.tables.advisories = confirmed(world.clock.now());
         }
         Event::PublishExploited { days_ago } => {
             let date = TableDate(days(world.clock.now(), -days_ago));

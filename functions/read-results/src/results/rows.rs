@@ -114,6 +114,7 @@ impl Results {
             packages: &inventory.packages,
             distribution: inventory.distribution.as_ref(),
             metadata: &metadata,
+            families: &[],
             state: member.state,
         };
         let scope = Scope {
