@@ -26,6 +26,9 @@ use crate::world::{World, acme};
 /// Longer than work that was dispatched takes to be due again.
 const ROUND: Duration = Duration::from_secs(21 * 60);
 
+/// How long an operation takes.
+const OPERATION: Duration = Duration::from_millis(1);
+
 /// How many rounds everything takes at most, whatever was killed.
 const MOST_ROUNDS: usize = 40;
 
@@ -143,6 +146,7 @@ impl<'a> AtWork<'a> {
 
     /// Whether the task has ended. Only a message that was handled is acknowledged.
     fn step_once(&mut self, world: &World, task: usize) -> bool {
+        world.clock.advance(OPERATION);
         let Some(is_done) = self.tasks.step(task) else { return false };
         if let Some(message) = self.messages[task].filter(|_| is_done) {
             world.in_flight.acknowledge(message);

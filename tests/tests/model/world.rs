@@ -180,6 +180,7 @@ impl World {
     pub(crate) async fn deliver_all(&self) {
         for _ in 0..2_000 {
             let Some((id, message)) = self.in_flight.get(0) else { return };
+            self.clock.advance(Duration::from_millis(1));
             match self.functions.handle(&message).await {
                 Ok(()) => self.in_flight.acknowledge(id),
                 Err(error) => {

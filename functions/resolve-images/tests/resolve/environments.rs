@@ -143,3 +143,21 @@ async fn an_image_that_was_followed_leaves_also_when_the_worker_died_before_that
         }
     }
 }
+
+#[tokio::test]
+async fn an_entry_that_is_taken_away_by_a_clock_that_is_behind_leaves_all_the_same() {
+    let world = World::new().await;
+    world.push("app", "latest", "1");
+    for (kept, behind) in [(false, 0), (false, 2), (true, 0), (true, 2)] {
+        let entry = entry(&world, "app:latest", kept, false);
+        let message = put(&world, &entry).await;
+        world.deliver_hint(message).await.unwrap();
+        assert_eq!(members(&world).await.len(), 1);
+        let target = EnvironmentTarget { stream: production(), entry: entry.id() };
+        let stored = world.records.environment_entry(&acme(), &target).await.unwrap().unwrap();
+        let then = world.clock.now().checked_sub(Duration::from_secs(behind)).unwrap();
+        world.records.remove_entry(&acme(), &target, &stored, then).await.unwrap();
+        assert_eq!(digests(&world).await, [], "kept: {kept}, {behind} s behind");
+        world.clock.advance(Duration::from_secs(60));
+    }
+}

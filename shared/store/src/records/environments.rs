@@ -4,6 +4,7 @@
 //! is in, so that whoever stores a result finds those slots too.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -179,6 +180,7 @@ impl Records {
         read: &EnvironmentEntry,
         (image, resolved, at): (Image, Digest, Timestamp),
     ) -> Result<bool, RecordError> {
+        let at = after(read, at);
         let former = read.image().filter(|former| former.id() != image.id());
         let pinned = Pinned { reference: read.reference.clone(), image: image.clone(), resolved, at };
         let changed = EnvironmentEntry {
@@ -271,6 +273,7 @@ impl Records {
         read: &EnvironmentEntry,
         now: Timestamp,
     ) -> Result<(), RecordError> {
+        let now = after(read, now);
         for image in read.image().into_iter().chain(&read.leaving) {
             self.leave_environment(org, target, image, read.kept.then_some(now)).await?;
             if !read.kept {
@@ -334,6 +337,12 @@ impl EnvironmentPlace {
             suppressed: result.map_or_else(SeverityCounts::default, |result| result.suppressed),
         }
     }
+}
+
+/// `at`, or the first moment after an entry was pinned: by the clock of another function, that may not have come yet.
+fn after(entry: &EnvironmentEntry, at: Timestamp) -> Timestamp {
+    let next = entry.pinned.as_ref().and_then(|pinned| pinned.at.checked_add(Duration::from_millis(1)).ok());
+    next.map_or(at, |next| next.max(at))
 }
 
 fn entry_item(
