@@ -30,7 +30,9 @@ const CASES: u32 = 48;
 
 /// The cases that `PROPTEST_CASES` asks for, or [`CASES`].
 fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES)
+    tidewatch_runtime::environment::variable("PROPTEST_CASES")
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(CASES)
 }
 
 proptest! {

@@ -134,12 +134,12 @@ impl<'a> AtWork<'a> {
 
     async fn step(&mut self, world: &World, number: usize, steps: usize) {
         let Some(task) = self.nth(number) else { return };
+        // For the threads that it may wait for.
+        SystemSleeper.sleep(Duration::from_micros(100)).await;
         for _ in 0..steps {
             if self.step_once(world, task) {
                 return;
             }
-            // For the threads that it may wait for.
-            std::thread::sleep(Duration::from_micros(100));
             tokio::task::yield_now().await;
         }
     }

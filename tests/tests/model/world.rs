@@ -72,7 +72,7 @@ struct Asleep;
 #[async_trait]
 impl Sleeper for Asleep {
     async fn sleep(&self, _duration: Duration) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
