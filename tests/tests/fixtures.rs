@@ -109,6 +109,7 @@ fn outcomes(
         packages: &inventory.packages,
         distribution: inventory.distribution.as_ref(),
         metadata,
+        families: &[],
         tables: &Tables::default(),
         state: ResultState::Scanned,
         now: now(),

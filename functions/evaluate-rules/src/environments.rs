@@ -16,8 +16,9 @@ use tidewatch_store::records::AppliedConfig;
 use crate::{EvaluateError, EvaluateRules};
 
 impl EvaluateRules {
-    /// Writes the entries that the file wants and takes the others of its environments away, unless that was done for the
-    /// same environments before. It is noted last: a crash before that does it again, which changes nothing.
+    /// Writes the entries that the file wants and takes the others of its environments away. That it was done is noted last:
+    /// a crash before that does it again, which changes nothing. What stands there is compared each time all the same: an
+    /// evaluator that is late may have written entries of an earlier file since.
     pub(crate) async fn apply_environments(
         &self,
         org: &OrgName,
@@ -34,12 +35,18 @@ impl EvaluateRules {
         let fingerprint = Digest::of(format!("{:?}", images.collect::<Vec<_>>()).as_bytes());
         let noted = self.records.file_environments(org).await?;
         let (known, former) = noted.map_or((None, BTreeSet::new()), |(known, former)| (Some(known), former));
-        if known == Some(fingerprint) || (known.is_none() && wanted.is_empty()) {
+        if known.is_none() && wanted.is_empty() {
             return Ok(());
         }
+        let is_noted = known == Some(fingerprint);
         let names: BTreeSet<StreamName> = wanted.keys().cloned().collect();
         for (stream, entries) in &wanted {
-            self.set_entries(org, stream, entries).await?;
+            // What cannot be pinned was sent for when the file came into force, and is not at every tick.
+            let there = self.take_others_away(org, stream, entries).await?;
+            self.add_missing(org, stream, &there, entries, !is_noted).await?;
+        }
+        if is_noted {
+            return Ok(());
         }
         // One that is still named belongs to the command from now on, with what is in it.
         let still_named = |stream: &StreamName| {
@@ -59,22 +66,41 @@ impl EvaluateRules {
         stream: &StreamName,
         wanted: &[EnvironmentEntry],
     ) -> Result<(), EvaluateError> {
-        let there: BTreeMap<EntryId, EnvironmentEntry> = self
-            .records
-            .environment_entries(org, stream)
-            .await?
-            .into_iter()
-            .map(|entry| (entry.id(), entry))
-            .collect();
+        let there = self.take_others_away(org, stream, wanted).await?;
+        self.add_missing(org, stream, &there, wanted, true).await
+    }
+
+    /// Takes the entries away that are not `wanted`. Gives those that were there.
+    async fn take_others_away(
+        &self,
+        org: &OrgName,
+        stream: &StreamName,
+        wanted: &[EnvironmentEntry],
+    ) -> Result<BTreeMap<EntryId, EnvironmentEntry>, EvaluateError> {
+        let there = self.records.environment_entries(org, stream).await?.into_iter();
+        let there: BTreeMap<EntryId, EnvironmentEntry> = there.map(|entry| (entry.id(), entry)).collect();
         let ids: BTreeSet<EntryId> = wanted.iter().map(EnvironmentEntry::id).collect();
         for (id, entry) in there.iter().filter(|(id, _)| !ids.contains(id)) {
             let target = EnvironmentTarget { stream: stream.clone(), entry: id.clone() };
             self.records.remove_entry(org, &target, entry, self.clock.now()).await?;
         }
+        Ok(there)
+    }
+
+    /// Puts those of the `wanted` entries there that were not, or named another image; and (`unpinned`) those that are not
+    /// pinned to what they name.
+    async fn add_missing(
+        &self,
+        org: &OrgName,
+        stream: &StreamName,
+        there: &BTreeMap<EntryId, EnvironmentEntry>,
+        wanted: &[EnvironmentEntry],
+        unpinned: bool,
+    ) -> Result<(), EvaluateError> {
         let is_new = |entry: &&EnvironmentEntry| {
             there.get(&entry.id()).is_none_or(|known| {
                 let same = (&known.reference, known.follows) == (&entry.reference, entry.follows);
-                !same || !known.is_pinned()
+                !same || (unpinned && !known.is_pinned())
             })
         };
         let new: Vec<EnvironmentEntry> = wanted.iter().filter(is_new).cloned().collect();

@@ -513,3 +513,44 @@ async fn bases_are_asked_for_in_their_turn_where_their_registry_is_configured() 
         .collect();
     assert_eq!(asked, [("hub", "library/debian", "13", Some("docker.io/library/debian:13"))]);
 }
+
+#[tokio::test]
+async fn entries_that_a_late_evaluator_writes_for_an_earlier_file_are_taken_away_again() {
+    let world = World::new(hourly()).await;
+    let with = |images: &[&str]| {
+        let mut config = serde_json::to_value(config("acme", &hourly())).unwrap();
+        config["environments"] = json!([{"id": "staging", "images": images}]);
+        serde_json::from_value::<Config>(config).unwrap()
+    };
+    let entries = async || {
+        let entries = world.records.environment_entries(&acme(), &"staging".parse().unwrap()).await.unwrap();
+        entries.into_iter().map(|entry| entry.reference.to_string()).collect::<Vec<_>>()
+    };
+    // Wherever the late one stands when the file changes, and also when it dies after that.
+    for operations in 0..30 {
+        for dies in [false, true] {
+            world.clock.advance(MINUTE);
+            world.apply(&with(&["hub/team/web:1", "hub/team/api:1"])).await;
+            let late = world.pausing_evaluator();
+            let mut tasks = Interleaving::new();
+            let task = tasks.start(late.tick());
+            for _ in 0..operations {
+                tasks.step(task);
+            }
+            world.clock.advance(MINUTE);
+            world.apply(&with(&["hub/team/web:1"])).await;
+            world.tick().await;
+            for _ in 0..3 {
+                tasks.step(task);
+            }
+            if dies {
+                tasks.kill(task);
+            } else {
+                tasks.finish(task);
+            }
+            world.clock.advance(MINUTE);
+            world.tick().await;
+            assert_eq!(entries().await, ["hub/team/web:1"], "after {operations} operations, dies: {dies}");
+        }
+    }
+}

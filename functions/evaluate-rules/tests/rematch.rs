@@ -66,6 +66,7 @@ impl World {
             withdrawn: 0,
             problems: 0,
             newest_modified: None,
+            confirmed_at: None,
             built_at: self.clock.now(),
         };
         self.records.publish_advisories([(family.to_owned(), index)]).await.unwrap();

@@ -38,7 +38,7 @@ impl RematchImages {
             let Some(in_force) = self.records.in_force(org, None).await? else { return Ok(()) };
             let covered = self.records.postings(org).await?.and_then(|stored| stored.postings.covered);
             let basis = in_force.basis(self.clock.now());
-            let origin = Origin { standing: Standing::Unknown, sent_at: None, sent_for: None };
+            let origin = Origin { standing: Standing::Unknown, sent_at: None, sent_for: None, slots: true };
             let pass = Pass { org, in_force: Arc::new(in_force), basis, covered, origin };
             let mut overtaken = Vec::new();
             for (image, stored) in images.into_iter().zip(results) {
@@ -69,13 +69,15 @@ impl RematchImages {
         let moved = standing.of(base);
         if moved == *base {
             // Who has judged it may have died before its slots.
-            return Ok(record_members(&self.records, pass.org, image, stored).await?);
+            let judged_by = (&*pass.in_force, self.clock.now());
+            return Ok(record_members(&self.records, pass.org, image, stored, judged_by).await?);
         }
         let metadata = ImageMetadata { base: Some(moved), ..known };
         if let Some(Look::Anew(assessment)) =
             self.judge_again(pass, image, &stored.result, Some(metadata)).await?
         {
-            record(&self.records, pass.org, image, *assessment, Some(stored), pass.covered.as_ref()).await?;
+            let (covered, in_force) = (pass.covered.as_ref(), &pass.in_force);
+            record(&self.records, pass.org, image, *assessment, Some(stored), covered, in_force).await?;
         }
         Ok(())
     }

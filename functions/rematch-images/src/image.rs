@@ -258,8 +258,14 @@ impl RematchImages {
         before: &ImageResult,
         is_comparable: bool,
     ) -> Result<Look, RematchError> {
+        // One that is looked at again sooner than it has to be changes nothing: a source that was asked again since moves it.
+        let next_change_at = match (before.next_change_at, assessment.result.next_change_at) {
+            (Some(before), Some(now)) if before <= now => Some(before),
+            (_, now) => now,
+        };
         let as_before = ImageResult {
             scanned_at: before.scanned_at,
+            next_change_at,
             indexes: before.indexes.clone(),
             judged_under: before.judged_under,
             report: before.report.clone(),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tidewatch_core::environment::{EnvironmentEntry, EnvironmentTarget};
+use tidewatch_core::environment::{EnvironmentEntry, EnvironmentTarget, Pinned};
 use tidewatch_core::image::{Image, ManifestReference};
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, Tag};
 use tidewatch_core::ports::queue::QueueName;
@@ -11,7 +11,7 @@ use tidewatch_core::ports::registry::RegistryError;
 use tidewatch_core::work::{HintMessage, Priority, RematchMessage, RematchTask, ScanMessage, Work};
 use tidewatch_core::{Digest, Retry, Retryable as _, Timestamp};
 use tidewatch_runtime::messages::{describe, send};
-use tidewatch_store::records::{AppliedConfig, RecordError, TaggedImage};
+use tidewatch_store::records::{AppliedConfig, EnvironmentPlace, RecordError, TaggedImage};
 
 use crate::hint::FALLBACK;
 use crate::{MOST_FAILURES, ResolveError, ResolveImages, find_images};
@@ -35,6 +35,10 @@ impl ResolveImages {
         let Some(entry) = self.records.environment_entry(org, target).await? else { return Ok(()) };
         // The time before the registry is asked: of two answers, the one that was asked for later is in force.
         let now = self.clock.now();
+        let entry = self.records.let_former_leave(org, target, &entry, now).await?;
+        if let Some(pinned) = entry.settled() {
+            return self.enter_again(org, (&applied, target), &entry, pinned).await;
+        }
         match self.meaning(&applied, &entry).await {
             Ok(Meaning::Image(image, resolved)) => {
                 self.pin_to(message, (&applied, target), &entry, (image, resolved, now)).await
@@ -43,6 +47,21 @@ impl ResolveImages {
             Err(error) if error.retry() == Retry::Again && message.failures + 1 < MOST_FAILURES => Err(error),
             Err(error) => self.fail(org, target, &entry, describe(&error)).await,
         }
+    }
+
+    /// Does what is left to be done of an entry that an earlier delivery has pinned: a tag is pinned to what it meant then,
+    /// and not to what it means now.
+    async fn enter_again(
+        &self,
+        org: &OrgName,
+        (applied, target): (&AppliedConfig, &EnvironmentTarget),
+        entry: &EnvironmentEntry,
+        pinned: &Pinned,
+    ) -> Result<(), ResolveError> {
+        let (target, image, tag) = (target.clone(), pinned.image.clone(), entry.tag());
+        let place = EnvironmentPlace { target, image, tag, at: pinned.at, kept: entry.kept };
+        self.records.enter_environment(org, &place).await?;
+        self.complete(org, applied, &pinned.image, (entry.tag(), None)).await
     }
 
     async fn meaning(

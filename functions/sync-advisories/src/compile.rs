@@ -8,7 +8,7 @@ use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::work::AdvisoriesMessage;
 use tidewatch_runtime::messages::send;
 use tidewatch_store::RecordError;
-use tidewatch_store::records::{AdvisorySource, CompiledSource, SourceArchive, StoredSource};
+use tidewatch_store::records::{AdvisoryFamily, AdvisorySource, CompiledSource, SourceArchive, StoredSource};
 
 use crate::archive::hash_of;
 use crate::scores::{Known, Scores};
@@ -111,20 +111,26 @@ impl SyncAdvisories {
         Ok(send(&*self.queue, QueueName::Advisories, &[message], std::time::Duration::ZERO).await?)
     }
 
-    /// Puts the index in force that the source names. Repeated until it is: another message may have put an older one
+    /// Puts the index in force that the source names, as confirmed when the source last gave its archive or said that it is
+    /// unchanged. Repeated until it is: another message may have put an older one
     /// in force, and the last to do so looks again.
     pub(crate) async fn put_in_force(&self, ecosystem: &str) -> Result<(), SyncError> {
         loop {
             let source = self.records.advisory_sources().await?.remove(ecosystem).unwrap_or_default().source;
             let Some(CompiledSource { family, index, .. }) = source.compiled else { return Ok(()) };
-            if self.records.current_advisories().await?.hash(&family) == Some(index.hash) {
+            let index = AdvisoryFamily { confirmed_at: source.checked_at, ..index };
+            let current = self.records.current_advisories().await?.families.remove(&family);
+            let is_same = current.as_ref().is_some_and(|current| current.hash == index.hash);
+            if is_same && current.is_some_and(|current| current.confirmed_at == index.confirmed_at) {
                 return Ok(());
             }
-            tracing::info!(
-                advisories.family = family, advisories.index.hash = %index.hash,
-                advisories.index.bytes = index.size, advisories.advisories = index.advisories,
-                "advisories put in force"
-            );
+            if !is_same {
+                tracing::info!(
+                    advisories.family = family, advisories.index.hash = %index.hash,
+                    advisories.index.bytes = index.size, advisories.advisories = index.advisories,
+                    "advisories put in force"
+                );
+            }
             self.records.publish_advisories([(family, index)]).await?;
         }
     }

@@ -16,6 +16,7 @@ pub fn index_record(built: &BuiltFamily, now: Timestamp) -> AdvisoryFamily {
         problems: built.problems.len() as u64,
         newest_modified: built.newest_modified,
         built_at: now,
+        confirmed_at: None,
     }
 }
 

@@ -109,6 +109,9 @@ pub struct EnvironmentEntry {
     /// Why it is not pinned to what the reference means.
     #[serde(default)]
     pub problem: Option<String>,
+    /// The image that it was pinned to before, until that has left the environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving: Option<Image>,
 }
 
 /// The image that an entry is pinned to.
@@ -127,7 +130,7 @@ pub struct Pinned {
 impl EnvironmentEntry {
     /// An entry that is to be resolved.
     pub const fn new(reference: ImageReference, added_at: Timestamp) -> Self {
-        Self { reference, kept: false, follows: false, added_at, pinned: None, problem: None }
+        Self { reference, kept: false, follows: false, added_at, pinned: None, problem: None, leaving: None }
     }
 
     /// Names the entry in its environment: the repository, of which it replaces what is there, or all of the reference
@@ -149,6 +152,14 @@ impl EnvironmentEntry {
     /// The image that it is pinned to.
     pub fn image(&self) -> Option<&Image> {
         self.pinned.as_ref().map(|pinned| &pinned.image)
+    }
+
+    /// The image that it stays pinned to, whatever its tag points to by now; none while that is to be found out, or when it
+    /// follows the tag.
+    pub fn settled(&self) -> Option<&Pinned> {
+        let pinned = self.pinned.as_ref()?;
+        let is_settled = !self.follows && self.is_pinned() && pinned.at >= self.added_at;
+        is_settled.then_some(pinned)
     }
 
     /// Whether it is pinned to what its reference meant.

@@ -15,7 +15,7 @@ use crate::package::{Distribution, Package};
 use crate::policy::{Evaluation, ImageFacts, PolicySet};
 use crate::result::ResultState;
 use crate::severity::SeverityCounts;
-use crate::tables::{TableVersions, Tables};
+use crate::tables::{TableDate, TableVersions, Tables};
 use crate::vex::VexDocument;
 use crate::{Digest, Timestamp};
 
@@ -79,16 +79,26 @@ pub struct Judging<'a> {
 
 impl Judging<'_> {
     /// Names all that images are judged by: results with the same fingerprint were judged alike, but for the answers that
-    /// change at their own `next_change_at`. Without tables and uploaded documents it is
-    /// [`Config::judging_fingerprint`].
+    /// change at their own `next_change_at`. Without tables and uploaded documents, and with advisories that are not too old, it
+    /// is [`Config::judging_fingerprint`].
     pub fn fingerprint(&self) -> Digest {
-        judging_fingerprint(self.criteria.fingerprint, &self.tables.versions(), self.now)
+        let Self { criteria, tables, now } = self;
+        judging_fingerprint(criteria.fingerprint, &tables.versions(), &tables.advisories, *now)
     }
 }
 
-/// What [`Judging::fingerprint`] is at `now` by [`Criteria::fingerprint`] and these tables, for those who do not judge.
-pub fn judging_fingerprint(criteria: Digest, tables: &TableVersions, now: Timestamp) -> Digest {
-    if tables.is_empty() { criteria } else { combined(&(criteria, tables.fingerprint(now))) }
+/// What [`Judging::fingerprint`] is at `now` by [`Criteria::fingerprint`], these tables, and families of advisories of these
+/// dates, for those who do not judge. Of the dates it counts only which are too old: it stays when a source is asked again.
+pub fn judging_fingerprint(
+    criteria: Digest,
+    tables: &TableVersions,
+    advisories: &BTreeMap<String, TableDate>,
+    now: Timestamp,
+) -> Digest {
+    let judging = if tables.is_empty() { criteria } else { combined(&(criteria, tables.fingerprint(now))) };
+    let outdated = advisories.iter().filter(|(_, date)| !date.is_current(now));
+    let outdated: Vec<&String> = outdated.map(|(family, _)| family).collect();
+    if outdated.is_empty() { judging } else { combined(&(judging, outdated)) }
 }
 
 /// What [`Criteria::fingerprint`] is by `config`, and by the uploaded VEX documents, each named by [`VexDocument::digest`].
@@ -128,6 +138,8 @@ pub struct Subject<'a> {
     pub distribution: Option<&'a Distribution>,
     /// What is known beside its packages.
     pub metadata: &'a ImageMetadata,
+    /// The families of advisories that its packages were matched against.
+    pub families: &'a [&'a str],
     /// How far it could be scanned.
     pub state: ResultState,
 }
@@ -169,6 +181,7 @@ pub fn judge(subject: Subject<'_>, scope: Scope<'_>, judging: Judging<'_>) -> Ju
         packages: subject.packages,
         distribution: subject.distribution,
         metadata: subject.metadata,
+        families: subject.families,
         tables,
         state: subject.state,
         now,
@@ -176,7 +189,9 @@ pub fn judge(subject: Subject<'_>, scope: Scope<'_>, judging: Judging<'_>) -> Ju
     let policies = criteria.policies.evaluate(facts);
     let of_policies = policies.values().filter_map(|evaluation| evaluation.next_change_at);
     let of_exceptions = suppressions.iter().filter_map(|suppression| suppression.until);
-    let next_change_at = of_policies.chain(of_exceptions).min();
+    // Not when an answer rests on it, but always: so answers stay the same, to the byte, when a source is asked again.
+    let of_advisories = tables.next_outdated_at(subject.families, now);
+    let next_change_at = of_policies.chain(of_exceptions).chain(of_advisories).min();
     Judgement { severities, suppressed, policies, suppressions, next_change_at }
 }
 

@@ -134,6 +134,11 @@ impl ImageResult {
         Footing { matching: self.matching, indexes: self.indexes.clone(), judging: self.judged_under }
     }
 
+    /// The families of advisories that its packages need.
+    pub fn families(&self) -> Vec<&str> {
+        self.indexes.keys().map(String::as_str).collect()
+    }
+
     /// Judges the image for the organisation as a whole, from `report`, the one behind this result, `inventory`, the one
     /// that was matched, and `metadata`, and puts the answers into both. A release of a distribution that has lost its
     /// support makes a scanned image `eol`, and the other way round. `digest`: of the image's manifest, where it has one.
@@ -146,11 +151,13 @@ impl ImageResult {
         judging: Judging<'_>,
     ) {
         let support_ends_at = self.note_support(inventory, judging);
+        let families = self.families();
         let subject = Subject {
             findings: &report.findings,
             packages: &inventory.packages,
             distribution: inventory.distribution.as_ref(),
             metadata,
+            families: &families,
             state: self.state,
         };
         let judgement = judge(subject, Scope { digest, ..Scope::default() }, judging);

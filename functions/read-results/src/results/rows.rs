@@ -108,7 +108,7 @@ impl Results {
         rows: ResultRows,
     ) -> MemberRows {
         let judging = self.in_force.judging(self.now);
-        let judgement = judge(rows.subject(result), member.scope(stream), judging);
+        let judgement = judge(rows.subject(result, &result.families()), member.scope(stream), judging);
         let Judgement { policies, suppressions, .. } = judgement;
         as_stored(Report { policies, suppressed: suppressions, ..rows.report })
     }

@@ -134,6 +134,7 @@ impl World {
             packages: &inventory.packages,
             distribution: None,
             metadata: &ImageMetadata::default(),
+            families: &[],
             state: scan.state,
         };
         let scope = Scope {

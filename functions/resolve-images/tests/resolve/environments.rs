@@ -1,52 +1,164 @@
-//! Entries of environments that are pinned: what is sent for after that.
+//! Entries of environments are pinned to what they mean, once, and leave nothing behind.
 
-use serde_json::{Value, json};
+use std::time::Duration;
+
+use tidewatch_core::Digest;
 use tidewatch_core::environment::{EnvironmentEntry, EnvironmentTarget};
+use tidewatch_core::image::Image;
 use tidewatch_core::names::StreamName;
 use tidewatch_core::ports::Clock as _;
-use tidewatch_core::ports::queue::QueueName;
-use tidewatch_core::work::{HintMessage, RematchMessage, RematchTask};
+use tidewatch_core::result::ResultState;
+use tidewatch_core::stream::{Layout, Member};
+use tidewatch_core::work::HintMessage;
+use tidewatch_testkit::image::BuiltImage;
 
 use crate::world::{World, acme};
 
-/// A world with these exceptions, in which an image is pushed, listed and scanned, and then pinned in `production`. Gives
-/// what was sent for it to be judged there.
-async fn pinned(exceptions: Value, is_scanned: bool) -> (World, Vec<Option<RematchTask>>) {
-    let world = World::with_rule(json!({"schedule": "manual"})).await;
-    world.apply(json!({"exceptions": exceptions})).await;
-    world.push("team/web", "1.0", "web");
-    if is_scanned {
-        world.list("team/web").await;
-        world.scan_due().await;
+fn production() -> StreamName {
+    "production".parse().unwrap()
+}
+
+/// An entry that names an image of the registry, put there now.
+fn entry(world: &World, reference: &str, kept: bool, follows: bool) -> EnvironmentEntry {
+    let reference = format!("reg/{reference}").parse().unwrap();
+    EnvironmentEntry { kept, follows, ..EnvironmentEntry::new(reference, world.clock.now()) }
+}
+
+async fn put(world: &World, entry: &EnvironmentEntry) -> HintMessage {
+    world.records.put_entry(&acme(), &production(), entry).await.unwrap();
+    let target = EnvironmentTarget { stream: production(), entry: entry.id() };
+    HintMessage { target: Some(target), ..world.hint("app", "latest") }
+}
+
+async fn remove(world: &World, entry: &EnvironmentEntry) {
+    let target = EnvironmentTarget { stream: production(), entry: entry.id() };
+    let stored = world.records.environment_entry(&acme(), &target).await.unwrap().unwrap();
+    world.records.remove_entry(&acme(), &target, &stored, world.clock.now()).await.unwrap();
+}
+
+async fn members(world: &World) -> Vec<Member> {
+    let mut members = Vec::new();
+    for group in Layout::of(&production()).groups() {
+        for (shard, _) in world.records.shards(&acme(), &production(), group).await.unwrap() {
+            members.extend(world.records.members(&acme(), &production(), shard).await.unwrap());
+        }
     }
-    let stream: StreamName = "production".parse().unwrap();
-    let entry = EnvironmentEntry::new("reg/team/web:1.0".parse().unwrap(), world.clock.now());
-    world.records.note_environment(&acme(), &stream, true).await.unwrap();
-    world.records.put_entry(&acme(), &stream, &entry).await.unwrap();
-    let target = EnvironmentTarget { stream, entry: entry.id() };
-    let hint = HintMessage { target: Some(target), ..world.hint("team/web", "1.0") };
-    world.deliver_hint(hint).await.unwrap();
-    let messages: Vec<RematchMessage> = world.queue.messages(QueueName::Rematches);
-    (world, messages.into_iter().map(|message| message.task).collect())
+    members
 }
 
-fn of_stream() -> Value {
-    json!([{"vulnerability": "CVE-2099-0001", "type": "accepted_risk", "stream": "production"}])
+/// Does what whoever stores a result does.
+async fn enter_slots(world: &World, image: &Image) {
+    let stored = world.records.result(&acme(), &image.digest, &image.platform).await.unwrap().unwrap();
+    for place in world.records.environments_of(&acme(), &image.id()).await.unwrap() {
+        let mut member = place.member();
+        member.take(&stored.result);
+        world.records.put_member(&acme(), &production(), &member, stored.revision).await.unwrap();
+    }
+}
+
+async fn digests(world: &World) -> Vec<Digest> {
+    members(world).await.into_iter().map(|member| member.image.digest).collect()
+}
+
+fn image_of(built: &BuiltImage) -> Image {
+    Image {
+        registry: "reg".parse().unwrap(),
+        repository: "app".parse().unwrap(),
+        digest: built.digest,
+        platform: built.platform.clone().unwrap(),
+    }
 }
 
 #[tokio::test]
-async fn an_image_that_is_known_is_judged_where_it_is_pinned_when_exceptions_can_be_limited_to_that() {
-    let (world, sent) = pinned(of_stream(), true).await;
-    let entries = world.records.environment_entries(&acme(), &"production".parse().unwrap()).await.unwrap();
-    let image = entries[0].image().expect("it is pinned").id();
-    assert_eq!(sent, [Some(RematchTask::Slots(vec![image]))]);
+async fn a_message_that_comes_again_after_the_tag_has_moved_pins_nothing_anew() {
+    let world = World::new().await;
+    let first = world.push("app", "latest", "1");
+    let entry = entry(&world, "app:latest", false, false);
+    let message = put(&world, &entry).await;
+    world.deliver_hint(message.clone()).await.unwrap();
+    assert_eq!(digests(&world).await, [first.digest]);
+    world.push("app", "latest", "2");
+    world.clock.advance(Duration::from_secs(60));
+    world.deliver_hint(message).await.unwrap();
+    assert_eq!(digests(&world).await, [first.digest], "it was pinned when it was put there");
 }
 
 #[tokio::test]
-async fn without_such_exceptions_or_without_a_result_nothing_is_sent_for() {
-    let whole = json!([{"vulnerability": "CVE-2099-0001", "type": "accepted_risk"}]);
-    assert_eq!(pinned(whole, true).await.1, []);
-    let (world, sent) = pinned(of_stream(), false).await;
-    assert_eq!(sent, [], "its scan judges it where it is");
-    assert_eq!(world.sent_pushed().len(), 1);
+async fn an_entry_that_is_put_there_again_is_pinned_to_what_its_tag_points_to_now() {
+    let world = World::new().await;
+    world.push("app", "latest", "1");
+    let message = put(&world, &entry(&world, "app:latest", false, false)).await;
+    world.deliver_hint(message).await.unwrap();
+    let second = world.push("app", "latest", "2");
+    world.clock.advance(Duration::from_secs(60));
+    let target =
+        EnvironmentTarget { stream: production(), entry: entry(&world, "app:latest", false, false).id() };
+    let known = world.records.environment_entry(&acme(), &target).await.unwrap().unwrap();
+    let again = EnvironmentEntry { pinned: known.pinned, ..entry(&world, "app:latest", false, false) };
+    let message = put(&world, &again).await;
+    world.deliver_hint(message).await.unwrap();
+    assert_eq!(digests(&world).await, [second.digest]);
+}
+
+#[tokio::test]
+async fn an_image_that_two_entries_keep_stays_until_both_are_gone_and_gets_newer_results() {
+    let world = World::new().await;
+    let built = world.push("app", "latest", "1");
+    world.push("app", "stable", "1");
+    let entries = ["app:latest", "app:stable"].map(|reference| entry(&world, reference, true, false));
+    for entry in &entries {
+        let message = put(&world, entry).await;
+        world.deliver_hint(message).await.unwrap();
+        world.clock.advance(Duration::from_secs(60));
+    }
+    assert_eq!(digests(&world).await, [built.digest]);
+    remove(&world, &entries[1]).await;
+    assert_eq!(digests(&world).await, [built.digest], "the other one keeps it");
+    // Longer than it takes until work is due whose message is lost.
+    world.clock.advance(Duration::from_secs(21 * 60));
+    world.scan_due().await;
+    enter_slots(&world, &image_of(&built)).await;
+    assert_eq!(members(&world).await[0].state, ResultState::Scanned);
+    remove(&world, &entries[0]).await;
+    assert_eq!(digests(&world).await, []);
+}
+
+#[tokio::test]
+async fn an_image_that_was_followed_leaves_also_when_the_worker_died_before_that() {
+    for operations in 0.. {
+        let world = World::new().await;
+        world.push("app", "latest", "1");
+        let entry = entry(&world, "app:latest", true, true);
+        let message = put(&world, &entry).await;
+        world.deliver_hint(message.clone()).await.unwrap();
+        let second = world.push("app", "latest", "2");
+        world.clock.advance(Duration::from_secs(60));
+        world.outages.fail_after(operations);
+        let is_done = world.deliver_hint(message.clone()).await.is_ok();
+        world.outages.recover();
+        world.clock.advance(Duration::from_secs(60));
+        world.deliver_hint(message).await.unwrap();
+        assert_eq!(digests(&world).await, [second.digest], "after {operations} operations");
+        if is_done {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_is_taken_away_by_a_clock_that_is_behind_leaves_all_the_same() {
+    let world = World::new().await;
+    world.push("app", "latest", "1");
+    for (kept, behind) in [(false, 0), (false, 2), (true, 0), (true, 2)] {
+        let entry = entry(&world, "app:latest", kept, false);
+        let message = put(&world, &entry).await;
+        world.deliver_hint(message).await.unwrap();
+        assert_eq!(members(&world).await.len(), 1);
+        let target = EnvironmentTarget { stream: production(), entry: entry.id() };
+        let stored = world.records.environment_entry(&acme(), &target).await.unwrap().unwrap();
+        let then = world.clock.now().checked_sub(Duration::from_secs(behind)).unwrap();
+        world.records.remove_entry(&acme(), &target, &stored, then).await.unwrap();
+        assert_eq!(digests(&world).await, [], "kept: {kept}, {behind} s behind");
+        world.clock.advance(Duration::from_secs(60));
+    }
 }

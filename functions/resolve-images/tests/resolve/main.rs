@@ -9,6 +9,7 @@ mod deadlines;
 mod endless;
 mod environments;
 mod failures;
+mod limited;
 mod pushes;
 mod repositories;
 mod tags;

@@ -107,6 +107,7 @@ impl Scan {
             packages: &[],
             distribution: None,
             metadata: &ImageMetadata::default(),
+            families: &[],
             state: ResultState::Scanned,
         };
         let (criteria, tables) = (Criteria::new(&config, Vec::new()), Tables::default());

@@ -33,6 +33,7 @@ fn debian(built_at: Timestamp) -> (String, AdvisoryFamily) {
         problems: 0,
         newest_modified: None,
         built_at,
+        confirmed_at: None,
     };
     ("debian".to_owned(), family)
 }

@@ -164,6 +164,7 @@ impl World {
             problems: 0,
             newest_modified: None,
             built_at: self.clock.now(),
+            confirmed_at: None,
         };
         self.records.publish_advisories([("debian".to_owned(), family)]).await.unwrap();
     }

@@ -7,7 +7,7 @@ use tidewatch_core::ports::{Clock as _, Objects as _};
 use tidewatch_core::work::AdvisoriesMessage;
 use tidewatch_store::records::AdvisorySource;
 use tidewatch_sync_advisories::Place;
-use tidewatch_testkit::archives::Validators;
+use tidewatch_testkit::archives::{Fault, Validators};
 
 use crate::world::{CRITICAL, MEDIUM, World, alpine, debian, score, size};
 
@@ -67,7 +67,10 @@ async fn an_archive_that_has_not_changed_is_not_sent_again_and_changes_nothing()
         assert_eq!(world.server.statuses("Debian"), statuses, "{validators:?}");
         let after = world.source("Debian").await;
         assert_eq!(after, AdvisorySource { checked_at: Some(world.clock.now()), ..before });
-        assert_eq!(world.records.current_advisories().await.unwrap(), current);
+        let mut confirmed = world.records.current_advisories().await.unwrap();
+        let debian = confirmed.families.get_mut("debian").unwrap();
+        debian.confirmed_at = current.families["debian"].confirmed_at;
+        assert_eq!(confirmed, current);
         assert_eq!(world.objects("advisories/").await, objects);
     }
 }
@@ -192,6 +195,31 @@ async fn an_index_that_something_else_put_in_force_is_replaced_by_that_of_the_so
     world.tick().await;
     assert_eq!(world.in_force().await, before);
     assert_eq!(world.server.statuses("Debian"), [200, 304]);
+}
+
+#[tokio::test]
+async fn advisories_are_as_old_as_the_last_word_of_their_source() {
+    let world = World::of(&["Debian"]).await;
+    let family =
+        async || world.records.current_advisories().await.unwrap().families.remove("debian").unwrap();
+    world.server.put("Debian", &[debian("DSA-1-1", "CVE-2024-1", "pkg")]);
+    world.tick().await;
+    let first = family().await;
+    assert_eq!(first.confirmed_at, Some(world.clock.now()));
+    world.tick().await;
+    let confirmed = family().await;
+    assert_eq!(world.server.statuses("Debian"), [200, 304], "it is unchanged");
+    assert_eq!((confirmed.hash, confirmed.confirmed_at), (first.hash, Some(world.clock.now())));
+    world.server.fail("Debian", Fault::Status(404));
+    world.tick().await;
+    assert_ne!(world.error("Debian").await, "");
+    assert_eq!(family().await, confirmed, "what cannot be used confirms nothing");
+    let basis = world.records.current_advisories().await.unwrap();
+    let day =
+        |days: u64| world.clock.now().checked_add(std::time::Duration::from_secs(days * 86_400)).unwrap();
+    let at = |now| basis.basis(tidewatch_core::Digest::of(b"criteria"), now).judging;
+    assert_eq!(at(day(0)), at(day(6)), "nothing is judged again as long as they are current");
+    assert_ne!(at(day(0)), at(day(7)));
 }
 
 #[tokio::test]

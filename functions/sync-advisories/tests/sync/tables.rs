@@ -29,7 +29,7 @@ fn published(generated_at: &str, last_day: &str) -> Value {
 
 async fn support(world: &World) -> Option<Support> {
     let current = world.records.current_advisories().await.unwrap();
-    let tables = world.records.tables(&current.tables).await.unwrap();
+    let tables = world.records.tables(&current).await.unwrap();
     let (id, version_id) = ("debian".to_owned(), Some("12".to_owned()));
     tables.end_of_life.as_ref()?.support(&Distribution { id, version_id, ..Distribution::default() })
 }

@@ -127,7 +127,7 @@ async fn advisories(
             "advisories are missing: tidewatch advisories build --from DIR, or --advisories DIR",
         );
     }
-    let tables = instance.records.tables(&current.tables).await?;
+    let tables = instance.records.tables(&current).await?;
     Ok(Advisories { indexes: opened, current, tables })
 }
 

@@ -77,6 +77,7 @@ impl World {
             packages: &[],
             distribution: Some(&distribution),
             metadata: &self.metadata,
+            families: &["debian", "npm"],
             state: self.state,
         };
         judge(subject, scope, judging)
@@ -166,10 +167,16 @@ prop_compose! {
         exploited in proptest::option::of(-240..1_i64),
         of in proptest::option::of(-240..1_i64),
         ends in -3..12_i64,
+        confirmed in proptest::collection::btree_map(select(vec!["debian", "go", "npm"]), -240..1_i64, 0..3),
     ) -> Tables {
         let document = json!({"debian": {"releases": [{"releaseCycle": "12", "eol": day(ends)}]}}).to_string();
         let end_of_life = |of| EndOfLife::read(document.as_bytes(), TableDate(hours(of))).unwrap();
-        Tables { known_exploited: exploited.map(|at| TableDate(hours(at))), end_of_life: of.map(end_of_life) }
+        let confirmed = confirmed.into_iter().map(|(family, at)| (family.to_owned(), TableDate(hours(at))));
+        Tables {
+            known_exploited: exploited.map(|at| TableDate(hours(at))),
+            end_of_life: of.map(end_of_life),
+            advisories: confirmed.collect(),
+        }
     }
 }
 
@@ -328,6 +335,11 @@ fn suppressed_findings_are_counted_apart_and_fail_no_policy() {
     assert_eq!((later.severities.high, later.suppressed.high, later.next_change_at), (2, 0, None));
 }
 
+/// The advisories of Debian, confirmed at this time.
+fn confirmed(at: i64) -> BTreeMap<String, TableDate> {
+    [("debian".to_owned(), TableDate(hours(at)))].into()
+}
+
 #[test]
 fn the_fingerprint_is_of_policies_exceptions_documents_and_tables() {
     let config = |exceptions: Value| {
@@ -343,12 +355,16 @@ fn the_fingerprint_is_of_policies_exceptions_documents_and_tables() {
     let excepting = config(json!([{"vulnerability": "CVE-1", "type": "accepted_risk"}]));
     let document =
         VexDocument { id: "d".to_owned(), author: String::new(), timestamp: None, statements: Vec::new() };
-    let known = Tables { known_exploited: Some(TableDate(start())), end_of_life: None };
+    let known = Tables { known_exploited: Some(TableDate(start())), ..Tables::default() };
+    let outdated = Tables { advisories: confirmed(-24 * 7), ..Tables::default() };
+    let current = Tables { advisories: confirmed(-24 * 7 + 1), ..Tables::default() };
+    assert_eq!(fingerprint(&plain, Vec::new(), &current), fingerprint(&plain, Vec::new(), &none));
     let all = [
         fingerprint(&plain, Vec::new(), &none),
         fingerprint(&excepting, Vec::new(), &none),
         fingerprint(&plain, vec![document], &none),
         fingerprint(&plain, Vec::new(), &known),
+        fingerprint(&plain, Vec::new(), &outdated),
     ];
     assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), all.len());
 }

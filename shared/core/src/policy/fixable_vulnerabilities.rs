@@ -82,7 +82,7 @@ impl Policy for Parameters {
                 }
             }
         }
-        let evaluation = match facts.unknown_packages() {
+        let evaluation = match facts.unknown_vulnerabilities() {
             _ if !failing.is_empty() => Evaluation::fail(failing),
             Some(reason) => Evaluation::no_data(reason),
             None => Evaluation::pass(),
@@ -112,6 +112,19 @@ mod tests {
     fn judge(parameters: impl Into<Value>, findings: &[Finding], state: ResultState) -> Evaluation {
         let facts = findings.iter().cloned().fold(Facts::default().state(state), Facts::finding);
         facts.evaluate(TYPE.id, parameters.into())
+    }
+
+    #[test]
+    fn an_image_passes_by_current_advisories_only_and_fails_by_old_ones_too() {
+        let (current, old) = ("2026-06-08T00:00:01Z", "2026-06-08T00:00:00Z");
+        let evaluate = |facts: Facts| facts.evaluate(TYPE.id, Value::Null);
+        assert_eq!(evaluate(Facts::default().advisories_of(current)).outcome, Outcome::Pass);
+        let outdated = evaluate(Facts::default().advisories_of(old));
+        assert_eq!(outdated.outcome, Outcome::NoData);
+        let reason = "the advisories of debian are older than 7 days: they are of 2026-06-08";
+        assert_eq!(outdated.reason.as_deref(), Some(reason));
+        let failing = Facts::default().advisories_of(old).finding(finding(Severity::High, true));
+        assert_eq!(evaluate(failing).outcome, Outcome::Fail);
     }
 
     #[test]

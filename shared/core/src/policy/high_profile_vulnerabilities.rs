@@ -78,7 +78,7 @@ impl Policy for Parameters {
         if !failing.is_empty() {
             return Evaluation::fail(failing);
         }
-        if let Some(reason) = facts.unknown_packages() {
+        if let Some(reason) = facts.unknown_vulnerabilities() {
             return Evaluation::no_data(reason);
         }
         if !self.include_cisa_kev {

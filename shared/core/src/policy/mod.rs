@@ -43,6 +43,8 @@ pub struct ImageFacts<'a> {
     pub distribution: Option<&'a Distribution>,
     /// What is known of it beside its packages.
     pub metadata: &'a ImageMetadata,
+    /// The families of advisories that its packages were matched against.
+    pub families: &'a [&'a str],
     /// What is looked up beside that.
     pub tables: &'a Tables,
     /// How far the image could be scanned.
@@ -95,6 +97,14 @@ impl ImageFacts<'_> {
     /// Why the packages that are known, and their vulnerabilities, may not be all; `None` where they are.
     fn unknown_packages(&self) -> Option<String> {
         (self.state != ResultState::Scanned).then(|| format!("the image is {}", self.state))
+    }
+
+    /// Why the vulnerabilities that are known may not be all; `None` where they are.
+    fn unknown_vulnerabilities(&self) -> Option<String> {
+        self.unknown_packages().or_else(|| {
+            let (family, date) = self.tables.outdated(self.families, self.now)?;
+            Some(format!("the advisories of {family} are older than 7 days: they are of {}", date.day()))
+        })
     }
 
     /// The image that this one is built on, or why that is not known.

@@ -1,11 +1,12 @@
-//! The tables that judging looks things up in, beside the advisories: how old CISA's catalogue of exploited vulnerabilities
-//! is, and until when distributions are supported.
+//! The tables that judging looks things up in, beside the findings: how old CISA's catalogue of exploited vulnerabilities is,
+//! until when distributions are supported, and how old the advisories are that images were matched against.
 //!
 //! A table that is missing, or older than a week, proves nothing by what is not in it: a policy that needs it has no data,
 //! unless a row that is known fails it.
 
 mod end_of_life;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,9 @@ pub struct Tables {
     pub known_exploited: Option<TableDate>,
     /// Until when distributions are supported; `None` where nobody has said it.
     pub end_of_life: Option<EndOfLife>,
+    /// When the source of each family of advisories last gave or confirmed them. A family that is not here counts as
+    /// current: an image whose index is missing is not scanned at all.
+    pub advisories: BTreeMap<String, TableDate>,
 }
 
 impl Tables {
@@ -38,6 +42,18 @@ impl Tables {
     pub fn versions(&self) -> TableVersions {
         let end_of_life = self.end_of_life.as_ref().map(EndOfLife::version);
         TableVersions { known_exploited: self.known_exploited, end_of_life }
+    }
+
+    /// The first of these families whose advisories are too old at `now`, and of when they are.
+    pub fn outdated<'a>(&self, families: &[&'a str], now: Timestamp) -> Option<(&'a str, TableDate)> {
+        let dated = families.iter().filter_map(|family| Some((*family, *self.advisories.get(*family)?)));
+        dated.into_iter().find(|(_, date)| !date.is_current(now))
+    }
+
+    /// When the first of these families that is current at `now` becomes too old; `None` where none does.
+    pub fn next_outdated_at(&self, families: &[&str], now: Timestamp) -> Option<Timestamp> {
+        let dates = families.iter().filter_map(|family| self.advisories.get(*family));
+        dates.filter(|date| date.is_current(now)).map(|date| date.outdated_at()).min()
     }
 }
 
@@ -116,8 +132,25 @@ mod tests {
     }
 
     #[test]
+    fn advisories_are_too_old_when_those_of_a_needed_family_are() {
+        let date = |day: &str| TableDate(at(day));
+        let advisories = [("debian", "2026-06-01T00:00:00Z"), ("npm", "2026-06-05T00:00:00Z")]
+            .map(|(family, day)| (family.to_owned(), date(day)));
+        let tables = Tables { advisories: advisories.into(), ..Tables::default() };
+        let (before, after) = (at("2026-06-07T00:00:00Z"), at("2026-06-08T00:00:00Z"));
+        assert_eq!(tables.outdated(&["debian", "npm", "go"], before), None);
+        assert_eq!(tables.next_outdated_at(&["npm", "debian", "go"], before), Some(after));
+        assert_eq!(
+            tables.outdated(&["npm", "debian"], after),
+            Some(("debian", date("2026-06-01T00:00:00Z")))
+        );
+        assert_eq!(tables.next_outdated_at(&["npm", "debian"], after), Some(at("2026-06-12T00:00:00Z")));
+        assert_eq!(tables.outdated(&["npm", "go"], after), None, "an image that needs others");
+    }
+
+    #[test]
     fn the_fingerprint_is_of_what_answers_depend_on_and_not_of_dates() {
-        let of = |day: &str| Tables { known_exploited: Some(TableDate(at(day))), end_of_life: None };
+        let of = |day: &str| Tables { known_exploited: Some(TableDate(at(day))), ..Tables::default() };
         let now = at("2026-06-08T00:00:00Z");
         let (older, newer) = (of("2026-06-05T00:00:00Z"), of("2026-06-06T00:00:00Z"));
         assert_eq!(older.fingerprint(now), newer.fingerprint(now));

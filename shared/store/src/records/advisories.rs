@@ -33,6 +33,16 @@ pub struct AdvisoryFamily {
     pub newest_modified: Option<Timestamp>,
     /// When it was built.
     pub built_at: Timestamp,
+    /// When its source last gave what it is made of, or said that it is unchanged; `None` for one that was built of files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_at: Option<Timestamp>,
+}
+
+impl AdvisoryFamily {
+    /// Of when its advisories are: when its source last confirmed them, else when it was built.
+    pub fn date(&self) -> TableDate {
+        TableDate(self.confirmed_at.unwrap_or(self.built_at))
+    }
 }
 
 /// The indexes in force, by family.
@@ -51,6 +61,11 @@ impl CurrentAdvisories {
         self.families.get(family).map(|family| family.hash)
     }
 
+    /// Of when the advisories of each family are.
+    pub fn dates(&self) -> BTreeMap<String, TableDate> {
+        self.families.iter().map(|(family, index)| (family.clone(), index.date())).collect()
+    }
+
     /// All that results depend on at `now`, when images are judged by the criteria of this fingerprint: how packages are
     /// matched, the index of each family, and what images are judged by. It does not count when an index was built.
     /// `is_limited`: whether any of the criteria is limited to some repositories or streams.
@@ -58,7 +73,7 @@ impl CurrentAdvisories {
         Basis {
             matching: MATCHING,
             indexes: self.families.iter().map(|(family, index)| (family.clone(), index.hash)).collect(),
-            judging: judging_fingerprint(criteria, &self.tables, now),
+            judging: judging_fingerprint(criteria, &self.tables, &self.dates(), now),
             is_limited,
         }
     }
@@ -113,17 +128,23 @@ impl Records {
         self.change_advisories(|current| current.tables.end_of_life = Some(version)).await
     }
 
-    /// The tables that `versions` names. They are read once while they are in force.
-    pub async fn tables(&self, versions: &TableVersions) -> Result<Arc<Tables>, RecordError> {
+    /// The tables that are in force with `current`. They are read once while they are.
+    pub async fn tables(&self, current: &CurrentAdvisories) -> Result<Arc<Tables>, RecordError> {
+        let (versions, advisories) = (&current.tables, current.dates());
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(tables) = kept.filter(|tables| tables.versions() == *versions) {
-            return Ok(tables);
+        let kept = kept.filter(|tables| tables.versions().end_of_life == versions.end_of_life);
+        if let Some(tables) = &kept
+            && (tables.versions(), &tables.advisories) == (*versions, &advisories)
+        {
+            return Ok(Arc::clone(tables));
         }
-        let end_of_life = match &versions.end_of_life {
-            Some(version) => Some(self.end_of_life(version).await?),
-            None => None,
+        let end_of_life = match (kept, &versions.end_of_life) {
+            (Some(kept), _) => kept.end_of_life.clone(),
+            (None, Some(version)) => Some(self.end_of_life(version).await?),
+            (None, None) => None,
         };
-        let tables = Arc::new(Tables { known_exploited: versions.known_exploited, end_of_life });
+        let known_exploited = versions.known_exploited;
+        let tables = Arc::new(Tables { known_exploited, end_of_life, advisories });
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&tables));
         Ok(tables)
     }

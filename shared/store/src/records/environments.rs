@@ -4,6 +4,7 @@
 //! is in, so that whoever stores a result finds those slots too.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -177,20 +178,66 @@ impl Records {
         read: &EnvironmentEntry,
         (image, resolved, at): (Image, Digest, Timestamp),
     ) -> Result<bool, RecordError> {
+        let at = after(read, at);
+        let former = read.image().filter(|former| former.id() != image.id());
         let pinned = Pinned { reference: read.reference.clone(), image: image.clone(), resolved, at };
-        let changed = EnvironmentEntry { pinned: Some(pinned), problem: None, ..read.clone() };
+        let changed = EnvironmentEntry {
+            leaving: former.cloned(),
+            pinned: Some(pinned),
+            problem: None,
+            ..read.clone()
+        };
         if !self.change_entry(org, target, read, &changed).await? {
             return Ok(false);
         }
         let place = EnvironmentPlace { target: target.clone(), image, tag: read.tag(), at, kept: read.kept };
         self.enter_environment(org, &place).await?;
-        if let Some(former) = read.image().filter(|former| former.id() != place.image.id()) {
-            self.table.delete(&keys::image_environment(org, former, target), Condition::Always).await?;
-            if read.kept {
-                self.leave_slot(org, &target.stream, former, true, at).await?;
-            }
-        }
+        self.let_former_leave(org, target, &changed, at).await?;
         Ok(true)
+    }
+
+    /// Lets the image leave that the entry, which is as `read`, was pinned to before, as of `at`, and gives the entry as it
+    /// is then. Whoever has pinned the entry anew may have died before that.
+    pub async fn let_former_leave(
+        &self,
+        org: &OrgName,
+        target: &EnvironmentTarget,
+        read: &EnvironmentEntry,
+        at: Timestamp,
+    ) -> Result<EnvironmentEntry, RecordError> {
+        let Some(former) = &read.leaving else { return Ok(read.clone()) };
+        // It may have come back since.
+        if read.image().is_none_or(|image| image.id() != former.id()) {
+            self.leave_environment(org, target, former, read.kept.then_some(at)).await?;
+        }
+        let changed = EnvironmentEntry { leaving: None, ..read.clone() };
+        // Who has changed the entry in between has read that it is still to leave.
+        self.change_entry(org, target, read, &changed).await?;
+        Ok(changed)
+    }
+
+    /// Takes an image out of an environment where an entry has put it, and out of its slot as of `left_at`, unless another
+    /// entry has put it into the same slot.
+    async fn leave_environment(
+        &self,
+        org: &OrgName,
+        target: &EnvironmentTarget,
+        image: &Image,
+        left_at: Option<Timestamp>,
+    ) -> Result<(), RecordError> {
+        // First the place: of two entries that are taken away at the same time, the later one finds no other.
+        self.table.delete(&keys::image_environment(org, image, target), Condition::Always).await?;
+        let Some(left_at) = left_at else { return Ok(()) };
+        let is_beside = |place: &EnvironmentPlace| {
+            place.kept && place.target.stream == target.stream && place.image == *image
+        };
+        match self.environments_of(org, &image.id()).await?.into_iter().find(is_beside) {
+            // Its own time may be before that of the slot, which nothing older than that replaces.
+            Some(place) => {
+                self.enter_environment(org, &EnvironmentPlace { at: place.at.max(left_at), ..place }).await
+            }
+            None => self.leave_slot(org, &target.stream, image, true, left_at).await,
+        }
     }
 
     /// Tells the image of an environment that it is in, and puts what is known of it as a whole into the slot. Again it
@@ -202,6 +249,9 @@ impl Records {
     ) -> Result<(), RecordError> {
         // First the place, so that whoever stores a newer result from now on writes this slot too.
         let key = keys::image_environment(org, &place.image, &place.target);
+        let known: Option<EnvironmentPlace> = self.record(&key).await?;
+        let at = known.map_or(place.at, |known| known.at.max(place.at));
+        let place = &EnvironmentPlace { at, ..place.clone() };
         self.table.put(encode(key, place)?, Condition::Always).await?;
         let stored = self.result(org, &place.image.digest, &place.image.platform).await?;
         let mut member = place.member();
@@ -223,9 +273,12 @@ impl Records {
         read: &EnvironmentEntry,
         now: Timestamp,
     ) -> Result<(), RecordError> {
-        if let Some(image) = read.image() {
-            self.leave_slot(org, &target.stream, image, read.kept, now).await?;
-            self.table.delete(&keys::image_environment(org, image, target), Condition::Always).await?;
+        let now = after(read, now);
+        for image in read.image().into_iter().chain(&read.leaving) {
+            self.leave_environment(org, target, image, read.kept.then_some(now)).await?;
+            if !read.kept {
+                self.leave_slot(org, &target.stream, image, false, now).await?;
+            }
         }
         if let Some(tag) = &read.reference.tag {
             let key = keys::follower(org, &read.reference, tag, target);
@@ -272,6 +325,12 @@ impl EnvironmentPlace {
         let Self { image, tag, at, kept, .. } = self.clone();
         Member { kept, ..Member::pending(image, tag, at) }
     }
+}
+
+/// `at`, or the first moment after an entry was pinned: by the clock of another function, that may not have come yet.
+fn after(entry: &EnvironmentEntry, at: Timestamp) -> Timestamp {
+    let next = entry.pinned.as_ref().and_then(|pinned| pinned.at.checked_add(Duration::from_millis(1)).ok());
+    next.map_or(at, |next| next.max(at))
 }
 
 fn entry_item(

@@ -108,7 +108,7 @@ impl Records {
         known: Option<&InForce>,
     ) -> Result<InForce, RecordError> {
         let advisories = self.current_advisories().await?;
-        let tables = self.tables(&advisories.tables).await?;
+        let tables = self.tables(&advisories).await?;
         let known = known.filter(|known| known.applied.version == applied.version);
         let criteria = match known {
             Some(known) => Arc::clone(&known.criteria),

@@ -22,9 +22,10 @@ pub struct ResultRows {
 }
 
 impl ResultRows {
-    /// What is judged of the image with this `result`.
-    pub fn subject(&self, result: &ImageResult) -> Subject<'_> {
+    /// What is judged of the image with this `result`, which needs these `families` of advisories.
+    pub fn subject<'a>(&'a self, result: &ImageResult, families: &'a [&'a str]) -> Subject<'a> {
         Subject {
+            families,
             findings: &self.report.findings,
             packages: &self.inventory.packages,
             distribution: self.inventory.distribution.as_ref(),
@@ -101,7 +102,11 @@ impl Records {
             };
         }
         if let Rows::Read(rows) = &filling.rows {
-            member.judge(stream, rows.subject(result), filling.in_force.judging(filling.now));
+            member.judge(
+                stream,
+                rows.subject(result, &result.families()),
+                filling.in_force.judging(filling.now),
+            );
         } else {
             tracing::warn!(org.name = %org, image = %member.image, "rows of a result are missing");
         }

@@ -133,7 +133,7 @@ async fn tables_in_force_are_a_part_of_what_results_depend_on(world: World) {
     world.records.publish_known_exploited(TableDate(at(5))).await.unwrap();
     let current = world.records.current_advisories().await.unwrap();
     assert_eq!(current.tables.known_exploited, Some(TableDate(at(5))));
-    let tables = world.records.tables(&current.tables).await.unwrap();
+    let tables = world.records.tables(&current).await.unwrap();
     assert_eq!((tables.known_exploited, tables.versions()), (Some(TableDate(at(5))), current.tables));
 }
 

@@ -132,6 +132,12 @@ impl Facts {
         self
     }
 
+    /// The advisories of Debian, which the image needs, were last confirmed then.
+    pub(crate) fn advisories_of(mut self, date: &str) -> Self {
+        self.tables.advisories = [("debian".to_owned(), TableDate(date.parse().unwrap()))].into();
+        self
+    }
+
     pub(crate) fn no_tables(mut self) -> Self {
         self.tables = Tables::default();
         self
@@ -146,6 +152,7 @@ impl Facts {
             packages: &self.packages,
             distribution: self.distribution.as_ref(),
             metadata: &self.metadata,
+            families: &["debian"],
             tables: &self.tables,
             state: self.state,
             now: NOW.parse().unwrap(),
