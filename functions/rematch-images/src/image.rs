@@ -258,10 +258,11 @@ impl RematchImages {
         before: &ImageResult,
         is_comparable: bool,
     ) -> Result<Look, RematchError> {
-        // One that is looked at again sooner than it has to be changes nothing: a source that was asked again since moves it.
+        // To be looked at again sooner than has to be changes nothing: a source that was asked again since puts it off.
+        let now = assessment.result.scanned_at;
         let next_change_at = match (before.next_change_at, assessment.result.next_change_at) {
-            (Some(before), Some(now)) if before <= now => Some(before),
-            (_, now) => now,
+            (Some(before), Some(next)) if now < before && before <= next => Some(before),
+            (_, next) => next,
         };
         let as_before = ImageResult {
             scanned_at: before.scanned_at,

@@ -5,6 +5,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use tidewatch_core::Timestamp;
 use tidewatch_core::image::{Image, ImageId};
 use tidewatch_core::package::{Distribution, Package, PackageType};
 use tidewatch_core::ports::Clock as _;
@@ -248,7 +249,7 @@ impl Fleet {
             let expected = (expected.result, expected.report);
             let is_due = after.0.result.next_change_at.is_some_and(|change| change <= now);
             assert_same(&after.0.result, &after.1, &expected, is_due)?;
-            if is_same(&before.0.result, &before.1, &expected) {
+            if is_same(&before.0.result, &before.1, &expected, now) {
                 prop_assert_eq!(after, before, "it was right");
             }
             let member = world.member(image).await;
@@ -302,7 +303,7 @@ impl Fleet {
 fn decided(result: &ImageResult) -> ImageResult {
     let indexes = result.indexes.keys().map(|family| (family.clone(), None)).collect();
     ImageResult {
-        scanned_at: tidewatch_core::Timestamp::UNIX_EPOCH,
+        scanned_at: Timestamp::UNIX_EPOCH,
         judged_under: tidewatch_core::Digest::of(b""),
         indexes,
         inventory: None,
@@ -312,8 +313,18 @@ fn decided(result: &ImageResult) -> ImageResult {
     }
 }
 
-fn is_same(result: &ImageResult, report: &Report, expected: &(ImageResult, Report)) -> bool {
-    decided(result) == decided(&expected.0) && *report == expected.1
+fn is_same(result: &ImageResult, report: &Report, expected: &(ImageResult, Report), now: Timestamp) -> bool {
+    let mut decided_before = decided(result);
+    if result.next_change_at.is_some_and(|change| now < change) && is_in_time(result, &expected.0) {
+        decided_before.next_change_at = expected.0.next_change_at;
+    }
+    decided_before == decided(&expected.0) && *report == expected.1
+}
+
+/// Whether the image is looked at again when its answers change, or sooner: a source that was asked again puts that off, and
+/// no result is written for it.
+fn is_in_time(result: &ImageResult, expected: &ImageResult) -> bool {
+    expected.next_change_at.is_none_or(|last| result.next_change_at.is_some_and(|change| change <= last))
 }
 
 /// `is_due` says that the answers change by time alone, which the roll-up sees to.
@@ -332,6 +343,8 @@ fn assert_same(
             report.policies.clear();
         }
     }
+    prop_assert!(is_in_time(&result, &expected.0), "{:?}, {:?}", result, expected.0);
+    result.next_change_at = expected.0.next_change_at;
     prop_assert_eq!(result, expected.0);
     prop_assert_eq!(report, expected.1);
     Ok(())
