@@ -187,6 +187,7 @@ fn hint(world: &World, repository: usize) -> HintMessage {
         received_at: world.clock.now(),
         failures: 0,
         target: None,
+        base: None,
     }
 }
 

@@ -217,7 +217,10 @@ async fn advisories_are_as_old_as_the_last_word_of_their_source() {
     let basis = world.records.current_advisories().await.unwrap();
     let day =
         |days: u64| world.clock.now().checked_add(std::time::Duration::from_secs(days * 86_400)).unwrap();
-    let at = |now| basis.basis(tidewatch_core::Digest::of(b"criteria"), now).judging;
+    let at = |now| {
+        let criteria = tidewatch_core::Digest::of(b"criteria");
+        tidewatch_core::judgement::judging_fingerprint(criteria, &basis.tables, &basis.dates(), now)
+    };
     assert_eq!(at(day(0)), at(day(6)), "nothing is judged again as long as they are current");
     assert_ne!(at(day(0)), at(day(7)));
 }
