@@ -12,7 +12,7 @@ use crate::images::{BUILT, IMAGES, QUAY, REPOSITORIES};
 /// Whether exceptions are generated that hold in a repository or a stream only. Members are judged by the result of their
 /// image, which is that for the organisation: such exceptions count in no number yet, and the model says that they do.
 /// Switch it on with the change that judges each slot by itself.
-pub(crate) const SCOPED_EXCEPTIONS: bool = false;
+pub(crate) const SCOPED_EXCEPTIONS: bool = true;
 
 /// What happens next.
 #[derive(Clone, Debug)]

@@ -245,7 +245,7 @@ async fn in_slot(world: &World, image: &Image, found: Assessment) -> (SeverityCo
     let Assessment { result, report, inventory, metadata } = found;
     let rows = ResultRows { report, inventory, metadata };
     let latest = StreamName::latest_indexed();
-    member.judge(&latest, rows.subject(&result), in_force.judging(now));
+    member.judge(&latest, rows.subject(&result, &result.families()), in_force.judging(now));
     (member.severities, member.suppressed)
 }
 
