@@ -14,6 +14,11 @@ use crate::images::{BUILT, IMAGES, QUAY, REPOSITORIES};
 /// Switch it on with the change that judges each slot by itself.
 pub(crate) const SCOPED_EXCEPTIONS: bool = true;
 
+/// Whether webhooks may be lost of a repository of which others came. A message about a push that comes twice, before and
+/// after a push that nobody tells of, gives both images the time of the first: then their digests decide which of them stands
+/// for the repository, until the next push. Switch it on with the change that tells them apart.
+pub(crate) const LOST_WEBHOOKS: bool = false;
+
 /// What happens next.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {

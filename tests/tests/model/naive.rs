@@ -42,6 +42,8 @@ pub(crate) struct Repository {
     pub(crate) latest: Option<usize>,
     /// What it points to, or pointed to when it was deleted.
     pub(crate) last: Option<usize>,
+    /// Whether a webhook has told of it.
+    pub(crate) is_told_of: bool,
     /// The event after which the tag could be asked for all the time; none as long as it cannot.
     pub(crate) absent_until: usize,
     /// What the tag was moved to by which event.
@@ -77,7 +79,13 @@ impl Repository {
 
 impl Model {
     pub(crate) fn new(now: Timestamp) -> Self {
-        let repository = Repository { latest: None, last: None, absent_until: usize::MAX, moves: Vec::new() };
+        let repository = Repository {
+            latest: None,
+            last: None,
+            is_told_of: false,
+            absent_until: usize::MAX,
+            moves: Vec::new(),
+        };
         Self {
             event: 0,
             configuration: Configuration::FIRST,

@@ -18,7 +18,7 @@ use tidewatch_testkit::interleave::Interleaving;
 use crate::advisories::compiled;
 use crate::check::check;
 use crate::entries::{Entries, Wanted};
-use crate::events::{EnvironmentEvent, Event};
+use crate::events::{EnvironmentEvent, Event, LOST_WEBHOOKS};
 use crate::images::{BUILT, QUAY, REPOSITORIES};
 use crate::naive::{Model, confirmed};
 use crate::world::{World, acme};
@@ -63,7 +63,9 @@ async fn happen<'a>(world: &'a World, model: &mut Model, at_work: &mut AtWork<'a
         Event::Push { repository, image, is_told } => {
             model.repositories[*repository].push(model.event, *image);
             world.held.set(*repository, Some(BUILT[*image].digest));
-            if *is_told {
+            let is_told_of = &mut model.repositories[*repository].is_told_of;
+            *is_told_of |= is_told;
+            if *is_told || (*is_told_of && !LOST_WEBHOOKS) {
                 let body = serde_json::to_string(&hint(world, *repository)).unwrap();
                 let message = OutgoingMessage { body, delay: Duration::ZERO };
                 world.in_flight.send(QueueName::Hints, vec![message]).await.unwrap();
@@ -197,6 +199,7 @@ async fn delete(world: &World, model: &mut Model, repository: usize) {
         return;
     }
     world.functions.hints.handle(hint(world, repository), Deadline::NONE).await.unwrap();
+    model.repositories[repository].is_told_of = true;
     model.repositories[repository].latest = None;
     world.held.set(repository, None);
 }
