@@ -78,6 +78,7 @@ fn the_help_shows_every_command_with_examples_and_exit_codes() {
       apply       Put a configuration in force
       rules       Rules: list, run, see how runs are getting on
       env         Environments: streams of the images that run somewhere
+      vex         OpenVEX documents: put in force, list, export
       token       Tokens for the metrics endpoint and the results
       hook        Hooks, by which registries tell of pushes
       advisories  Advisories: compile, look up
@@ -85,6 +86,10 @@ fn the_help_shows_every_command_with_examples_and_exit_codes() {
       image       Show all that is known of one image
       policy      Show what a policy says of the images of a stream
       explain     List the rows behind a number of the metrics
+      status      Show how things stand: what is in force, how far images are judged by it, how old
+                  advisories and numbers are
+      reconcile   Look whether all numbers follow from what they were made of, and mend those that do
+                  not
       versions    Versions: compare
       help        Print this message or the help of the given subcommand(s)
 
@@ -134,6 +139,7 @@ fn the_help_shows_every_command_with_examples_and_exit_codes() {
       tidewatch token create --org acme          a token for Prometheus
       tidewatch images --with CVE-2021-44228     which images have a vulnerability
       tidewatch hook create --registry hub       scan what is pushed, at once
+      tidewatch status                           how things stand
 
     Exit codes: 0 done; 1 failed; 2 wrong command line or configuration; 3 a condition such as --fail-on
     is not met.
