@@ -162,7 +162,8 @@ impl World {
         let in_force = Arc::new(self.records.in_force(&acme(), None).await.unwrap().unwrap());
         let subject = Subject { digest: Some(image.digest), inventory: inventory.clone().into(), metadata };
         let (indexes, now) = (self.indexes(), self.clock.now());
-        let mut assessment = indexes.assess(&self.records, subject, Arc::clone(&in_force), now).await.unwrap();
+        let mut assessment =
+            indexes.assess(&self.records, subject, Arc::clone(&in_force), now).await.unwrap();
         assessment.result.created_at = Some(created_at());
         record(&self.records, &acme(), &image.id(), assessment, None, None, &in_force).await.unwrap();
     }
