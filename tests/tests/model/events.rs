@@ -9,11 +9,6 @@ use tidewatch_core::policy::TYPES;
 use crate::advisories::PUBLISHED;
 use crate::images::{BUILT, IMAGES, QUAY, REPOSITORIES};
 
-/// Whether exceptions are generated that hold in a repository or a stream only. Members are judged by the result of their
-/// image, which is that for the organisation: such exceptions count in no number yet, and the model says that they do.
-/// Switch it on with the change that judges each slot by itself.
-pub(crate) const SCOPED_EXCEPTIONS: bool = true;
-
 /// Whether webhooks may be lost of a repository of which others came. A message about a push that comes twice, before and
 /// after a push that nobody tells of, gives both images the time of the first: then their digests decide which of them stands
 /// for the repository, until the next push. Switch it on with the change that tells them apart.
@@ -92,9 +87,7 @@ impl Configuration {
         let rule = |id: &str| json!({"id": format!("all-of-{id}"), "registries": [id], "schedule": "manual"});
         let registries = if self.has_quay { vec!["hub", QUAY] } else { vec!["hub"] };
         let mut exceptions = exceptions(self.exceptions);
-        if SCOPED_EXCEPTIONS {
-            exceptions.extend(scoped_exceptions(self.exceptions));
-        }
+        exceptions.extend(scoped_exceptions(self.exceptions));
         let environments: Vec<Value> = self
             .staging_images()
             .map(|images| {
