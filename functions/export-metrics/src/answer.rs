@@ -7,8 +7,7 @@ use http::header::{
     RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use serde_json::json;
-use tidewatch_runtime::http::takes_gzip;
+use tidewatch_runtime::http::{CHALLENGE, refusal, takes_gzip};
 use tidewatch_store::records::RecordError;
 
 use crate::negotiation::Format;
@@ -76,19 +75,16 @@ impl Refusal {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the metrics cannot be read now")
             }
         };
-        let mut headers = headers([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "private, no-store")]);
+        let mut response = refusal(status, code, message);
         match self {
-            Self::Unauthorized => {
-                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tidewatch\""));
+            Self::Unauthorized => insert(&mut response.headers, WWW_AUTHENTICATE, CHALLENGE),
+            Self::Method => insert(&mut response.headers, ALLOW, "GET, HEAD"),
+            Self::TooMany { after_seconds } => {
+                insert(&mut response.headers, RETRY_AFTER, &after_seconds.to_string());
             }
-            Self::Method => {
-                headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            }
-            Self::TooMany { after_seconds } => insert(&mut headers, RETRY_AFTER, &after_seconds.to_string()),
             _ => {}
         }
-        let body = Body::Text(json!({"code": code, "message": message}).to_string());
-        response(status, headers, Some(body))
+        response
     }
 }
 

@@ -2,7 +2,7 @@
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use jiff::Timestamp;
-use tidewatch_core::token::{Scope, Token};
+use tidewatch_core::token::{Scope, Token, TokenRefusal};
 use tidewatch_runtime::http::bearer_token;
 use tidewatch_store::records::Records;
 
@@ -23,13 +23,12 @@ pub(crate) async fn authenticate(
     let digest = token.digest();
     limit.check(&digest, now).map_err(|after_seconds| Refusal::TooMany { after_seconds })?;
     let record = records.token(token.id()).await.map_err(Refusal::Broken)?.ok_or(Refusal::Unauthorized)?;
-    if !record.is_of(&digest) || !record.is_valid_at(now) {
-        return Err(Refusal::Unauthorized);
+    let checked = record.check(&digest, (org, Scope::MetricsRead), now);
+    if checked != Err(TokenRefusal::NotGood) {
+        limit.take(digest, now);
     }
-    limit.take(digest, now);
-    // The same answer for another organisation and for one that does not exist.
-    if record.org.as_str() != org || !record.scopes.contains(&Scope::MetricsRead) {
-        return Err(Refusal::Forbidden);
-    }
-    Ok(())
+    checked.map_err(|refusal| match refusal {
+        TokenRefusal::NotGood => Refusal::Unauthorized,
+        TokenRefusal::NotAllowed => Refusal::Forbidden,
+    })
 }

@@ -51,7 +51,7 @@ impl ReadResults {
     /// Answers one request of API Gateway (HTTP API, payload version 2).
     pub async fn handle(&self, request: &ApiGatewayV2httpRequest) -> ApiGatewayV2httpResponse {
         match self.answer(request).await {
-            Ok(document) => answer::document(request, &document),
+            Ok(document) => answer::answer(request, &document),
             Err(refusal) => {
                 if let Refusal::Broken(error) = &refusal {
                     tracing::error!(error = %describe(error), "results cannot be read");

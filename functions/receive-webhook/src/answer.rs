@@ -1,11 +1,11 @@
 //! The answers: hints are queued, and refusals.
 
 use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
-use aws_lambda_events::encodings::Body;
-use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, StatusCode};
-use serde_json::{Value, json};
+use http::header::{ACCEPT, ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde_json::json;
 use tidewatch_core::ports::queue::QueueError;
+use tidewatch_runtime::http::{CHALLENGE, document, refusal};
 use tidewatch_store::records::RecordError;
 
 use crate::kinds::{MediaTypes, NotificationError};
@@ -53,12 +53,10 @@ impl Refusal {
 
     pub(crate) fn response(&self) -> ApiGatewayV2httpResponse {
         let (status, code) = self.parts();
-        let mut response = response(status, &json!({"code": code, "message": self.to_string()}));
+        let mut response = refusal(status, code, &self.to_string());
         let header = match self {
             Self::Method => Some((ALLOW, HeaderValue::from_static("POST"))),
-            Self::Unauthorized => {
-                Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tidewatch\"")))
-            }
+            Self::Unauthorized => Some((WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE))),
             Self::MediaType(accepted) => {
                 HeaderValue::from_str(&accepted.to_string()).ok().map(|value| (ACCEPT, value))
             }
@@ -73,16 +71,5 @@ impl Refusal {
 /// The answer when so many hints are on the queue. It is no 200, because nothing is scanned yet; every sender takes any
 /// 2xx.
 pub(crate) fn accepted(hints: usize) -> ApiGatewayV2httpResponse {
-    response(StatusCode::ACCEPTED, &json!({"hints": hints}))
-}
-
-fn response(status: StatusCode, body: &Value) -> ApiGatewayV2httpResponse {
-    let mut response = ApiGatewayV2httpResponse::default();
-    response.status_code = i64::from(status.as_u16());
-    response.headers = HeaderMap::from_iter([
-        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ]);
-    response.body = Some(Body::Text(body.to_string()));
-    response
+    document(StatusCode::ACCEPTED, &json!({"hints": hints}))
 }

@@ -1,8 +1,6 @@
 //! Judges images again that are built on a base whose tag points to something else now. Their findings stay.
 
-use std::sync::Arc;
-
-use tidewatch_assessment::{record, record_members};
+use tidewatch_assessment::record;
 use tidewatch_core::base::BaseStanding;
 use tidewatch_core::image::ImageId;
 use tidewatch_core::metadata::ImageMetadata;
@@ -13,6 +11,16 @@ use tidewatch_store::records::{RecordError, StoredResult};
 use crate::image::Look;
 use crate::images::{MOST_TRIES, Origin, Pass, Standing};
 use crate::{RematchError, RematchImages};
+
+/// What became of an image.
+enum Rebased {
+    /// It is not built on the base.
+    Elsewhere,
+    /// It is judged by what the base's tag points to already.
+    Already,
+    /// It has a new result.
+    Moved,
+}
 
 impl RematchImages {
     /// Sends for the images that are built on `base`.
@@ -29,29 +37,37 @@ impl RematchImages {
         Ok(self.send(&messages).await?)
     }
 
-    /// Judges the images of a message again, as far as they are built on the base and it has moved for them.
+    /// Judges the images of a message again, as far as they are built on the base and it has moved for them. Those for which it
+    /// has not, and all when something else came into force meanwhile, are then looked at like any others: an earlier
+    /// delivery may have died before that.
     pub(crate) async fn rematch_on_base(&self, org: &OrgName, message: &OnBase) -> Result<(), RematchError> {
         let mut images = message.images.clone();
+        let mut again = Vec::new();
         for _ in 0..MOST_TRIES {
             let results = self.records.results(org, &images).await?;
             let Some(standing) = self.records.base_standing(org, &message.base).await? else { return Ok(()) };
-            let Some(in_force) = self.records.in_force(org, None).await? else { return Ok(()) };
-            let covered = self.records.postings(org).await?.and_then(|stored| stored.postings.covered);
-            let basis = in_force.basis(self.clock.now());
-            let origin = Origin { standing: Standing::Unknown, sent_at: None, sent_for: None, slots: true };
-            let pass = Pass { org, in_force: Arc::new(in_force), basis, covered, origin };
-            let mut overtaken = Vec::new();
+            let origin = Origin { standing: Standing::Posted, sent_at: None, sent_for: None, slots: true };
+            let Some(pass) = self.new_pass(org, None, origin).await? else { return Ok(()) };
+            let (mut moved, mut overtaken) = (Vec::new(), Vec::new());
             for (image, stored) in images.into_iter().zip(results) {
                 // One that cannot be read is left to its next scan.
                 let Ok(Some(stored)) = stored else { continue };
                 match self.rebase(&pass, (&message.base, &standing), &image, &stored).await {
                     Err(RematchError::Record(RecordError::Changed { .. })) => overtaken.push(image),
-                    rebased => rebased?,
+                    Ok(Rebased::Elsewhere) => {}
+                    Ok(Rebased::Already) => again.push(image),
+                    Ok(Rebased::Moved) => moved.push(image),
+                    Err(error) => return Err(error),
                 }
+            }
+            let in_force = self.records.in_force(org, Some(&pass.in_force)).await?;
+            if in_force.is_some_and(|in_force| in_force.basis(self.clock.now()) != pass.basis) {
+                again.extend(moved);
             }
             images = overtaken;
             if images.is_empty() {
-                return Ok(());
+                let origin = Origin { sent_for: Some(pass.basis.fingerprint()), ..origin };
+                return self.rematch_named(org, again, origin).await;
             }
         }
         Err(RecordError::Changed { what: format!("the results of {} images", images.len()) }.into())
@@ -63,14 +79,14 @@ impl RematchImages {
         (name, standing): (&str, &BaseStanding),
         image: &ImageId,
         stored: &StoredResult,
-    ) -> Result<(), RematchError> {
+    ) -> Result<Rebased, RematchError> {
         let known = self.metadata(pass, &stored.result).await?.unwrap_or_default();
-        let Some(base) = known.base.as_ref().filter(|base| base.reference == name) else { return Ok(()) };
+        let Some(base) = known.base.as_ref().filter(|base| base.reference == name) else {
+            return Ok(Rebased::Elsewhere);
+        };
         let moved = standing.of(base);
         if moved == *base {
-            // Who has judged it may have died before its slots.
-            let judged_by = (&*pass.in_force, self.clock.now());
-            return Ok(record_members(&self.records, pass.org, image, stored, judged_by).await?);
+            return Ok(Rebased::Already);
         }
         let metadata = ImageMetadata { base: Some(moved), ..known };
         if let Some(Look::Anew(assessment)) =
@@ -79,6 +95,6 @@ impl RematchImages {
             let (covered, in_force) = (pass.covered.as_ref(), &pass.in_force);
             record(&self.records, pass.org, image, *assessment, Some(stored), covered, in_force).await?;
         }
-        Ok(())
+        Ok(Rebased::Moved)
     }
 }

@@ -80,10 +80,7 @@ impl RematchImages {
         let mut known = None;
         for _ in 0..MOST_TRIES {
             let results = self.records.results(org, &images).await?;
-            let Some(in_force) = self.records.in_force(org, known.as_deref()).await? else { return Ok(()) };
-            let covered = self.records.postings(org).await?.and_then(|stored| stored.postings.covered);
-            let (in_force, basis) = (Arc::new(in_force.clone()), in_force.basis(self.clock.now()));
-            let pass = Pass { org, in_force, basis, covered, origin };
+            let Some(pass) = self.new_pass(org, known.as_deref(), origin).await? else { return Ok(()) };
             let (anew, overtaken) = self.pass(&pass, images, results, outcome).await?;
             images = overtaken;
             if !anew.is_empty() {
@@ -102,6 +99,20 @@ impl RematchImages {
             known = Some(pass.in_force);
         }
         Err(RecordError::Changed { what: format!("the results of {} images", images.len()) }.into())
+    }
+
+    /// By what is in force now, which has something in common with what is `known`; `None` when the organisation is not there
+    /// any more.
+    pub(crate) async fn new_pass<'a>(
+        &self,
+        org: &'a OrgName,
+        known: Option<&InForce>,
+        origin: Origin,
+    ) -> Result<Option<Pass<'a>>, RecordError> {
+        let Some(in_force) = self.records.in_force(org, known).await? else { return Ok(None) };
+        let covered = self.records.postings(org).await?.and_then(|stored| stored.postings.covered);
+        let basis = in_force.basis(self.clock.now());
+        Ok(Some(Pass { org, in_force: Arc::new(in_force), basis, covered, origin }))
     }
 
     /// Gives the images that have new results, and those where another writer came first.

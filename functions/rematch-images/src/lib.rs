@@ -136,7 +136,7 @@ impl RematchImages {
         Self { records, queue, advisories, clock, settings, found: SharedFound::default() }
     }
 
-    async fn rematch_named(
+    pub(crate) async fn rematch_named(
         &self,
         org: &OrgName,
         images: Vec<ImageId>,

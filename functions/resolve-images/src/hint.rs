@@ -109,7 +109,7 @@ impl ResolveHints {
         tracing::warn!(
             org.name = %message.org, registry.id = %message.registry, repository = %message.repository,
             tag = %message.tag, retry = again, hint.failures = failures, error = describe(error),
-            "push cannot be resolved"
+            "tag cannot be resolved"
         );
         if again {
             let retry = HintMessage { failures, ..message.clone() };

@@ -69,6 +69,15 @@ pub struct TokenRecord {
     pub revoked_at: Option<Timestamp>,
 }
 
+/// Why a token does not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenRefusal {
+    /// It is another one, expired or revoked.
+    NotGood,
+    /// It is for something else.
+    NotAllowed,
+}
+
 /// A text that is not a token; it is not repeated, since it may be nearly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("failed to read a token: expected twd_<id>_<secret> with a right checksum")]
@@ -137,6 +146,23 @@ impl TokenRecord {
     /// Whether the token is good at `now`: neither expired nor revoked.
     pub fn is_valid_at(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|expires| now < expires)
+    }
+
+    /// Whether whoever shows a token with this digest at `now` may do what `scope` says, to the organisation of this name. The
+    /// answer is the same for another organisation and for one that does not exist.
+    pub fn check(
+        &self,
+        digest: &Digest,
+        (org, scope): (&str, Scope),
+        now: Timestamp,
+    ) -> Result<(), TokenRefusal> {
+        if !self.is_of(digest) || !self.is_valid_at(now) {
+            return Err(TokenRefusal::NotGood);
+        }
+        if self.org.as_str() != org || !self.scopes.contains(&scope) {
+            return Err(TokenRefusal::NotAllowed);
+        }
+        Ok(())
     }
 }
 

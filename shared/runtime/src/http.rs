@@ -1,10 +1,16 @@
-//! What functions that answer HTTP requests read of headers alike: tokens, lists with weights, and whether an answer may be
-//! compressed.
+//! What functions that answer HTTP requests have alike: how they read tokens, lists with weights, and whether an answer may
+//! be compressed; and documents and refusals as answers.
 //!
 //! Specification: <https://www.rfc-editor.org/rfc/rfc9110>
 
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION};
-use http::{HeaderMap, HeaderName};
+use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
+use aws_lambda_events::encodings::Body;
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde_json::{Value, json};
+
+/// `WWW-Authenticate` of an answer 401: <https://www.rfc-editor.org/rfc/rfc6750#section-3>
+pub const CHALLENGE: &str = "Bearer realm=\"tidewatch\"";
 
 /// One element of a header that is a list.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,10 +58,23 @@ pub fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }
 
+/// An answer with a document, which no cache keeps.
+pub fn document(status: StatusCode, document: &Value) -> ApiGatewayV2httpResponse {
+    let mut response = ApiGatewayV2httpResponse::default();
+    response.status_code = i64::from(status.as_u16());
+    response.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    response.body = Some(Body::Text(document.to_string()));
+    response
+}
+
+/// An answer that says why a request got no other: `{"code","message"}`.
+pub fn refusal(status: StatusCode, code: &str, message: &str) -> ApiGatewayV2httpResponse {
+    document(status, &json!({"code": code, "message": message}))
+}
+
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn with(name: HeaderName, value: &'static str) -> HeaderMap {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod advisory;
+pub mod api;
 pub mod archives;
 pub mod clients;
 pub mod contract;

@@ -11,7 +11,6 @@ use aws_lambda_events::encodings::Body;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use serde_json::{Map, Value, json};
 use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::ports::Clock as _;
 use tidewatch_core::stream::{StreamTotals, Totals, render};
@@ -20,6 +19,7 @@ use tidewatch_core::{Digest, Severity};
 use tidewatch_export_metrics::ExportMetrics;
 use tidewatch_store::records::{Snapshot, SnapshotHead, TextHead};
 use tidewatch_store::{MemoryTable, ObjectStorage, Records};
+use tidewatch_testkit::api;
 use tidewatch_testkit::failing::{FailingTable, Outages};
 use tidewatch_testkit::ports::{InstantSleeper, SeededRandomness, SettableClock};
 
@@ -81,16 +81,7 @@ impl World {
 
     /// Stores a token for an organisation, with `change` to what is kept of it.
     pub(crate) async fn issue(&self, org: &str, seed: u64, change: impl FnOnce(&mut TokenRecord)) -> Token {
-        let token = Token::generate(&SeededRandomness::new(seed));
-        let mut record = TokenRecord {
-            id: token.id().to_owned(),
-            digest: token.digest(),
-            org: org.parse().unwrap(),
-            scopes: [Scope::MetricsRead].into(),
-            created_at: self.clock.now(),
-            expires_at: None,
-            revoked_at: None,
-        };
+        let (token, mut record) = api::token(org, Scope::MetricsRead, seed, self.clock.now());
         change(&mut record);
         self.records.put_token(&record).await.unwrap();
         token
@@ -140,29 +131,9 @@ pub(crate) fn compress(text: &str) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A request as API Gateway sends it (HTTP API, payload version 2).
+/// A request as API Gateway sends it.
 pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> ApiGatewayV2httpRequest {
-    let headers: Map<String, Value> =
-        headers.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect();
-    serde_json::from_value(json!({
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": path,
-        "rawQueryString": "",
-        "headers": headers,
-        "requestContext": {
-            "accountId": "123456789012",
-            "apiId": "api",
-            "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "Prometheus"},
-            "requestId": "1",
-            "routeKey": "$default",
-            "stage": "$default",
-            "time": "15/Jun/2026:00:00:00 +0000",
-            "timeEpoch": 1_781_481_600_000_i64,
-        },
-        "isBase64Encoded": false,
-    }))
-    .unwrap()
+    serde_json::from_value(api::request(method, path, headers, None)).unwrap()
 }
 
 /// Everything of an answer, for a golden file: status, headers in the order of their names, a blank line, the body.

@@ -6,10 +6,10 @@ use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse
 use aws_lambda_events::encodings::Body;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, StatusCode};
-use serde_json::{Value, json};
-use tidewatch_runtime::http::takes_gzip;
+use http::header::{ALLOW, CONTENT_ENCODING, VARY, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde_json::Value;
+use tidewatch_runtime::http::{CHALLENGE, document, refusal, takes_gzip};
 use tidewatch_store::RecordError;
 
 /// The most bytes of a body: what Lambda passes on, less what Base64 and headers add.
@@ -65,9 +65,9 @@ impl Refusal {
                 "the answer is too large: take gzip (Accept-Encoding), or ask for less by limit",
             ),
         };
-        let mut response = response(status, &json!({"code": code, "message": message}));
+        let mut response = refusal(status, code, message);
         let extra = match self {
-            Self::Unauthorized => Some((WWW_AUTHENTICATE, "Bearer realm=\"tidewatch\"")),
+            Self::Unauthorized => Some((WWW_AUTHENTICATE, CHALLENGE)),
             Self::Method => Some((ALLOW, "GET")),
             _ => None,
         };
@@ -79,8 +79,8 @@ impl Refusal {
 }
 
 /// A document as the answer to `request`: compressed when the client takes that.
-pub(crate) fn document(request: &ApiGatewayV2httpRequest, document: &Value) -> ApiGatewayV2httpResponse {
-    let mut answer = response(StatusCode::OK, document);
+pub(crate) fn answer(request: &ApiGatewayV2httpRequest, content: &Value) -> ApiGatewayV2httpResponse {
+    let mut answer = document(StatusCode::OK, content);
     answer.headers.insert(VARY, HeaderValue::from_static("Accept-Encoding, Authorization"));
     if takes_gzip(&request.headers) {
         answer.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -92,16 +92,6 @@ pub(crate) fn document(request: &ApiGatewayV2httpRequest, document: &Value) -> A
         return Refusal::TooLarge.response();
     }
     answer
-}
-
-fn response(status: StatusCode, document: &Value) -> ApiGatewayV2httpResponse {
-    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "private, no-store")].into_iter();
-    let mut response = ApiGatewayV2httpResponse::default();
-    response.status_code = i64::from(status.as_u16());
-    response.headers =
-        headers.map(|(name, value)| (name, HeaderValue::from_static(value))).collect::<HeaderMap>();
-    response.body = Some(Body::Text(document.to_string()));
-    response
 }
 
 fn compress(text: &[u8]) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use jiff::Timestamp;
-use tidewatch_core::token::{Scope, Token};
+use tidewatch_core::token::{Scope, Token, TokenRefusal};
 use tidewatch_runtime::http::bearer_token;
 use tidewatch_store::Records;
 
@@ -19,12 +19,8 @@ pub(super) async fn authenticate(
     let token = bearer_token(&request.headers).and_then(|token| Token::parse(token).ok());
     let token = token.ok_or(Refusal::Unauthorized)?;
     let record = records.token(token.id()).await.map_err(Refusal::Broken)?.ok_or(Refusal::Unauthorized)?;
-    if !record.is_of(&token.digest()) || !record.is_valid_at(now) {
-        return Err(Refusal::Unauthorized);
-    }
-    // The same answer for another organisation and for one that does not exist.
-    if record.org.as_str() != org || !record.scopes.contains(&Scope::ResultsRead) {
-        return Err(Refusal::Forbidden);
-    }
-    Ok(())
+    record.check(&token.digest(), (org, Scope::ResultsRead), now).map_err(|refusal| match refusal {
+        TokenRefusal::NotGood => Refusal::Unauthorized,
+        TokenRefusal::NotAllowed => Refusal::Forbidden,
+    })
 }

@@ -5,9 +5,10 @@ use std::io::Read as _;
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use aws_lambda_events::encodings::Body;
 use flate2::read::GzDecoder;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tidewatch_core::Severity;
 use tidewatch_core::token::Scope;
+use tidewatch_testkit::api;
 
 use crate::scans::Scan;
 use crate::world::World;
@@ -17,19 +18,7 @@ pub(crate) const EXPLAIN: &str = "/v1/org/acme/explain?series=scout_stream_vulne
 
 /// A GET, or another method, of a path with its query.
 pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> ApiGatewayV2httpRequest {
-    let headers: Map<String, Value> =
-        headers.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect();
-    let (path, query) = path.split_once('?').unwrap_or((path, ""));
-    serde_json::from_value(json!({
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": path,
-        "rawQueryString": query,
-        "headers": headers,
-        "requestContext": {"http": {"method": method, "path": path}, "timeEpoch": 1_781_481_600_000_i64},
-        "isBase64Encoded": false,
-    }))
-    .unwrap()
+    serde_json::from_value(api::request(method, path, headers, None)).unwrap()
 }
 
 /// The answer as JSON, whatever its encoding.

@@ -19,8 +19,9 @@ use tidewatch_read_results::{PageRequest, ReadResults, Results};
 use tidewatch_roll_up_streams::RollUpStreams;
 use tidewatch_store::records::{ImagePlace, TagRecord, TaggedImage};
 use tidewatch_store::{MemoryTable, ObjectStorage, Records};
+use tidewatch_testkit::api;
 use tidewatch_testkit::failing::{FailingTable, Outages};
-use tidewatch_testkit::ports::{InstantSleeper, SeededRandomness, SettableClock};
+use tidewatch_testkit::ports::{InstantSleeper, SettableClock};
 
 use crate::scans::Scan;
 
@@ -181,16 +182,7 @@ impl World {
 
     /// Stores a token for an organisation, with `change` to what is kept of it.
     pub(crate) async fn issue(&self, org: &str, seed: u64, change: impl FnOnce(&mut TokenRecord)) -> Token {
-        let token = Token::generate(&SeededRandomness::new(seed));
-        let mut record = TokenRecord {
-            id: token.id().to_owned(),
-            digest: token.digest(),
-            org: org.parse().unwrap(),
-            scopes: [TokenScope::ResultsRead].into(),
-            created_at: self.clock.now(),
-            expires_at: None,
-            revoked_at: None,
-        };
+        let (token, mut record) = api::token(org, TokenScope::ResultsRead, seed, self.clock.now());
         change(&mut record);
         self.records.put_token(&record).await.unwrap();
         token

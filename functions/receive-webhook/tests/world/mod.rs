@@ -13,6 +13,7 @@ use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::work::HintMessage;
 use tidewatch_receive_webhook::ReceiveWebhook;
 use tidewatch_store::{MemoryTable, ObjectStorage, Records};
+use tidewatch_testkit::api;
 use tidewatch_testkit::failing::{FailingQueue, FailingTable, Outages};
 use tidewatch_testkit::ports::{InstantSleeper, RecordingQueue, SeededRandomness, SettableClock};
 
@@ -131,28 +132,11 @@ pub(crate) fn request(
     media_type: &str,
     body: &str,
 ) -> ApiGatewayV2httpRequest {
-    let mut headers = json!({"content-type": media_type});
-    if let Some(authorization) = authorization {
-        headers["authorization"] = authorization.into();
-    }
-    serde_json::from_value(json!({
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": path,
-        "rawQueryString": "",
-        "headers": headers,
-        "requestContext": {
-            "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "Go"},
-            "requestId": "1",
-            "routeKey": "$default",
-            "stage": "$default",
-            "time": "15/Jun/2026:00:00:00 +0000",
-            "timeEpoch": 1_781_481_600_000_i64,
-        },
-        "body": body,
-        "isBase64Encoded": false,
-    }))
-    .unwrap()
+    let headers: Vec<(&str, &str)> = [("content-type", media_type)]
+        .into_iter()
+        .chain(authorization.map(|authorization| ("authorization", authorization)))
+        .collect();
+    serde_json::from_value(api::request(method, path, &headers, Some(body))).unwrap()
 }
 
 /// Everything of an answer: status, headers in the order of their names, a blank line, the body.

@@ -13,7 +13,7 @@ use tidewatch_testkit::interleave::Interleaving;
 use crate::world::{World, advisories, debian, everything, image, message, repository_of};
 
 /// One step of a worker, after a moment for threads that it waits for: a step without that would be one for nothing.
-async fn step<T>(interleaving: &mut Interleaving<'_, T>, task: usize) -> Option<T> {
+pub(crate) async fn step<T>(interleaving: &mut Interleaving<'_, T>, task: usize) -> Option<T> {
     SystemSleeper.sleep(Duration::from_millis(2)).await;
     interleaving.step(task)
 }

@@ -4,14 +4,12 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
-use aws_lambda_events::encodings::Body;
 use futures::FutureExt as _;
-use http::HeaderValue;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use serde_json::json;
+use http::StatusCode;
 use tidewatch_core::ports::Clock as _;
 
 use super::Http;
+use crate::http::refusal;
 use crate::messages::Deadline;
 use crate::system::SystemClock;
 
@@ -32,22 +30,16 @@ pub(super) async fn answer(
         Ok(Err(_)) => internal_error(),
         Err(_) => {
             tracing::error!(request.limit.seconds = limit.as_secs_f64(), "request took too long");
-            error(503, "unavailable", "the request cannot be answered now; try again")
+            refusal(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "the request cannot be answered now; try again",
+            )
         }
     }
 }
 
 /// The answer to a request that could not be handled: 500 with `{"code","message"}`.
 pub(super) fn internal_error() -> ApiGatewayV2httpResponse {
-    error(500, "internal", "the request cannot be answered now")
-}
-
-fn error(status: i64, code: &str, message: &str) -> ApiGatewayV2httpResponse {
-    let body = json!({"code": code, "message": message}).to_string();
-    let mut response = ApiGatewayV2httpResponse::default();
-    response.status_code = status;
-    response.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    response.body = Some(Body::Text(body));
-    response
+    refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the request cannot be answered now")
 }

@@ -30,8 +30,7 @@ impl Records {
     /// Notes that `image` is built on the base of this name. Before it is read what the base's tag points to: who changes that
     /// looks for images afterwards.
     pub async fn put_on_base(&self, org: &OrgName, base: &str, image: &ImageId) -> Result<(), RecordError> {
-        let row = Item::new(keys::on_base(org, base, image)).with("v", ITEM_VERSION);
-        let row = row.with("data", serde_json::to_string(image).unwrap_or_default());
+        let row = encode(keys::on_base(org, base, image), image)?;
         let known = Item::new(keys::base_in_turn(org, base)).with("v", ITEM_VERSION);
         futures::future::try_join(
             self.table.put(row, Condition::Always),
@@ -102,13 +101,9 @@ impl Records {
         (registry, repository): (&RegistryId, &RepositoryName),
     ) -> Result<Option<LayeredImage>, RecordError> {
         let found = self.items(chains.iter().map(|chain| keys::chain(org, chain)).collect()).await?;
-        for item in found.iter().rev().flatten() {
-            let image: LayeredImage = decode(item)?;
-            if (&image.registry, &image.repository) != (registry, repository) {
-                return Ok(Some(image));
-            }
-        }
-        Ok(None)
+        // A row that cannot be read names no image.
+        let mut images = found.iter().rev().flatten().filter_map(|item| decode::<LayeredImage>(item).ok());
+        Ok(images.find(|image| (&image.registry, &image.repository) != (registry, repository)))
     }
 }
 
