@@ -114,7 +114,8 @@ fn by_name(
 ) -> Option<Narrowness> {
     let repository = scope.repository?.as_str();
     // Official images of Docker Hub are named with and without it.
-    let short = |path: &str| path.strip_prefix("library/").map(str::to_owned);
+    let is_hub = hosts.is_of("docker.io", scope.registry);
+    let short = |path: &str| path.strip_prefix("library/").filter(|_| is_hub).map(str::to_owned);
     let is_it = path == repository
         || short(path).is_some_and(|path| path == repository)
         || short(repository).is_some_and(|repository| path == repository);
@@ -144,11 +145,16 @@ mod tests {
 
     /// Of the image `acme/web:1.0` in Docker Hub.
     fn of(id: &str) -> Option<Narrowness> {
-        let registries = json!([{"id": "hub", "kind": "oci", "url": "https://registry-1.docker.io"}]);
+        of_image("https://registry-1.docker.io", "acme/web", id)
+    }
+
+    /// Of the tag `1.0` of a repository in the registry at `url`.
+    fn of_image(url: &str, repository: &str, id: &str) -> Option<Narrowness> {
+        let registries = json!([{"id": "hub", "kind": "oci", "url": url}]);
         let config: Config =
             serde_json::from_value(json!({"org": "acme", "registries": registries})).unwrap();
         let (registry, repository): (RegistryId, RepositoryName) =
-            ("hub".parse().unwrap(), "acme/web".parse().unwrap());
+            ("hub".parse().unwrap(), repository.parse().unwrap());
         let (tag, digest): (Tag, Digest) = ("1.0".parse().unwrap(), Digest::of(b"web"));
         let scope = Scope {
             registry: Some(&registry),
@@ -200,6 +206,17 @@ mod tests {
             assert_eq!(of(id), Some(Narrowness::Repository), "{id}");
             assert!(is_by_name(id), "{id}");
         }
+    }
+
+    #[test]
+    fn official_images_are_named_with_and_without_library_in_docker_hub_and_nowhere_else() {
+        let (hub, other) = ("https://registry-1.docker.io", "https://registry.example.com");
+        assert_eq!(of_image(hub, "library/web", "docker.io/web"), Some(Narrowness::Repository));
+        assert_eq!(of_image(hub, "library/web", "web"), Some(Narrowness::Repository));
+        assert_eq!(of_image(other, "library/web", "registry.example.com/web"), None);
+        assert_eq!(of_image(other, "web", "registry.example.com/library/web"), None);
+        let own = "registry.example.com/library/web";
+        assert_eq!(of_image(other, "library/web", own), Some(Narrowness::Repository));
     }
 
     #[test]

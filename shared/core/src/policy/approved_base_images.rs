@@ -161,10 +161,11 @@ impl Parameters {
             let reason = format!("the table of ends of life is older than 7 days: it is of {day}");
             return Said { changes_at: end, ..Said::unknown(reason) };
         }
-        if support.is_none() {
-            return Said::unknown(format!("until when {name} is supported is not known"));
-        }
         let outdated = table.date.outdated_at();
+        if support.is_none() {
+            let reason = format!("until when {name} is supported is not known");
+            return Said { changes_at: Some(outdated), ..Said::unknown(reason) };
+        }
         Said { changes_at: Some(end.map_or(outdated, |end| end.min(outdated))), ..Said::default() }
     }
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::{Evaluation, ImageFacts, Policy, PolicyConfigError, PolicyType};
 use crate::finding::Finding;
+use crate::package::PackageType;
 use crate::{Severity, Timestamp};
 
 pub(super) const TYPE: PolicyType = PolicyType {
@@ -31,7 +32,7 @@ struct Parameters {
     fixable_only: bool,
     /// Only packages of these [purl types](https://github.com/package-url/purl-spec) count: `deb`, `apk`. Empty means
     /// all.
-    package_types: BTreeSet<String>,
+    package_types: BTreeSet<PackageType>,
     /// How many days after its publication a vulnerability begins to count; one without a date counts at once.
     grace_period_days: u32,
 }
@@ -57,7 +58,7 @@ impl Parameters {
     fn concerns(&self, finding: &Finding) -> bool {
         self.severities.contains(&finding.severity)
             && (!self.fixable_only || finding.fixed_version.is_some())
-            && (self.package_types.is_empty() || self.package_types.contains(finding.package_type.as_str()))
+            && (self.package_types.is_empty() || self.package_types.contains(&finding.package_type))
     }
 
     /// When the finding begins to count; `None` means that it always has.
@@ -164,10 +165,13 @@ mod tests {
         let findings = [finding(Severity::High, true)];
         let others = judge(json!({"package_types": ["npm"]}), &findings, ResultState::Scanned);
         assert_eq!(others.outcome, Outcome::Pass);
+        let own = judge(json!({"package_types": ["deb"]}), &findings, ResultState::Scanned);
+        assert_eq!(own.outcome, Outcome::Fail);
     }
 
     #[test]
-    fn unknown_parameters_are_refused() {
+    fn unknown_parameters_and_types_that_no_package_has_are_refused() {
+        assert!(build(&json!({"package_types": ["dpkg"]})).is_err());
         assert!(build(&json!({"severity": ["HIGH"]})).is_err());
         assert!(build(&json!({"severities": ["DREADFUL"]})).is_err());
     }

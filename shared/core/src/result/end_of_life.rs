@@ -52,7 +52,7 @@ mod tests {
     use super::*;
     use crate::Digest;
     use crate::judgement::Criteria;
-    use crate::metadata::ImageMetadata;
+    use crate::metadata::{ConfigMetadata, ImageMetadata};
     use crate::package::Distribution;
     use crate::policy::Outcome;
     use crate::result::Report;
@@ -105,7 +105,9 @@ mod tests {
         let distribution = Some(Distribution { id, version_id, ..Distribution::default() });
         let inventory = Inventory { distribution, ..Inventory::default() };
         let judging = Judging { criteria: &criteria, tables, now: at(now) };
-        result.judge(&mut Report::default(), &inventory, &ImageMetadata::default(), None, judging);
+        let config = Some(ConfigMetadata { user: Some("app".to_owned()) });
+        let metadata = ImageMetadata { config, ..ImageMetadata::default() };
+        result.judge(&mut Report::default(), &inventory, &metadata, None, judging);
         result
     }
 
@@ -118,7 +120,9 @@ mod tests {
         assert_eq!(after.state, ResultState::Eol);
         let reason = after.reason.clone().unwrap();
         assert_eq!(reason, "its distribution gets no more support since 2026-07-12");
-        assert!(after.policies.values().all(|outcome| *outcome != Outcome::Pass), "{:?}", after.policies);
+        let passed = after.policies.iter().filter(|(_, outcome)| **outcome == Outcome::Pass);
+        let passed: Vec<&str> = passed.map(|(policy, _)| policy.as_str()).collect();
+        assert_eq!(passed, ["default-non-root-user"], "who it runs as does not rest on its advisories");
         assert_eq!(
             judged(result(ResultState::Scanned), "10", &tables(), "2026-01-01T00:00:00Z").state,
             ResultState::Eol
