@@ -94,8 +94,14 @@ impl ResolveImages {
             found => found?,
         };
         let skipped = found.skipped.unwrap_or_else(|| "it has none of the configured platforms".to_owned());
-        let counted = found.images.into_iter().find(|image| image.counted);
-        Ok(counted.map_or(Meaning::Nothing(skipped), |image| Meaning::Image(image, digest)))
+        let Some(mut image) = found.images.into_iter().find(|image| image.counted) else {
+            return Ok(Meaning::Nothing(skipped));
+        };
+        if reference.digest == Some(image.digest) {
+            // Attestations lie in an index, and which one it is in is not said.
+            image.attestations = None;
+        }
+        Ok(Meaning::Image(image, digest))
     }
 
     async fn pin_to(
@@ -139,7 +145,10 @@ impl ResolveImages {
                 let message = RematchMessage::new(org.clone(), Some(task));
                 send(&*self.queue, QueueName::Rematches, &[message], Duration::ZERO).await?;
             }
-            return Ok(());
+            // A scan finds out whether its attestations are known.
+            if attestations.as_ref().is_none_or(Vec::is_empty) {
+                return Ok(());
+            }
         }
         let work = Work {
             image: image.clone(),

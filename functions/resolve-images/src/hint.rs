@@ -1,4 +1,5 @@
-//! The handler of the queue `hints`: a tag was pushed, as a registry says, or an entry of an environment is to be pinned. The tag is resolved with our own credentials,
+//! The handler of the queue `hints`: a tag was pushed, as a registry says; an entry of an environment is to be pinned; or it is
+//! asked what a tag points to that images are built on. The tag is resolved with our own credentials,
 //! and what is new behind it is sent to be scanned at once, whatever the schedule.
 //!
 //! A push of what the tag points to already makes it newer than other tags: its work is sent too, also when the result is

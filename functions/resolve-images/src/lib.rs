@@ -1,6 +1,6 @@
 //! The function `resolve-images`: reads the queue `listings`, lists the repositories of a registry or the tags of one
 //! repository, applies the rule, and writes a work row for each image that needs one. From the queue `hints` it reads of
-//! single tags that were pushed, and of entries of environments ([`ResolveHints`]).
+//! single tags that were pushed, of entries of environments, and of tags that images are built on ([`ResolveHints`]).
 //!
 //! It never pulls a layer. A tag that points to what it pointed to at the last listing costs one HEAD request; an image
 //! whose result is current costs no work at all. A listing that fails removes nothing. One that takes longer than the

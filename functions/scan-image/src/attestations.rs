@@ -28,7 +28,7 @@ pub struct AttestedImage<'a> {
     pub layers: &'a [Digest],
 }
 
-/// What the statements in these `manifests` say of an image. An SBOM is not read: what the image holds is read from its
+/// What the statements in these `manifests` say of an image. Of several builds the one that is read last names the base. An SBOM is not read: what the image holds is read from its
 /// layers. A manifest that is not there any more holds nothing; a statement that cannot be read says no more than its
 /// manifest does.
 pub async fn read_attestations(
@@ -85,6 +85,7 @@ async fn read_statement(
     }
     Ok(match parsed.kind {
         Statement::Provenance(provenance) => {
+            attested.only_image = provenance.only_image();
             match provenance.base(image.layers) {
                 Ok(base) => attested.base = Some(base),
                 Err(reason) => attested.base_unknown_because = Some(reason),

@@ -1,5 +1,5 @@
-//! The image that an image is built on: the one that its provenance or its annotations name, else the one that we know with
-//! the most of its first layers; and what its tag points to now.
+//! The image that an image is built on: the one that its provenance proves or its annotations name, else the one that we know
+//! with the most of its first layers, else the only one that went into its build; and what its tag points to now.
 
 use tidewatch_core::base::{BaseStanding, BaseTag, ask, chains, reference};
 use tidewatch_core::config::Config;
@@ -72,6 +72,12 @@ impl ScanImage {
             let reference = reference(config, &registry, &repository, &tag)?;
             Some(BaseImage { reference, digest: Some(digest), evidence: BaseEvidence::Layers, current: None })
         });
+        if base.is_none() {
+            let only = metadata.clone().or_only_image(manifest.said.as_ref());
+            if only.base.is_some() {
+                return Ok(only);
+            }
+        }
         let nothing = "no known image has its first layers";
         let base_unknown_because = base.is_none().then(|| match metadata.base_unknown_because {
             Some(reason) => format!("{reason}, and {nothing}"),

@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 
-use tidewatch_core::Digest;
 use tidewatch_core::config::Config;
 use tidewatch_core::image::ManifestReference;
 use tidewatch_core::manifest::{Classified, classify, read_config};
 use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::Registry;
+use tidewatch_core::result::ImageResult;
 use tidewatch_core::work::Work;
+use tidewatch_core::{Digest, Retry, Retryable as _};
+use tidewatch_runtime::messages::describe;
 use tidewatch_store::records::{ImageManifest, RecordError};
 
 use crate::{AttestedImage, ScanError, ScanImage, read_attestations};
+
+/// How many manifests with attestations about one image are kept, before those of earlier indexes are left out.
+const MOST_ATTESTED: usize = 32;
 
 impl ScanImage {
     /// The registry that holds the image.
@@ -27,7 +32,7 @@ impl ScanImage {
 
     /// The manifest of the image. A digest never changes, so it is asked for once; and again when what was kept of it
     /// cannot be read, or says less than this version wants to know, or when there are attestations that nobody has read.
-    /// Then it will do if the registry does not answer.
+    /// Where the registry never will give that, what was kept will do.
     pub(crate) async fn manifest(
         &self,
         org: &OrgName,
@@ -45,13 +50,34 @@ impl ScanImage {
             let registry = self.registry(config, work).await?;
             fetch_manifest(&*registry, work, kept.as_ref()).await
         };
-        let manifest = match (fetched.await, &kept) {
-            (Ok(manifest), _) => manifest,
-            (Err(_), Some(kept)) => return Ok(kept.clone()),
-            (Err(error), None) => return Err(error),
-        };
-        self.records.put_image_manifest(org, &image.digest, &manifest).await?;
-        Ok(manifest)
+        match (fetched.await, &kept) {
+            (Ok(manifest), _) => {
+                self.records.put_image_manifest(org, &image.digest, &manifest).await?;
+                Ok(manifest)
+            }
+            (Err(error), Some(kept)) if error.retry() == Retry::Never || kept.said.is_none() => {
+                tracing::warn!(
+                    org.name = %org, image = %image, error = describe(&error),
+                    "what else is known of an image cannot be read"
+                );
+                Ok(kept.clone())
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// Whether a result holds what is known of its image beside the packages: all that its manifest and its attestations say,
+    /// and what the tag of its base points to.
+    pub(crate) async fn holds_all(
+        &self,
+        org: &OrgName,
+        config: &Config,
+        work: &Work,
+        result: &ImageResult,
+    ) -> Result<bool, ScanError> {
+        let manifest = self.manifest(org, config, work).await?;
+        let Some(known) = self.records.image_metadata(org, result.metadata).await? else { return Ok(false) };
+        Ok(known.holds(manifest.said) && !self.has_moved(org, &known).await?)
     }
 }
 
@@ -66,8 +92,8 @@ fn knows_all(manifest: &ImageManifest, work: &Work) -> bool {
     }
 }
 
-/// Asks for the manifest, its configuration and its attestations. Attestations that were known `before` stay: another index
-/// holds them.
+/// Asks for the manifest, its configuration, and the attestations that were not read `before`: those that were stay, also when
+/// they are in another repository.
 async fn fetch_manifest(
     registry: &dyn Registry,
     work: &Work,
@@ -87,16 +113,20 @@ async fn fetch_manifest(
     };
     let (created_at, mut said) =
         read_config(registry, &image.registry, &image.repository, &raw, &config).await?;
-    let before = before.and_then(|before| before.said.as_ref()?.attested.as_ref());
-    if let Some(manifests) = &work.attestations {
-        let known = before.into_iter().flat_map(|before| &before.manifests);
-        let manifests: Vec<Digest> = manifests.iter().chain(known).copied().collect();
-        let digests: Vec<Digest> = layers.iter().map(|layer| layer.digest).collect();
-        let (id, repository) = (&image.registry, &image.repository);
-        let attested = AttestedImage { registry: id, repository, digest: &image.digest, layers: &digests };
-        said.attested = Some(read_attestations(registry, attested, &manifests).await?);
-    } else {
-        said.attested = before.cloned();
-    }
+    let before = before.and_then(|before| before.said.clone()?.attested);
+    said.attested = match &work.attestations {
+        None => before,
+        Some(manifests) => {
+            // Builds that give the same image again and again attest it each time: the newest ones will do.
+            let before = before.filter(|before| before.manifests.len() < MOST_ATTESTED).unwrap_or_default();
+            let is_new = |digest: &&Digest| !before.manifests.contains(digest);
+            let new: Vec<Digest> = manifests.iter().filter(is_new).copied().collect();
+            let layers: Vec<Digest> = layers.iter().map(|layer| layer.digest).collect();
+            let (registry_id, repository) = (&image.registry, &image.repository);
+            let attested =
+                AttestedImage { registry: registry_id, repository, digest: &image.digest, layers: &layers };
+            Some(read_attestations(registry, attested, &new).await?.after(before))
+        }
+    };
     Ok(ImageManifest { layers, created_at, said: Some(said) })
 }

@@ -290,11 +290,14 @@ impl ScanImage {
                     .is_current(org, &id, &stored.result, &in_force.basis(self.clock.now()))
                     .await?
             {
-                if recorded != Some(stored.revision) {
-                    let judging = (&*in_force, self.clock.now());
-                    record_members(&self.records, org, &id, stored, judging).await?;
+                if recorded == Some(stored.revision) {
+                    return Ok(Progress::Recorded);
                 }
-                return Ok(Progress::Recorded);
+                // An earlier attempt may have died before it looked again, and there may be attestations by now.
+                if self.holds_all(org, &in_force.applied.config, work, &stored.result).await? {
+                    record_members(&self.records, org, &id, stored, (&in_force, self.clock.now())).await?;
+                    return Ok(Progress::Recorded);
+                }
             }
             let scanned = self.scan_once(org, work, &in_force, stored.as_ref()).await?;
             let Some((result, metadata)) = scanned else { return Ok(Progress::Waiting) };

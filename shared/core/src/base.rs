@@ -44,6 +44,16 @@ impl BaseTag {
     }
 }
 
+/// The name of an image with the host of its registry, as Docker completes it: without a host, Docker Hub is meant, and without
+/// a folder one of its official images.
+pub fn with_host(name: &str) -> String {
+    match name.split_once('/') {
+        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => name.to_owned(),
+        Some(_) => format!("docker.io/{name}"),
+        None => format!("docker.io/library/{name}"),
+    }
+}
+
 /// How people name an image of a registry of `config`: `HOST/REPOSITORY:TAG`. Docker Hub is `docker.io`.
 pub fn reference(
     config: &Config,

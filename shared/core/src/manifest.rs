@@ -16,10 +16,9 @@ pub use attestation::{AttestationBlob, attestation_blobs};
 pub use config::{CONFIG_LIMIT, HistoryStep, ImageConfig};
 pub use reading::{read_blob, read_config};
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
+use crate::base::with_host;
 use crate::digest::Digest;
 use crate::image::Platform;
 use crate::metadata::{BaseEvidence, BaseImage};
@@ -188,23 +187,19 @@ pub fn classify(manifest: &RawManifest) -> Result<Classified, ManifestError> {
     }
 }
 
-/// The image that an image names as its base, by the annotations of its manifest, else by the labels of its configuration;
-/// `None` where it names none. What its tag points to now is not known of it.
+/// The image that an image names as its base, by the annotations of its manifest; `None` where it names none. What its tag
+/// points to now is not known of it. Labels do not count: an image inherits those of its base.
 ///
 /// Specification: <https://github.com/opencontainers/image-spec/blob/main/annotations.md#pre-defined-annotation-keys>
-pub fn named_base(manifest: &RawManifest, labels: &BTreeMap<String, String>) -> Option<BaseImage> {
+pub fn named_base(manifest: &RawManifest) -> Option<BaseImage> {
     let document: Option<Document> = serde_json::from_slice(&manifest.bytes).ok();
     let annotations = document.map(|document| document.annotations).unwrap_or_default();
     let annotated = |key: &str| annotations.get(key).and_then(|value| value.as_str());
-    let labelled = |key: &str| labels.get(key).map(String::as_str);
-    let (name, digest) = match annotated(BASE_NAME) {
-        Some(name) => (name, annotated(BASE_DIGEST)),
-        None => (labelled(BASE_NAME)?, labelled(BASE_DIGEST)),
-    };
+    let (name, digest) = (annotated(BASE_NAME)?, annotated(BASE_DIGEST));
     let is_name =
         (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
     is_name.then(|| BaseImage {
-        reference: name.to_owned(),
+        reference: with_host(name),
         digest: digest.and_then(|digest| digest.parse().ok()),
         evidence: BaseEvidence::Annotation,
         current: None,

@@ -51,6 +51,27 @@ impl ImageMetadata {
         let base_unknown_because = unknown.or_else(|| nothing(&base));
         Self { config, attestations: Some(summaries), vex, vex_files, base, base_unknown_because }
     }
+
+    /// The same, built on the only image that went into the build where nothing else tells its base.
+    #[must_use]
+    pub fn or_only_image(self, said: Option<&ManifestMetadata>) -> Self {
+        let only = || said.and_then(|said| said.attested.as_ref()?.only_image.clone());
+        match self.base.is_none().then(only).flatten() {
+            Some(base) => Self { base: Some(base), base_unknown_because: None, ..self },
+            None => self,
+        }
+    }
+
+    /// Whether it holds all that `said` and nothing else of its kind, wherever its base stands now.
+    pub fn holds(&self, said: Option<ManifestMetadata>) -> bool {
+        let wanted = Self::of(said, self.vex_files.clone());
+        let named = |base: &BaseImage| (base.reference.clone(), base.digest);
+        let has_base =
+            wanted.base.as_ref().is_none_or(|base| self.base.as_ref().map(named) == Some(named(base)));
+        has_base
+            && (&self.config, &self.attestations, &self.vex)
+                == (&wanted.config, &wanted.attestations, &wanted.vex)
+    }
 }
 
 /// What a manifest and its configuration say of an image, beside its layers.
@@ -84,6 +105,25 @@ pub struct Attested {
     /// Why the provenance does not tell that, a lower-case fragment; `None` where there is no provenance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_unknown_because: Option<String>,
+    /// The only image that went into the build, where the provenance tells no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only_image: Option<BaseImage>,
+}
+
+impl Attested {
+    /// What these attestations say together with those that were read before.
+    #[must_use]
+    pub fn after(mut self, before: Self) -> Self {
+        self.manifests.extend(before.manifests);
+        self.manifests.sort();
+        self.manifests.dedup();
+        self.summaries.splice(0..0, before.summaries);
+        self.vex.splice(0..0, before.vex);
+        self.base = self.base.or(before.base);
+        self.base_unknown_because = self.base_unknown_because.or(before.base_unknown_because);
+        self.only_image = self.only_image.or(before.only_image);
+        self
+    }
 }
 
 /// What the configuration of an image says.

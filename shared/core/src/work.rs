@@ -254,6 +254,40 @@ pub struct Work {
     pub attestations: Option<Vec<Digest>>,
 }
 
+/// How many manifests with attestations one image is scanned for at once.
+const ATTESTATIONS: usize = 32;
+
+impl Work {
+    /// This work together with `other` of the same image in the same repository: as it was seen last, with the higher of the
+    /// priorities, and all that either asks for. One digest can stand behind several tags, and in several indexes.
+    #[must_use]
+    pub fn joined(&self, other: &Self) -> Self {
+        let (earlier, latest) = if self.seen_at < other.seen_at { (self, other) } else { (other, self) };
+        let attestations = match (&latest.attestations, &earlier.attestations) {
+            (Some(latest), Some(earlier)) => {
+                let others = earlier.iter().filter(|digest| !latest.contains(digest));
+                Some(latest.iter().chain(others).copied().take(ATTESTATIONS).collect())
+            }
+            (known, None) | (None, known) => known.clone(),
+        };
+        Self {
+            counted: self.counted || other.counted,
+            priority: self.priority.min(other.priority),
+            attestations,
+            ..latest.clone()
+        }
+    }
+
+    /// Whether nothing is left to be done of it when `done` is.
+    pub fn is_done_with(&self, done: &Self) -> bool {
+        let attested = done.attestations.as_deref().unwrap_or_default();
+        let wanted = self.attestations.as_deref().unwrap_or_default();
+        self.seen_at <= done.seen_at
+            && (done.counted || !self.counted)
+            && wanted.iter().all(|digest| attested.contains(digest))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -298,6 +332,43 @@ mod tests {
             };
             let text = serde_json::to_string(&message).unwrap();
             assert_eq!(serde_json::from_str::<RematchMessage>(&text).unwrap(), message, "{text}");
+        }
+    }
+
+    #[test]
+    fn work_that_is_joined_asks_for_all_that_either_asks_for() {
+        let at = |text: &str| text.parse().unwrap();
+        let earlier = Work {
+            image: Image {
+                registry: "hub".parse().unwrap(),
+                repository: "team/web".parse().unwrap(),
+                digest: Digest::of(b"1"),
+                platform: Platform::linux_amd64(),
+            },
+            tag: "1".parse().unwrap(),
+            seen_at: at("2026-01-01T00:00:00Z"),
+            counted: true,
+            priority: Priority::Pushed,
+            run: None,
+            attestations: Some(vec![Digest::of(b"a"), Digest::of(b"b")]),
+        };
+        let later = Work {
+            tag: "2".parse().unwrap(),
+            seen_at: at("2026-01-02T00:00:00Z"),
+            counted: false,
+            priority: Priority::New,
+            attestations: Some(vec![Digest::of(b"b"), Digest::of(b"c")]),
+            ..earlier.clone()
+        };
+        let joined = earlier.joined(&later);
+        assert_eq!(joined, later.joined(&earlier));
+        assert_eq!((joined.tag.as_str(), joined.counted, joined.priority), ("2", true, Priority::Pushed));
+        assert_eq!(joined.attestations, Some([b"b", b"c", b"a"].map(|content| Digest::of(content)).to_vec()));
+        for one in [&earlier, &later] {
+            assert!(one.is_done_with(&joined) && !joined.is_done_with(one));
+            let unattested = Work { attestations: None, ..one.clone() };
+            assert!(unattested.is_done_with(one) && !one.is_done_with(&unattested));
+            assert_eq!(unattested.joined(one), *one);
         }
     }
 }

@@ -108,7 +108,7 @@ pub struct ImageBuilder {
     platform: Platform,
     created: Option<Timestamp>,
     user: Option<String>,
-    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
     format: ManifestFormat,
 }
 
@@ -120,7 +120,7 @@ impl ImageBuilder {
             platform: Platform::linux_amd64(),
             created: None,
             user: None,
-            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
             format: ManifestFormat::Oci,
         }
     }
@@ -153,10 +153,10 @@ impl ImageBuilder {
         self
     }
 
-    /// Adds a label to the configuration.
+    /// Adds an annotation to the manifest.
     #[must_use]
-    pub fn label(mut self, key: &str, value: &str) -> Self {
-        self.labels.insert(key.to_owned(), value.to_owned());
+    pub fn annotation(mut self, key: &str, value: &str) -> Self {
+        self.annotations.insert(key.to_owned(), value.to_owned());
         self
     }
 
@@ -176,12 +176,16 @@ impl ImageBuilder {
             .map(|layer| descriptor(self.format.layer(layer.compression), &layer.bytes))
             .collect();
         let media_type = self.format.manifest();
-        let manifest = json_bytes(&json!({
+        let mut manifest = json!({
             "schemaVersion": 2,
             "mediaType": media_type,
             "config": descriptor(self.format.config(), &config),
             "layers": layers,
-        }));
+        });
+        if !self.annotations.is_empty() {
+            manifest["annotations"] = json!(self.annotations);
+        }
+        let manifest = json_bytes(&manifest);
         let digest = Digest::of(&manifest);
         let blobs = self.layers.into_iter().map(|layer| (layer.digest, layer.bytes));
         BuiltImage {
@@ -211,9 +215,6 @@ impl ImageBuilder {
         }
         if let Some(user) = &self.user {
             config["config"]["User"] = json!(user);
-        }
-        if !self.labels.is_empty() {
-            config["config"]["Labels"] = json!(self.labels);
         }
         config
     }
@@ -373,7 +374,7 @@ mod tests {
     #[test]
     fn every_digest_named_in_an_index_can_be_served() {
         let layer = LayerBuilder::new().file("a", "1").build();
-        let amd64 = ImageBuilder::new().layer(layer.clone()).user("app").label("k", "v").build();
+        let amd64 = ImageBuilder::new().layer(layer.clone()).user("app").annotation("k", "v").build();
         let arm64 = ImageBuilder::new().layer(layer).platform(&Platform::linux_arm64()).build();
         let index = IndexBuilder::new().image(&amd64).image(&arm64).build();
         assert_eq!(index.manifests.len(), 3);

@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use tidewatch_core::Digest;
 use tidewatch_core::environment::{EnvironmentEntry, EnvironmentTarget};
-use tidewatch_core::image::Image;
+use tidewatch_core::image::{Image, Platform};
 use tidewatch_core::names::StreamName;
 use tidewatch_core::ports::Clock as _;
 use tidewatch_core::result::ResultState;
 use tidewatch_core::stream::{Layout, Member};
 use tidewatch_core::work::HintMessage;
-use tidewatch_testkit::image::BuiltImage;
+use tidewatch_testkit::image::{BuiltImage, IndexBuilder};
 
-use crate::world::{World, acme};
+use crate::world::{World, acme, image};
+
+const SBOM: (&str, Value) = ("https://spdx.dev/Document", Value::Null);
 
 fn production() -> StreamName {
     "production".parse().unwrap()
@@ -161,4 +164,40 @@ async fn an_entry_that_is_taken_away_by_a_clock_that_is_behind_leaves_all_the_sa
         assert_eq!(digests(&world).await, [], "kept: {kept}, {behind} s behind");
         world.clock.advance(Duration::from_secs(60));
     }
+}
+
+#[tokio::test]
+async fn attestations_of_an_image_that_is_named_by_its_digest_are_not_known() {
+    let world = World::new().await;
+    let built = image("1", &Platform::linux_amd64());
+    let index = IndexBuilder::new().image(&built).attestations(&built, &[SBOM]).build();
+    world.push_image("app", "latest", &index);
+    for (reference, expected) in [
+        (format!("app@{}", built.digest), None),
+        (format!("app@{}", index.digest), Some(1)),
+        ("app:latest".to_owned(), Some(1)),
+    ] {
+        let message = put(&world, &entry(&world, &reference, false, false)).await;
+        world.clock.advance(Duration::from_secs(3600));
+        world.deliver_hint(message).await.unwrap();
+        let work = world.sent_pushed().pop().expect("nobody has scanned it");
+        assert_eq!(work.attestations.map(|found| found.len()), expected, "{reference}");
+    }
+}
+
+#[tokio::test]
+async fn an_image_that_is_known_is_scanned_again_for_attestations_and_else_is_not() {
+    let world = World::new().await;
+    let built = world.push("app", "latest", "1");
+    world.list("app").await;
+    world.scan_due().await;
+    let message = put(&world, &entry(&world, "app:latest", false, false)).await;
+    world.deliver_hint(message).await.unwrap();
+    assert_eq!(world.sent_pushed(), []);
+    let index = IndexBuilder::new().image(&built).attestations(&built, &[SBOM]).build();
+    world.push_image("app", "attested", &index);
+    let message = put(&world, &entry(&world, "app:attested", true, false)).await;
+    world.deliver_hint(message).await.unwrap();
+    let sent = world.sent_pushed();
+    assert_eq!(sent.iter().map(|work| work.image.digest).collect::<Vec<_>>(), [built.digest]);
 }

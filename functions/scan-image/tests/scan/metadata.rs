@@ -1,12 +1,15 @@
 //! What is known of an image beside its packages: read once with the manifest, and kept with the result.
 
 use serde_json::{Value, json};
+use tidewatch_core::Digest;
+use tidewatch_core::base::BaseStanding;
 use tidewatch_core::metadata::{AttestationKind, BaseEvidence, BaseImage, ConfigMetadata, ImageMetadata};
 use tidewatch_core::policy::Outcome;
 use tidewatch_core::result::ImageResult;
 use tidewatch_core::work::Work;
 use tidewatch_store::records::ImageManifest;
 use tidewatch_testkit::image::{BuiltImage, ImageBuilder, IndexBuilder};
+use tidewatch_testkit::registry::Fault;
 
 use crate::images::{advisories, debian};
 use crate::world::{World, acme};
@@ -35,11 +38,7 @@ async fn metadata(world: &World, result: &ImageResult) -> ImageMetadata {
 #[tokio::test]
 async fn the_user_and_the_base_that_an_image_names_are_judged_and_kept() {
     let world = world().await;
-    let built = image()
-        .user("app")
-        .label("org.opencontainers.image.base.name", BASE)
-        .label("org.opencontainers.image.base.digest", "no digest")
-        .build();
+    let built = image().user("app").annotation("org.opencontainers.image.base.name", BASE).build();
     let work = world.push_work("team/web", &built);
     world.scan(&work).await;
     let result = world.result(&work).await;
@@ -111,9 +110,13 @@ fn not_affected(vulnerability: &str) -> Value {
 
 /// The image with attestations in an index, and the work of one who has found it there.
 fn attested(world: &World, built: &BuiltImage, predicates: &[(&str, Value)]) -> Work {
+    attested_in(world, "team/web", built, predicates)
+}
+
+fn attested_in(world: &World, repository: &str, built: &BuiltImage, predicates: &[(&str, Value)]) -> Work {
     let index = IndexBuilder::new().image(built).attestations(built, predicates).build();
-    let work = world.push_work("team/web", built);
-    world.push("team/web", &index);
+    let work = world.push_work(repository, built);
+    world.push(repository, &index);
     let manifests =
         index.manifests.keys().filter(|digest| **digest != built.digest && **digest != index.digest);
     Work { attestations: Some(manifests.copied().collect()), ..work }
@@ -171,20 +174,54 @@ async fn a_vex_attestation_takes_what_does_not_affect_the_image_out_of_the_numbe
     assert_eq!(result.suppressed.total(), 1);
 }
 
+const SBOM: (&str, Value) = ("https://spdx.dev/Document", Value::Null);
+
+async fn kinds(world: &World, work: &Work) -> Option<Vec<AttestationKind>> {
+    let known = metadata(world, &world.result(work).await).await.attestations;
+    known.map(|known| known.iter().map(|known| known.kind).collect())
+}
+
 #[tokio::test]
-async fn attestations_that_are_found_later_are_read_with_those_of_before() {
+async fn attestations_that_are_attached_later_are_read_also_when_nothing_else_has_changed() {
     let world = world().await;
-    let work = attested(&world, &image().build(), &[("https://spdx.dev/Document", json!({}))]);
+    let work = attested(&world, &image().build(), &[SBOM]);
     let unattested = Work { attestations: None, ..work.clone() };
     world.scan(&unattested).await;
-    assert_eq!(metadata(&world, &world.result(&work).await).await.attestations, None);
-    world.apply(&json!([{"id": "default-non-root-user", "display_name": "No root"}])).await;
+    assert_eq!(kinds(&world, &work).await, None);
     world.scan(&work).await;
-    let known = metadata(&world, &world.result(&work).await).await.attestations.unwrap();
-    assert_eq!(known.len(), 1);
-    world.apply(&json!([{"id": "default-non-root-user"}])).await;
-    world.scan(&unattested).await;
-    assert_eq!(metadata(&world, &world.result(&work).await).await.attestations.unwrap(), known);
+    assert_eq!(kinds(&world, &work).await.unwrap(), [AttestationKind::Sbom]);
+    let revision = world.stored(&work).await.unwrap().revision;
+    for again in [&unattested, &work] {
+        world.scan(again).await;
+    }
+    assert_eq!(world.stored(&work).await.unwrap().revision, revision, "they are known");
+}
+
+#[tokio::test]
+async fn attestations_of_an_image_in_two_repositories_count_together() {
+    let world = world().await;
+    let provenance = ("https://slsa.dev/provenance/v0.2", provenance(&image().build()));
+    let staging = attested_in(&world, "staging/app", &image().build(), &[provenance]);
+    let production = attested_in(&world, "production/app", &image().build(), &[SBOM]);
+    assert_eq!(staging.image.digest, production.image.digest);
+    world.scan(&staging).await;
+    world.scan(&production).await;
+    let expected = [AttestationKind::Provenance { max: true }, AttestationKind::Sbom];
+    assert_eq!(kinds(&world, &production).await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn an_image_is_not_judged_without_attestations_that_the_registry_does_not_give_now() {
+    let world = world().await;
+    let work = attested(&world, &image().build(), &[SBOM]);
+    world.scan(&Work { attestations: None, ..work.clone() }).await;
+    world.registry.inject(Fault::Status { requests: 1000, status: 503 });
+    world.scan(&work).await;
+    assert_eq!(kinds(&world, &work).await, None);
+    assert_eq!(world.pending(&work).await.unwrap().deferrals, 1, "it is tried again");
+    world.registry.clear_faults();
+    world.deliver_when_due(&work).await.unwrap();
+    assert_eq!(kinds(&world, &work).await.unwrap(), [AttestationKind::Sbom]);
 }
 
 /// An image on the layers of another, with one of its own.
@@ -232,4 +269,39 @@ async fn other_versions_in_the_repository_of_an_image_are_not_its_base() {
     let known = metadata(&world, &world.result(&second).await).await;
     let reason = "the image names none, and no known image has its first layers";
     assert_eq!((known.base, known.base_unknown_because.as_deref()), (None, Some(reason)));
+}
+
+#[tokio::test]
+async fn a_scan_that_died_before_it_looked_again_is_made_good_by_the_next() {
+    let world = world().await;
+    world.apply(&json!([{"id": "no-stale-base-images"}])).await;
+    let base = world.push_work("team/base", &ImageBuilder::new().layer(debian(&[("openssl", "1")])).build());
+    world.scan(&base).await;
+    let app = world.push_work("team/app", &on(&[("openssl", "1")], &[("zlib", "1")]));
+    world.scan(&app).await;
+    let known = metadata(&world, &world.result(&app).await).await.base.unwrap();
+    // The tag has moved, and who told of it found no result yet.
+    let standing = world.records.base_standing(&acme(), &known.reference).await.unwrap().unwrap();
+    let moved = BaseStanding { digest: Digest::of(b"newer"), manifests: vec![], is_told: true, ..standing };
+    assert!(world.records.put_base_standing(&acme(), &known.reference, &moved).await.unwrap());
+    world.scan(&app).await;
+    assert_eq!(outcome(&world.result(&app).await, "no-stale-base-images"), Some(Outcome::Fail));
+}
+
+#[tokio::test]
+async fn the_only_image_that_went_into_a_build_is_its_base_when_nothing_else_tells_it() {
+    let world = world().await;
+    let min = json!({"materials": [{"uri": "pkg:docker/node@18", "digest": {"sha256": Digest::of(b"node").hex()}}]});
+    let predicates = [("https://slsa.dev/provenance/v0.2", min)];
+    let work = attested(&world, &image().build(), &predicates);
+    world.scan(&work).await;
+    let known = metadata(&world, &world.result(&work).await).await;
+    assert_eq!(known.base.unwrap().reference, "docker.io/library/node:18");
+
+    let base = world.push_work("team/base", &ImageBuilder::new().layer(debian(&[("openssl", "1")])).build());
+    world.scan(&base).await;
+    let on_base = attested_in(&world, "team/app", &on(&[("openssl", "1")], &[("zlib", "1")]), &predicates);
+    world.scan(&on_base).await;
+    let found = metadata(&world, &world.result(&on_base).await).await.base.unwrap();
+    assert_eq!(found.evidence, BaseEvidence::Layers, "its layers tell more");
 }

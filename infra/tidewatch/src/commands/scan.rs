@@ -53,7 +53,8 @@ pub(super) async fn run(context: &Context, arguments: Scan) -> Result<ExitCode, 
     let read = source::read(context.quiet, &arguments.image).await?;
     let config = source::config_of(&arguments.image.platform)?;
     let (digest, platform) = (read.digest, read.platform);
-    let metadata = ImageMetadata::of(read.said, read.inventory.vex.clone());
+    let said = read.said;
+    let metadata = ImageMetadata::of(said.clone(), read.inventory.vex.clone()).or_only_image(said.as_ref());
     let inventory = Inventory::from(read.inventory);
     let Advisories { indexes, current, tables } = advisories(context, &arguments, &inventory).await?;
     let (memos, criteria) = (Memos::default(), Criteria::new(&config, Vec::new()));

@@ -24,8 +24,7 @@ pub async fn read_config(
     let bytes = read_blob(registry, id, repository, config, CONFIG_LIMIT).await?;
     let config = ImageConfig::parse(&bytes).ok();
     let created_at = config.as_ref().and_then(|config| config.created);
-    let labels = config.as_ref().map(|config| config.labels.clone()).unwrap_or_default();
-    let base = named_base(manifest, &labels);
+    let base = named_base(manifest);
     let config = config.map(|config| ConfigMetadata { user: config.user });
     Ok((created_at, ManifestMetadata { config, base, attested: None }))
 }

@@ -2,8 +2,6 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
 use super::*;
@@ -357,23 +355,26 @@ proptest! {
 }
 
 #[test]
-fn the_base_of_an_image_is_what_its_annotations_name_and_else_its_labels() {
+fn the_base_of_an_image_is_what_its_annotations_name() {
     let mut manifest = image_with(media_type::OCI_CONFIG, &[GZIP]);
-    let name =
-        |name: &str| BTreeMap::from([("org.opencontainers.image.base.name".to_owned(), name.to_owned())]);
-    let base = |manifest: &Value, labels: &BTreeMap<String, String>| named_base(&raw("", manifest), labels);
-    assert_eq!(base(&manifest, &BTreeMap::new()), None);
-    let labelled = base(&manifest, &name("docker.io/library/debian:13")).unwrap();
-    assert_eq!((labelled.reference.as_str(), labelled.digest), ("docker.io/library/debian:13", None));
-    assert_eq!(base(&manifest, &name("a name")), None, "it is no name of an image");
-
+    let base = |manifest: &Value| named_base(&raw("", manifest));
+    assert_eq!(base(&manifest), None);
     manifest["annotations"] = json!({
         "org.opencontainers.image.base.name": "docker.io/library/alpine:3.20",
         "org.opencontainers.image.base.digest": digest("base").to_string(),
     });
-    let annotated = base(&manifest, &name("docker.io/library/debian:13")).unwrap();
+    let annotated = base(&manifest).unwrap();
     assert_eq!(annotated.reference, "docker.io/library/alpine:3.20");
     assert_eq!((annotated.digest, annotated.current), (Some(digest("base")), None));
+    for (name, reference) in [
+        ("node:18", Some("docker.io/library/node:18")),
+        ("acme/base:1", Some("docker.io/acme/base:1")),
+        ("ghcr.io/acme/base:1", Some("ghcr.io/acme/base:1")),
+        ("a name", None),
+    ] {
+        manifest["annotations"] = json!({"org.opencontainers.image.base.name": name});
+        assert_eq!(base(&manifest).map(|base| base.reference).as_deref(), reference, "{name}");
+    }
     manifest["annotations"] = json!(["nonsense"]);
-    assert_eq!(base(&manifest, &name("debian:13")).unwrap().reference, "debian:13");
+    assert_eq!(base(&manifest), None);
 }

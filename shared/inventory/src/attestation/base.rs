@@ -2,6 +2,7 @@
 //! say with which one the image ends; its layers do, where the builder tells those of its steps.
 
 use tidewatch_core::Digest;
+use tidewatch_core::base::with_host;
 use tidewatch_core::metadata::{BaseEvidence, BaseImage};
 
 use super::{Material, Provenance, Stage};
@@ -16,14 +17,10 @@ const OF_THE_BUILDER: &[&str] = &[
 ];
 
 impl Provenance {
-    /// The image that an image with these `layers`, base first, is built on. What its tag points to now is not known of it.
-    /// Else why it cannot be told, a lower-case fragment.
+    /// The image that an image with these `layers`, base first, is built on, where the builder tells the layers of its steps.
+    /// What its tag points to now is not known of it. Else why it cannot be told, a lower-case fragment.
     pub fn base(&self, layers: &[Digest]) -> Result<BaseImage, String> {
-        let mut images: Vec<(String, Option<Digest>)> =
-            self.materials.iter().filter_map(|material| Some((image(material)?, material.digest))).collect();
-        images.retain(|(reference, _)| !OF_THE_BUILDER.contains(&name_of(reference)));
-        images.sort();
-        images.dedup();
+        let images = self.images();
         if let Some(stages) = &self.stages {
             let reference = beneath(stages, layers)
                 .ok_or("the image is built on none of the images that its provenance names")?;
@@ -31,13 +28,30 @@ impl Provenance {
             let digest = digest.or_else(|| images.iter().find(|(known, _)| *known == name)?.1);
             return Ok(found(name, digest));
         }
-        match &images[..] {
-            [] => Err("the provenance names no image".to_owned()),
-            [(reference, digest)] => Ok(found(reference.clone(), *digest)),
-            several => {
-                Err(format!("the provenance names {} images, and not the layers of each", several.len()))
-            }
+        Err(match images.len() {
+            0 => "the provenance names no image".to_owned(),
+            1 => "the provenance names one image, and not its layers".to_owned(),
+            several => format!("the provenance names {several} images, and not the layers of each"),
+        })
+    }
+
+    /// The only image that went into the build, where the builder does not tell the layers of its steps. Most images are built
+    /// on it; one that begins with nothing (`FROM scratch`) has only copied from it.
+    pub fn only_image(&self) -> Option<BaseImage> {
+        match &self.images()[..] {
+            [(reference, digest)] if self.stages.is_none() => Some(found(reference.clone(), *digest)),
+            _ => None,
         }
+    }
+
+    /// The images that went into the build, but for those of the builder.
+    fn images(&self) -> Vec<(String, Option<Digest>)> {
+        let mut images: Vec<(String, Option<Digest>)> =
+            self.materials.iter().filter_map(|material| Some((image(material)?, material.digest))).collect();
+        images.retain(|(reference, _)| !OF_THE_BUILDER.contains(&name_of(reference)));
+        images.sort();
+        images.dedup();
+        images
     }
 }
 
@@ -67,15 +81,6 @@ fn resolved(reference: &str) -> (String, Option<Digest>) {
     match reference.split_once('@') {
         Some((name, digest)) => (with_host(name), digest.parse().ok()),
         None => (with_host(reference), None),
-    }
-}
-
-/// The name with the host of its registry; without one, Docker Hub is meant.
-fn with_host(name: &str) -> String {
-    match name.split_once('/') {
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => name.to_owned(),
-        Some(_) => format!("docker.io/{name}"),
-        None => format!("docker.io/library/{name}"),
     }
 }
 
@@ -110,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_only_image_that_went_in_is_the_base() {
+    fn the_only_image_that_went_in_is_no_more_than_that() {
         let known = provenance(
             vec![
                 material("pkg:docker/docker/dockerfile@1.4", "frontend"),
@@ -119,12 +124,13 @@ mod tests {
             ],
             None,
         );
-        let base = known.base(&layers(&["a", "b"])).unwrap();
-        assert_eq!(
-            (base.reference.as_str(), base.digest),
-            ("docker.io/library/node:18-slim", Some(digest("node")))
-        );
-        assert_eq!(base.evidence, BaseEvidence::Provenance);
+        let unknown = known.base(&layers(&["a", "b"])).unwrap_err();
+        assert_eq!(unknown, "the provenance names one image, and not its layers");
+        let only = known.only_image().unwrap();
+        assert_eq!(only.reference, "docker.io/library/node:18-slim");
+        assert_eq!((only.digest, only.evidence), (Some(digest("node")), BaseEvidence::Provenance));
+        let told = Provenance { stages: Some(vec![]), ..known };
+        assert_eq!(told.only_image(), None, "its layers say that it is built on nothing");
     }
 
     #[test]
@@ -154,7 +160,9 @@ mod tests {
     fn which_of_several_images_is_the_base_is_not_guessed() {
         let two =
             vec![material("pkg:docker/golang@1.22", "golang"), material("pkg:docker/alpine@3.17", "alpine")];
-        let unknown = provenance(two, None).base(&layers(&["a"])).unwrap_err();
+        let known = provenance(two, None);
+        let unknown = known.base(&layers(&["a"])).unwrap_err();
+        assert_eq!(known.only_image(), None);
         assert_eq!(unknown, "the provenance names 2 images, and not the layers of each");
         assert_eq!(provenance(vec![], None).base(&[]).unwrap_err(), "the provenance names no image");
     }

@@ -70,8 +70,8 @@ struct Due {
 
 impl Records {
     /// Queues `work` for `due_at`, unless the image has work already. Work for the same image that was seen at its tag
-    /// earlier is replaced, and keeps its attempts and the higher of the priorities. Work that is counted stays so,
-    /// whatever comes before or after it: one digest can stand behind several tags.
+    /// earlier is replaced, and keeps its attempts. What either asks for stays ([`Work::joined`]), whatever comes before or
+    /// after it.
     pub async fn enqueue(
         &self,
         org: &OrgName,
@@ -89,14 +89,15 @@ impl Records {
                 return Ok(Enqueued::New);
             }
             let Some(pending) = self.pending_work(org, &work.image).await? else { continue };
-            let counted = pending.work.counted || work.counted;
+            let joined = pending.work.joined(work);
             if pending.work.seen_at < work.seen_at {
-                let priority = pending.work.priority.min(work.priority);
-                let work = Work { counted, priority, ..work.clone() };
-                if self.replace(org, &pending, &work, due_at).await? {
+                if self.replace(org, &pending, &joined, due_at).await? {
                     return Ok(Enqueued::New);
                 }
-            } else if pending.work.counted == counted || self.count_in(org, &pending).await? {
+                continue;
+            }
+            let joined = Work { priority: pending.work.priority, ..joined };
+            if joined == pending.work || self.ask_for_more(org, &pending, &joined).await? {
                 return Ok(Enqueued::Known);
             }
         }
@@ -266,12 +267,17 @@ impl Records {
         self.move_due(org, pending, work, due_at, Update::default().set("dispatched", 0)).await
     }
 
-    /// Makes work counted that was not. `false` when somebody else has changed it in the meantime.
-    async fn count_in(&self, org: &OrgName, pending: &PendingWork) -> Result<bool, RecordError> {
-        let work = Work { counted: true, ..pending.work.clone() };
+    /// Puts `work` in the place of pending work that is due at the same time. `false` when somebody else has changed it in the
+    /// meantime.
+    async fn ask_for_more(
+        &self,
+        org: &OrgName,
+        pending: &PendingWork,
+        work: &Work,
+    ) -> Result<bool, RecordError> {
         let due_at = keys::due_time(&pending.due)
             .ok_or_else(|| corrupt(pending.due.sort.clone(), "its key has no time"))?;
-        self.move_due(org, pending, &work, due_at, Update::default()).await
+        self.move_due(org, pending, work, due_at, Update::default()).await
     }
 
     /// Writes the work and moves its due row. `false` when somebody else has moved that in the meantime: then nothing
@@ -300,12 +306,12 @@ impl Records {
         Ok(unless_condition_failed(self.transact(writes).await)?.is_some())
     }
 
-    /// Removes work that is done, unless newer work for the image has come in the meantime, or it was found to be
-    /// counted after all: then gives what is still to be done.
+    /// Removes work that is done, unless newer work for the image has come in the meantime, or it asks for more by now: then
+    /// gives what is still to be done.
     pub async fn complete(&self, org: &OrgName, done: &Work) -> Result<Option<Work>, RecordError> {
         loop {
             let Some(pending) = self.pending_work(org, &done.image).await? else { return Ok(None) };
-            if pending.work.seen_at > done.seen_at || (pending.work.counted && !done.counted) {
+            if !pending.work.is_done_with(done) {
                 return Ok(Some(pending.work));
             }
             let writes = vec![

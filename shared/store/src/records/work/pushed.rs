@@ -30,15 +30,11 @@ impl Records {
                 return Ok(Some(work.clone()));
             }
             let Some(pending) = self.pending_work(org, &work.image).await? else { continue };
-            let newer = pending.work.seen_at < work.seen_at;
-            let counted = pending.work.counted || work.counted;
-            let known = pending.work.priority == Priority::Pushed && pending.work.counted == counted;
-            if known && !newer {
+            let raised = pending.work.joined(work);
+            if raised == pending.work {
                 // Whoever queued it may have died before it was sent.
                 return Ok(pending.dispatched.then_some(pending.work));
             }
-            let latest = if newer { work } else { &pending.work };
-            let raised = Work { counted, priority: Priority::Pushed, ..latest.clone() };
             let dispatched = Update::default().set("dispatched", 1);
             if self.move_due(org, &pending, &raised, due_at, dispatched).await? {
                 return Ok(Some(raised));
