@@ -6,6 +6,7 @@ use tidewatch_core::image::ImageId;
 use tidewatch_core::metadata::ImageMetadata;
 use tidewatch_core::names::OrgName;
 use tidewatch_core::work::{OnBase, RematchMessage, RematchTask};
+use tidewatch_runtime::messages::describe;
 use tidewatch_store::records::{RecordError, StoredResult};
 
 use crate::image::Look;
@@ -54,6 +55,10 @@ impl RematchImages {
                 let Ok(Some(stored)) = stored else { continue };
                 match self.rebase(&pass, (&message.base, &standing), &image, &stored).await {
                     Err(RematchError::Record(RecordError::Changed { .. })) => overtaken.push(image),
+                    Err(error) if error.is_of_the_image() => {
+                        let error = describe(&error);
+                        tracing::warn!(org.name = %org, image = %image, error, "image cannot be judged again");
+                    }
                     Ok(Rebased::Elsewhere) => {}
                     Ok(Rebased::Already) => again.push(image),
                     Ok(Rebased::Moved) => moved.push(image),

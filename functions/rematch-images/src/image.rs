@@ -12,7 +12,7 @@ use tidewatch_core::result::{ImageResult, Inventory};
 use tidewatch_core::retry::Retry;
 use tidewatch_core::{Digest, Retryable as _};
 use tidewatch_runtime::messages::describe;
-use tidewatch_store::records::{RecordError, StoredResult, Unposted};
+use tidewatch_store::records::{RecordError, ResultRows, StoredResult, Unposted};
 
 use crate::images::{Pass, Standing, Step};
 use crate::outcome::Rematched;
@@ -227,16 +227,13 @@ impl RematchImages {
         result: &ImageResult,
         metadata: Option<ImageMetadata>,
     ) -> Result<Option<Look>, RematchError> {
-        let Some(key) = &result.report else { return Ok(None) };
-        let report = self.records.report(key);
-        let known = self.metadata(pass, result);
-        let read = futures::future::try_join3(report, self.inventory(pass, result), known);
-        let (mut report, inventory, known) = match read.await {
-            Ok((Some(report), Some(inventory), Some(metadata))) => (report, inventory, metadata),
-            Ok(_) => return Ok(None),
+        let rows = match self.records.result_rows(pass.org, result).await {
+            Ok(Some(rows)) => rows,
+            Ok(None) => return Ok(None),
             Err(error) if error.retry() == Retry::Never => return Ok(None),
             Err(error) => return Err(error.into()),
         };
+        let ResultRows { mut report, inventory, metadata: known } = rows;
         let now = self.clock.now();
         let mut judged = ImageResult { scanned_at: now, ..result.clone() };
         if metadata.is_some() {

@@ -155,12 +155,17 @@ impl RematchImages {
         let Some(in_force) = self.records.in_force(org, None).await? else { return Ok(()) };
         for (image, stored) in images.iter().zip(results) {
             let judging = (&in_force, self.clock.now());
-            match stored {
-                Ok(Some(stored)) => record_members(&self.records, org, image, &stored, judging).await?,
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::warn!(org.name = %org, image = %image, error = describe(&error), "result cannot be read");
+            let entered = match stored {
+                Ok(Some(stored)) => record_members(&self.records, org, image, &stored, judging).await,
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            };
+            match entered {
+                Err(error) if error.retry() == Retry::Never => {
+                    let error = describe(&error);
+                    tracing::warn!(org.name = %org, image = %image, error, "slots of an image cannot be written");
                 }
+                entered => entered?,
             }
         }
         Ok(())

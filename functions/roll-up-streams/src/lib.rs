@@ -90,8 +90,9 @@ impl RollUpStreams {
         for org in self.records.orgs().await? {
             let rolled_up = async {
                 let new = tick.roll_up(&org).await?;
-                if is_turn {
-                    tick.reconcile_in_turn(&org, minute).await?;
+                if is_turn && let Err(error) = tick.reconcile_in_turn(&org, minute).await {
+                    let error = describe(&error);
+                    tracing::error!(org.name = %org, error, "streams cannot be reconciled");
                 }
                 Ok::<_, RollUpError>(new)
             };
@@ -164,9 +165,5 @@ impl MessageHandler for RollUpStreams {
 
 /// The totals of a stream, and how often those of its groups have changed.
 fn sum(groups: &[PartState]) -> (Totals, i64) {
-    let mut totals = Totals::default();
-    for group in groups {
-        totals += &group.totals;
-    }
-    (totals, groups.iter().map(|group| group.changes).sum())
+    (PartState::sum(groups), groups.iter().map(|group| group.changes).sum())
 }

@@ -8,11 +8,12 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use tidewatch_core::Timestamp;
 use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::result::{ImageResult, ResultState};
 use tidewatch_core::severity::{Severity, SeverityCounts};
 use tidewatch_core::stream::{Layout, Member, Totals};
+use tidewatch_core::{Retry, Retryable as _, Timestamp};
+use tidewatch_runtime::messages::describe;
 use tidewatch_store::records::{Filling, NewTotals, Part, PartState, StoredResult, SwitchProgress};
 
 use crate::groups::Pass;
@@ -33,6 +34,8 @@ pub struct Reconciliation {
     pub totals: u64,
     /// What was wrong, and is mended.
     pub drift: Vec<Drift>,
+    /// What cannot be read, and why. Nothing is known of whether it follows.
+    pub unreadable: Vec<Drift>,
 }
 
 /// Something that did not follow from what it was made of.
@@ -90,6 +93,12 @@ impl RollUpStreams {
                 org.name = %org, stream.name = %stream, drift.place = place, drift.reason = reason, "drift mended"
             );
         }
+        for Drift { stream, place, reason } in &found.unreadable {
+            tracing::error!(
+                org.name = %org, stream.name = %stream, drift.place = place, drift.reason = reason,
+                "numbers cannot be compared with their rows"
+            );
+        }
         Ok(found)
     }
 
@@ -144,14 +153,29 @@ impl RollUpStreams {
         found: &mut Reconciliation,
     ) -> Result<(), RollUpError> {
         let Looking { pass, stream, is_judged } = looking;
-        let mut members = self.records.members(pass.org, stream, shard).await?;
+        let mut members = match self.records.members(pass.org, stream, shard).await {
+            Err(error) if error.retry() == Retry::Never => {
+                let (stream, place) = (stream.clone(), format!("shard {shard}"));
+                found.unreadable.push(Drift { stream, place, reason: describe(&error) });
+                return Ok(());
+            }
+            members => members?,
+        };
         members.retain(|member| pass.applied.config.registry(&member.image.registry).is_some());
         let ids: Vec<_> = members.iter().map(|member| member.image.id()).collect();
         let results = self.records.results(pass.org, &ids).await?;
         let mut is_sound = true;
         for (member, stored) in members.iter_mut().zip(results) {
             found.members += 1;
-            let Some(stored) = stored?.filter(|stored| is_settled(&stored.result, pass)) else { continue };
+            let stored = match stored {
+                Err(error) if error.retry() == Retry::Never => {
+                    let (stream, place) = (stream.clone(), member.image.to_string());
+                    found.unreadable.push(Drift { stream, place, reason: describe(&error) });
+                    continue;
+                }
+                stored => stored?,
+            };
+            let Some(stored) = stored.filter(|stored| is_settled(&stored.result, pass)) else { continue };
             let reason = match differs(member, &stored.result) {
                 None if is_judged => self.differs_there(looking, member, &stored).await?,
                 reason => reason,

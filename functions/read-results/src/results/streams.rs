@@ -1,6 +1,6 @@
 //! The streams of an organisation, with their numbers as they were last rolled up.
 
-use tidewatch_core::stream::Totals;
+use tidewatch_store::records::PartState;
 
 use super::{ReadError, Results};
 use crate::documents::{PolicyNumbers, StreamRow, Streams};
@@ -11,10 +11,7 @@ impl Results {
         let names = self.records.streams(&self.org, &self.in_force.applied.config).await?.names;
         let groups = self.records.groups(&self.org, &names).await?;
         let rows = names.into_iter().zip(groups).map(|(name, groups)| {
-            let mut totals = Totals::default();
-            for group in groups {
-                totals += &group.totals;
-            }
+            let totals = PartState::sum(&groups);
             let policies = self.in_force.criteria.policies().names();
             StreamRow {
                 name,

@@ -70,3 +70,32 @@ async fn totals_that_are_not_those_of_their_rows_are_told_and_mended() {
         assert_eq!(reconcile(&world).await.drift, [], "{part}");
     }
 }
+
+#[tokio::test]
+async fn an_image_in_two_slots_of_a_shard_is_compared_in_both() {
+    let world = World::new(&config(&["hub"], 0)).await;
+    let layout = Layout::of(&world.stream);
+    let shard = |place: &str| {
+        let image = image(place, "1");
+        layout.shard_of(&image.registry, &image.repository)
+    };
+    let first = "hub/team/0".to_owned();
+    let second =
+        (1..100_000).map(|number| format!("hub/team/{number}")).find(|place| shard(place) == shard(&first));
+    for place in [first, second.unwrap()] {
+        world.write(&member(image(&place, "1"), 0, &[Severity::High], Outcome::Fail), 1).await;
+    }
+    world.roll_up().await;
+    let found = reconcile(&world).await;
+    assert_eq!((found.members, found.drift), (2, vec![]));
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_told_and_hides_no_drift_of_others() {
+    let world = world().await;
+    let noise = Update::default().set("data", "{");
+    world.change_member(&image("hub/team/api", "1"), noise).await;
+    let found = reconcile(&world).await;
+    assert_eq!((found.members, found.drift, found.unreadable.len()), (1, vec![], 1));
+    assert!(found.unreadable[0].place.starts_with("shard "), "{:?}", found.unreadable);
+}

@@ -74,3 +74,18 @@ async fn a_configuration_with_the_same_policies_is_in_force_at_once() {
     world.apply(&config(&["hub", "quay"], 0)).await;
     assert!(world.roll_up().await);
 }
+
+#[tokio::test]
+async fn a_switch_that_was_sent_for_earlier_does_not_take_the_place_of_a_later_one() {
+    let world = half_judged().await;
+    let (judging, sent_at) = (config(&["hub"], 7).judging_fingerprint(), world.clock.now());
+    let later = Switch { judging, sent_at, parts: 0 };
+    world.records.put_switch(&world.org, &later).await.unwrap();
+    let before = Switch {
+        judging: config(&["hub"], 0).judging_fingerprint(),
+        sent_at: sent_at.checked_sub(MINUTE).unwrap(),
+        parts: 9,
+    };
+    world.records.put_switch(&world.org, &before).await.unwrap();
+    assert_eq!(world.records.switch(&world.org).await.unwrap(), Some(later));
+}

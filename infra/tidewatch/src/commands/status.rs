@@ -8,10 +8,9 @@ use serde::Serialize;
 use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::ports::Clock as _;
 use tidewatch_core::result::ResultState;
-use tidewatch_core::stream::Totals;
 use tidewatch_runtime::system::SystemClock;
 use tidewatch_store::local_queue::QueueDepth;
-use tidewatch_store::records::{AdvisoryStanding, AppliedConfig, SnapshotHead, SwitchProgress};
+use tidewatch_store::records::{AdvisoryStanding, AppliedConfig, PartState, SnapshotHead, SwitchProgress};
 
 use super::Context;
 use crate::cli::Org;
@@ -126,10 +125,7 @@ async fn read(instance: &Instance, org: OrgName, now: Timestamp) -> Result<Docum
     let names = records.streams(&org, &applied.config).await?.names;
     let groups = records.groups(&org, &names).await?;
     let streams = names.into_iter().zip(groups).map(|(stream, groups)| {
-        let mut totals = Totals::default();
-        for group in groups {
-            totals += &group.totals;
-        }
+        let totals = PartState::sum(&groups);
         let state = |state| (state, totals.states.get(&state).copied().unwrap_or(0));
         StreamRow { stream, images: totals.images, states: ResultState::ALL.map(state).into() }
     });

@@ -28,7 +28,7 @@ mod tokens;
 mod vex;
 mod work;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -152,14 +152,16 @@ impl Records {
         self.table.get(key).await?.map(|item| decode(&item)).transpose()
     }
 
-    /// The items at `keys`, none of which repeats, in their order; `None` where there is none.
+    /// The items at `keys`, in their order; `None` where there is none. A key may repeat: the same image stands in several
+    /// places.
     async fn items(&self, keys: Vec<Key>) -> Result<Vec<Option<Item>>, RecordError> {
         let mut found = HashMap::with_capacity(keys.len());
-        for batch in keys.chunks(MOST_IN_BATCH) {
+        let distinct: Vec<Key> = keys.iter().collect::<HashSet<_>>().into_iter().cloned().collect();
+        for batch in distinct.chunks(MOST_IN_BATCH) {
             let items = self.table.get_batch(batch).await?;
             found.extend(items.into_iter().map(|item| (item.key.clone(), item)));
         }
-        Ok(keys.iter().map(|key| found.remove(key)).collect())
+        Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
     }
 
     /// Every item of a query, page by page. Only for partitions with a bound on their size.

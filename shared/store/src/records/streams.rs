@@ -63,6 +63,15 @@ pub struct PartState {
 }
 
 impl PartState {
+    /// The totals of all of these parts together.
+    pub fn sum(parts: &[Self]) -> Totals {
+        let mut totals = Totals::default();
+        for part in parts {
+            totals += &part.totals;
+        }
+        totals
+    }
+
     /// Whether the totals may not be those of the members any more at `now`, under this version of the configuration.
     /// Those of a later one are another roll-up's, and a part that nobody has marked has no members.
     pub fn is_dirty(&self, now: Timestamp, config_version: i64) -> bool {

@@ -7,7 +7,7 @@ use tidewatch_core::Digest;
 use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::table::{Condition, Item, Query};
 
-use super::{DAY, ITEM_VERSION, RecordError, Records, encode, keys, time_to_live};
+use super::{DAY, ITEM_VERSION, RecordError, Records, encode, keys, time_to_live, unless_condition_failed};
 
 /// What images were last sent for to be judged again by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,9 +44,15 @@ impl SwitchProgress {
 }
 
 impl Records {
-    /// Notes that all messages of a switch were sent.
+    /// Notes that all messages of a switch were sent, unless those of a later one were.
     pub async fn put_switch(&self, org: &OrgName, switch: &Switch) -> Result<(), RecordError> {
-        Ok(self.table.put(encode(keys::switch(org), switch)?, Condition::Always).await?)
+        let sent_at = switch.sent_at.as_millisecond();
+        let not_later = Condition::Any(vec![
+            Condition::Absent("sent_at".to_owned()),
+            Condition::LessOrEqual("sent_at".to_owned(), sent_at.into()),
+        ]);
+        let item = encode(keys::switch(org), switch)?.with("sent_at", sent_at);
+        unless_condition_failed(self.table.put(item, not_later).await).map(drop)
     }
 
     /// Notes that a message is done, of those sent at `sent_at`.

@@ -283,6 +283,13 @@ async fn results_are_read_in_order_and_one_that_is_broken_hides_none(world: Worl
     let noise = Update::default().set("data", "{");
     world.table.update(&Key::new(partition, "RESULT"), noise, Condition::ItemPresent).await.unwrap();
     let ids: Vec<_> = images.iter().map(Image::id).collect();
+    let twice = [ids[2].clone(), ids[1].clone(), ids[2].clone()];
+    let results = world.records.results(&acme(), &twice).await.unwrap();
+    assert_eq!(
+        results.iter().map(Result::is_ok).collect::<Vec<_>>(),
+        [true, false, true],
+        "an image may repeat"
+    );
     let results = world.records.results(&acme(), &ids).await.unwrap();
     assert_eq!(results.len(), 150);
     for (number, result) in (0..).zip(results) {
