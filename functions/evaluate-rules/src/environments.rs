@@ -32,7 +32,9 @@ impl EvaluateRules {
             .filter_map(|environment| Some((environment.id.clone(), environment.entries(now)?)))
             .collect();
         let images = wanted.iter().map(|(stream, entries)| (stream, references(entries)));
-        let fingerprint = Digest::of(format!("{:?}", images.collect::<Vec<_>>()).as_bytes());
+        // With each version that is applied, what could not be pinned is tried again.
+        let wants = (applied.version, images.collect::<Vec<_>>());
+        let fingerprint = Digest::of(format!("{wants:?}").as_bytes());
         let noted = self.records.file_environments(org).await?;
         let (known, former) = noted.map_or((None, BTreeSet::new()), |(known, former)| (Some(known), former));
         if known.is_none() && wanted.is_empty() {
@@ -119,7 +121,9 @@ impl EvaluateRules {
             let target = EnvironmentTarget { stream: stream.clone(), entry: entry.id() };
             // What the slot holds stays there until the new image is known: the entry keeps what it is pinned to.
             let known = self.records.environment_entry(org, &target).await?;
-            let entry = EnvironmentEntry { pinned: known.and_then(|known| known.pinned), ..entry.clone() };
+            // And what it still has to let go.
+            let (pinned, leaving) = known.map_or((None, None), |known| (known.pinned, known.leaving));
+            let entry = EnvironmentEntry { pinned, leaving, ..entry.clone() };
             self.records.put_entry(org, stream, &entry).await?;
             messages.push(HintMessage {
                 org: org.clone(),

@@ -79,7 +79,8 @@ pub struct EvaluateRules {
     records: Records,
     queue: Arc<dyn QueueSender>,
     clock: Arc<dyn Clock>,
-    /// The minute since 1970 at which bases were last sent for; a process has many ticks in one.
+    /// The minute since 1970 at which bases were last sent for; a process has many ticks in one. What cannot be sent then
+    /// waits for its next turn.
     asked: Arc<AtomicU64>,
 }
 

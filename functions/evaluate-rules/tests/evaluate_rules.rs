@@ -554,3 +554,22 @@ async fn entries_that_a_late_evaluator_writes_for_an_earlier_file_are_taken_away
         }
     }
 }
+
+#[tokio::test]
+async fn entries_of_the_file_that_could_not_be_pinned_are_tried_again_when_it_is_applied_again() {
+    let world = World::new(hourly()).await;
+    let mut with = serde_json::to_value(config("acme", &hourly())).unwrap();
+    with["environments"] = json!([{"id": "staging", "images": ["hub/team/web:1"]}]);
+    let with: Config = serde_json::from_value(with).unwrap();
+    let mut asked = Vec::new();
+    for applies in [true, false, true] {
+        if applies {
+            world.apply(&with).await;
+        }
+        world.tick().await;
+        asked.push(world.queue.messages::<HintMessage>(QueueName::Hints).len());
+        world.queue.clear();
+        world.clock.advance(MINUTE);
+    }
+    assert_eq!(asked, [1, 0, 1]);
+}
