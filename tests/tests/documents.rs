@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use tidewatch_testkit::fixtures;
 use tidewatch_tests::configuration_docs::{VARIABLES, Variable, anchor, page, place};
 
 /// How the names of the variables begin that are Tidewatch's own, as they stand in code.
@@ -33,6 +34,27 @@ fn every_variable_that_the_code_reads_is_documented_and_every_documented_one_is_
     let documented = VARIABLES.iter().map(Variable::beginning);
     let unread: Vec<_> = documented.filter(|name| !found.contains(*name)).collect();
     assert!(unread.is_empty(), "documented, but not read: {unread:?}");
+}
+
+#[test]
+fn the_metrics_of_the_page_are_those_of_the_fixtures() {
+    let text = std::fs::read_to_string(checkout().join("docs/METRICS.md")).unwrap();
+    let shown = |name: &str, label: &str, value: &str| {
+        let beginning = format!("{name}{{");
+        let label = format!("{label}=\"{value}\"");
+        let mut lines = text.lines().filter(|line| line.starts_with(&beginning) && line.contains(&label));
+        let line = lines.next().unwrap_or_else(|| panic!("{name} has no line of {value}"));
+        line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    let expected = fixtures::expected().streams;
+    let numbers = &expected["latest-indexed"];
+    for (id, policy) in &numbers.policies {
+        assert_eq!(shown("scout_policy_compliant_images", "id", id), policy.compliant, "{id}");
+        assert_eq!(shown("scout_policy_evaluated_images", "id", id), policy.evaluated, "{id}");
+    }
+    for (severity, count) in &numbers.severities {
+        assert_eq!(shown("scout_stream_vulnerabilities", "severity", severity.as_str()), *count, "{severity}");
+    }
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub(crate) struct Images {
     /// Only images that have this vulnerability, by any of its ids; of the stream latest-indexed when none is named.
     #[arg(long, value_name = "ID")]
     pub(crate) with: Option<String>,
-    /// Only images in this state: scanned, partial, unsupported, failed or pending.
+    /// Only images in this state: scanned, partial, unsupported, eol, failed or pending.
     #[arg(long)]
     pub(crate) state: Option<ResultState>,
     /// Only repositories, or repositories and tags, that match: team/web, team/**, *:1.*
