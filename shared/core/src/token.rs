@@ -31,6 +31,10 @@ pub enum Scope {
     /// Read the results of its images: vulnerabilities, packages that have them, answers of policies.
     #[serde(rename = "results:read")]
     ResultsRead,
+    /// Watch over the deployment: read the metrics of its organisation, and beside them how much is in the queues, which
+    /// are those of all organisations.
+    #[serde(rename = "operator")]
+    Operator,
 }
 
 impl Scope {
@@ -39,6 +43,16 @@ impl Scope {
         match self {
             Self::MetricsRead => "metrics:read",
             Self::ResultsRead => "results:read",
+            Self::Operator => "operator",
+        }
+    }
+
+    /// Whether it allows what `wanted` does: each allows itself, and [`Scope::Operator`] also [`Scope::MetricsRead`].
+    pub const fn allows(self, wanted: Self) -> bool {
+        match wanted {
+            Self::MetricsRead => matches!(self, Self::MetricsRead | Self::Operator),
+            Self::ResultsRead => matches!(self, Self::ResultsRead),
+            Self::Operator => matches!(self, Self::Operator),
         }
     }
 }
@@ -148,6 +162,11 @@ impl TokenRecord {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|expires| now < expires)
     }
 
+    /// Whether one of its scopes allows what `wanted` does.
+    pub fn allows(&self, wanted: Scope) -> bool {
+        self.scopes.iter().any(|scope| scope.allows(wanted))
+    }
+
     /// Whether whoever shows a token with this digest at `now` may do what `scope` says, to the organisation of this name. The
     /// answer is the same for another organisation and for one that does not exist.
     pub fn check(
@@ -159,7 +178,7 @@ impl TokenRecord {
         if !self.is_of(digest) || !self.is_valid_at(now) {
             return Err(TokenRefusal::NotGood);
         }
-        if self.org.as_str() != org || !self.scopes.contains(&scope) {
+        if self.org.as_str() != org || !self.allows(scope) {
             return Err(TokenRefusal::NotAllowed);
         }
         Ok(())
@@ -213,6 +232,20 @@ mod tests {
     fn what_is_no_token_is_refused() {
         for text in ["", "twd_", "twd_a_b", "dckr_pat_abc", "twd_aaaaaaaaaaaaaaaa_é"] {
             assert_eq!(Token::parse(text), Err(TokenError), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_operator_may_read_metrics_and_nobody_else_may_do_more_than_its_scope_says() {
+        let scopes = [Scope::MetricsRead, Scope::ResultsRead, Scope::Operator];
+        let allowed = |scope: Scope| scopes.map(|wanted| scope.allows(wanted));
+        assert_eq!(scopes.map(allowed), [[true, false, false], [false, true, false], [true, false, true]]);
+    }
+
+    #[test]
+    fn what_a_scope_is_called_is_what_is_stored() {
+        for scope in [Scope::MetricsRead, Scope::ResultsRead, Scope::Operator] {
+            assert_eq!(serde_json::to_value(scope).unwrap(), scope.as_str());
         }
     }
 

@@ -13,6 +13,7 @@ pub(crate) enum Token {
 Examples:
   tidewatch token create --org acme
   tidewatch token create --org acme --scope results:read --expires 30d
+  tidewatch token create --org acme --scope operator
   (umask 077; tidewatch token create --org acme --expires 365d --quiet > token)
 
 The umask keeps the file from other users.")]
@@ -52,6 +53,9 @@ pub(crate) enum ScopeName {
     /// Read the results of images.
     #[value(name = "results:read")]
     ResultsRead,
+    /// Read the metrics, and beside them how much is in the queues of the whole deployment.
+    #[value(name = "operator")]
+    Operator,
 }
 
 impl From<ScopeName> for Scope {
@@ -59,6 +63,7 @@ impl From<ScopeName> for Scope {
         match name {
             ScopeName::MetricsRead => Self::MetricsRead,
             ScopeName::ResultsRead => Self::ResultsRead,
+            ScopeName::Operator => Self::Operator,
         }
     }
 }

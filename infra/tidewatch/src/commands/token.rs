@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::Clock as _;
 use tidewatch_core::token::{Scope, Token, TokenRecord};
 use tidewatch_runtime::system::{SystemClock, SystemRandomness};
@@ -72,19 +73,24 @@ async fn create(context: &Context, arguments: CreateToken) -> Result<(), Failure
         );
     }
     anstream::println!("{}", token.reveal());
-    let (what, path, hint) = match scope {
-        Scope::MetricsRead => (
-            "metrics",
-            format!("/v1/exporter/org/{}/metrics", record.org),
-            " Prometheus reads it by `credentials_file`.",
-        ),
-        Scope::ResultsRead => ("results", format!("/v1/org/{}/images", record.org), ""),
-    };
+    let (what, path, hint) = purpose(scope, &record.org);
     advise(context.quiet, &format!("keep it now: it cannot be shown again.{hint}"));
     if let Some(url) = &instance.url {
         advise(context.quiet, &format!("{what} at {url}{path}"));
     }
     Ok(())
+}
+
+/// What a token with this scope is for, the path where that is, and what to do with the token.
+fn purpose(scope: Scope, org: &OrgName) -> (&'static str, String, &'static str) {
+    const PROMETHEUS: &str = " Prometheus reads it by `credentials_file`.";
+    match scope {
+        Scope::MetricsRead => ("metrics", format!("/v1/exporter/org/{org}/metrics"), PROMETHEUS),
+        Scope::ResultsRead => ("results", format!("/v1/org/{org}/images"), ""),
+        Scope::Operator => {
+            ("metrics with those of the queues", format!("/v1/exporter/org/{org}/tidewatch"), PROMETHEUS)
+        }
+    }
 }
 
 async fn list(context: &Context, org: Org) -> Result<(), Failure> {
