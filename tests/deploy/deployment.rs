@@ -173,15 +173,19 @@ impl Deployment {
 
     /// What the functions store in, as the account's root.
     pub(crate) fn stores(&self) -> anyhow::Result<Deployed> {
-        let queue = |name: QueueName| {
-            let mut key = name.as_str().to_owned();
-            key[..1].make_ascii_uppercase();
-            Ok((name, self.output(&format!("Queue{key}"))?.to_owned()))
+        let urls = |kind: &str| {
+            let url = |name: QueueName| {
+                let mut key = name.as_str().to_owned();
+                key[..1].make_ascii_uppercase();
+                Ok((name, self.output(&format!("{kind}{key}"))?.to_owned()))
+            };
+            QueueName::ALL.into_iter().map(url).collect::<anyhow::Result<_>>()
         };
         let places = Places {
             table: self.output("Table")?.to_owned(),
             bucket: self.output("Bucket")?.to_owned(),
-            queues: QueueName::ALL.into_iter().map(queue).collect::<anyhow::Result<_>>()?,
+            queues: urls("Queue")?,
+            dead_letter_queues: urls("DeadLetterQueue")?,
         };
         let environment = self.ministack.environment();
         let aws = tidewatch_runtime::aws::lambda_config(|name| environment.get(name).cloned())?;

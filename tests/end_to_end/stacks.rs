@@ -235,8 +235,11 @@ fn template(missing: &[&str]) -> String {
         "ApiUrl": {"Value": "https://api.example.com"},
     });
     for queue in ["Advisories", "Hints", "Listings", "Pushed", "Rematches", "Rollups", "Scans"] {
+        let dead = format!("{queue}Dead");
         resources[queue] = json!({"Type": "AWS::SQS::Queue"});
+        resources[&dead] = json!({"Type": "AWS::SQS::Queue"});
         outputs[format!("Queue{queue}")] = json!({"Value": {"Ref": queue}});
+        outputs[format!("DeadLetterQueue{queue}")] = json!({"Value": {"Ref": dead}});
     }
     outputs.as_object_mut().unwrap().retain(|name, _| !missing.contains(&name.as_str()));
     json!({"Resources": resources, "Outputs": outputs}).to_string()
@@ -291,7 +294,11 @@ async fn commands_do_on_a_stack_what_they_do_on_a_data_folder() {
     assert_eq!(on.json(&["vex", "list"])["documents"][0]["author"], json!("Acme"));
     let status = on.json(&["status"]);
     assert_eq!((&status["version"], &status["vex_documents"]), (&json!(2), &json!(1)));
-    assert_eq!((&status["judging"]["progress"], &status["queues"]), (&json!("waiting"), &Value::Null));
+    assert_eq!(status["judging"]["progress"], json!("waiting"));
+    let listings = &status["queues"]["listings"];
+    assert_eq!((&listings["messages"], &listings["dead_letters"]), (&json!(1), &json!(0)));
+    assert_eq!((&listings["longest_wait_seconds"], &listings["error"]), (&Value::Null, &Value::Null));
+    assert_eq!(status["queues"].as_object().unwrap().len(), QueueName::ALL.len());
     assert_eq!(on.json(&["reconcile"])["drift"], json!([]));
 
     let images = on.must(&["images"]);
@@ -347,6 +354,15 @@ async fn what_a_stack_cannot_read_or_does_not_have_is_refused() {
         assert!(stderr.contains("the credentials of main") && stderr.contains("{secret: NAME}"), "{stderr}");
     }
     assert!(on.run(&["images"]).stderr.contains("there is no organisation yet"), "nothing was written");
+
+    let silent = OnStack::new(ministack, "silent");
+    silent.deploy(&["DeadLetterQueueScans"]).await;
+    let file = silent.installation.file("tidewatch.yaml", Configuration::new(ORG).registry("main", NOBODY));
+    silent.must(&["apply", &file]);
+    let queues = &silent.json(&["status"])["queues"];
+    assert_eq!((&queues["scans"]["messages"], &queues["hints"]["messages"]), (&Value::Null, &json!(0)));
+    let table = silent.must(&["status"]).stdout;
+    assert!(table.contains("scans: failed to reach queue scans: the process was given no URL"), "{table}");
 
     let older = OnStack::new(ministack, "older");
     older.deploy(&["QueueHints", "QueueRollups"]).await;

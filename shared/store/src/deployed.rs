@@ -17,8 +17,10 @@ pub struct Places {
     pub table: String,
     /// The S3 bucket.
     pub bucket: String,
-    /// The URL of each SQS queue that the process sends to or receives from.
+    /// The URL of each SQS queue that the process sends to, receives from, or asks how much is in it.
     pub queues: BTreeMap<QueueName, String>,
+    /// The URL of the dead-letter queue of each queue that the process asks how much is in it.
+    pub dead_letter_queues: BTreeMap<QueueName, String>,
 }
 
 /// A variable that the template of the stack sets is not there.
@@ -33,24 +35,32 @@ impl Retryable for MissingVariable {
 }
 
 impl Places {
-    /// What `environment` names: `TIDEWATCH_TABLE` and `TIDEWATCH_BUCKET`, which must be there, and
-    /// `TIDEWATCH_QUEUE_<NAME>` with the URL of a queue, such as `TIDEWATCH_QUEUE_SCANS`. An empty variable is one that
-    /// is not set.
+    /// What `environment` names: `TIDEWATCH_TABLE` and `TIDEWATCH_BUCKET`, which must be there,
+    /// `TIDEWATCH_QUEUE_<NAME>` with the URL of a queue, such as `TIDEWATCH_QUEUE_SCANS`, and
+    /// `TIDEWATCH_DEAD_LETTER_QUEUE_<NAME>` with that of its dead-letter queue. An empty variable is one that is not set.
     pub fn from_environment(environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, MissingVariable> {
         let optional = |name: &str| environment(name).filter(|value| !value.is_empty());
         let required = |name: &str| optional(name).ok_or_else(|| MissingVariable(name.to_owned()));
-        let queue = |name: QueueName| optional(&queue_variable(name)).map(|url| (name, url));
+        let urls = |prefix: &str| {
+            let url = |name: QueueName| Some((name, optional(&queue_variable(prefix, name))?));
+            QueueName::ALL.into_iter().filter_map(url).collect()
+        };
         Ok(Self {
             table: required("TIDEWATCH_TABLE")?,
             bucket: required("TIDEWATCH_BUCKET")?,
-            queues: QueueName::ALL.into_iter().filter_map(queue).collect(),
+            queues: urls(QUEUE),
+            dead_letter_queues: urls(DEAD_LETTER_QUEUE),
         })
     }
 }
 
-/// The variable that holds the URL of `queue`.
-fn queue_variable(queue: QueueName) -> String {
-    format!("TIDEWATCH_QUEUE_{}", queue.as_str().to_ascii_uppercase())
+/// How the variables begin that hold the URLs of queues, and of their dead-letter queues.
+const QUEUE: &str = "TIDEWATCH_QUEUE_";
+const DEAD_LETTER_QUEUE: &str = "TIDEWATCH_DEAD_LETTER_QUEUE_";
+
+/// The variable of `queue` among those that begin with `prefix`.
+fn queue_variable(prefix: &str, queue: QueueName) -> String {
+    format!("{prefix}{}", queue.as_str().to_ascii_uppercase())
 }
 
 /// What a stack stores in, opened. Nothing was asked of AWS yet.
@@ -73,7 +83,8 @@ impl Deployed {
         let objects = ObjectStorage::s3(config, &places.bucket)?;
         let table = DynamoDbTable::of(config, places.table);
         let records = Records::new(Arc::new(table), Arc::new(objects), Arc::clone(&sleeper));
-        Ok(Self { records, queue: SqsQueue::new(config, places.queues, sleeper) })
+        let queue = SqsQueue::new(config, places.queues, sleeper);
+        Ok(Self { records, queue: queue.with_dead_letter_queues(places.dead_letter_queues) })
     }
 }
 
@@ -94,20 +105,25 @@ mod tests {
             ("TIDEWATCH_QUEUE_SCANS", "https://sqs/1/scans"),
             ("TIDEWATCH_QUEUE_HINTS", ""),
             ("TIDEWATCH_QUEUE_OTHERS", "https://sqs/1/others"),
+            ("TIDEWATCH_DEAD_LETTER_QUEUE_HINTS", "https://sqs/1/hints-dead"),
         ];
         let expected = Places {
             table: "tw".to_owned(),
             bucket: "tw-objects".to_owned(),
             queues: BTreeMap::from([(QueueName::Scans, "https://sqs/1/scans".to_owned())]),
+            dead_letter_queues: BTreeMap::from([(QueueName::Hints, "https://sqs/1/hints-dead".to_owned())]),
         };
         assert_eq!(places(&complete), Ok(expected));
     }
 
     #[test]
     fn every_queue_has_its_variable() {
-        let variables = QueueName::ALL.map(queue_variable);
-        assert_eq!(variables.iter().collect::<std::collections::BTreeSet<_>>().len(), QueueName::ALL.len());
+        let of = |prefix| QueueName::ALL.map(|queue| queue_variable(prefix, queue));
+        let variables = [of(QUEUE), of(DEAD_LETTER_QUEUE)].concat();
+        let distinct: std::collections::BTreeSet<_> = variables.iter().collect();
+        assert_eq!(distinct.len(), 2 * QueueName::ALL.len());
         assert_eq!(variables[0], "TIDEWATCH_QUEUE_ADVISORIES");
+        assert_eq!(of(DEAD_LETTER_QUEUE)[0], "TIDEWATCH_DEAD_LETTER_QUEUE_ADVISORIES");
     }
 
     #[test]

@@ -26,7 +26,7 @@ use tidewatch_core::ports::queue::{
     MAX_RECEIVES, OutgoingMessage, QueueError, QueueName, QueueReceiver, QueueSender,
 };
 use tidewatch_core::ports::table::{Condition, Item, Key, TableError};
-use tidewatch_core::ports::{Objects, Table};
+use tidewatch_core::ports::{Objects, QueueDepths as _, Table};
 use tidewatch_core::{Retry, Retryable};
 use tidewatch_store::{
     Deployed, DynamoDbTable, MirrorAnswer, MirrorBucket, MirrorError, ObjectStorage, Places, SqsQueue,
@@ -35,7 +35,7 @@ use tidewatch_testkit::contract::queue::RealTime;
 use tidewatch_testkit::contract::table::ConflictingTable;
 use tidewatch_testkit::ministack::MiniStack;
 use tidewatch_testkit::ports::InstantSleeper;
-use tidewatch_testkit::{objects_contract, queue_contract, table_contract};
+use tidewatch_testkit::{objects_contract, queue_contract, queue_depths_contract, table_contract};
 
 const VISIBILITY: Duration = Duration::from_secs(30);
 
@@ -61,12 +61,17 @@ fn unique(kind: &str) -> String {
 
 /// Makes a queue with a dead-letter queue, as the template does, and gives its URL.
 async fn make_queue(client: &aws_sdk_sqs::Client, queue: QueueName) -> String {
+    make_both(client, queue).await.0
+}
+
+/// Makes them likewise, and gives the URL of either.
+async fn make_both(client: &aws_sdk_sqs::Client, queue: QueueName) -> (String, String) {
     let name = unique(queue.as_str());
     let dead = client.create_queue().queue_name(format!("{name}-dead")).send().await.unwrap();
     let dead = dead.queue_url.unwrap();
     let arn = client
         .get_queue_attributes()
-        .queue_url(dead)
+        .queue_url(&dead)
         .attribute_names(QueueAttributeName::QueueArn)
         .send()
         .await
@@ -74,16 +79,19 @@ async fn make_queue(client: &aws_sdk_sqs::Client, queue: QueueName) -> String {
     let arn = &arn.attributes.unwrap()[&QueueAttributeName::QueueArn];
     let policy = format!(r#"{{"deadLetterTargetArn":"{arn}","maxReceiveCount":{MAX_RECEIVES}}}"#);
     let create = client.create_queue().queue_name(name);
-    create.attributes(QueueAttributeName::RedrivePolicy, policy).send().await.unwrap().queue_url.unwrap()
+    let made = create.attributes(QueueAttributeName::RedrivePolicy, policy).send().await.unwrap();
+    (made.queue_url.unwrap(), dead)
 }
 
 async fn make_queues(config: &SdkConfig) -> SqsQueue {
     let client = aws_sdk_sqs::Client::new(config);
-    let mut urls = BTreeMap::new();
+    let (mut urls, mut dead_letter_queues) = (BTreeMap::new(), BTreeMap::new());
     for queue in [QueueName::Scans, QueueName::Listings] {
-        urls.insert(queue, make_queue(&client, queue).await);
+        let (url, dead) = make_both(&client, queue).await;
+        urls.insert(queue, url);
+        dead_letter_queues.insert(queue, dead);
     }
-    SqsQueue::new(config, urls, Arc::new(InstantSleeper::new()))
+    SqsQueue::new(config, urls, Arc::new(InstantSleeper::new())).with_dead_letter_queues(dead_letter_queues)
 }
 
 /// Makes a table as [`DynamoDbTable::create`] does, but without a time to live, because MiniStack removes what is past
@@ -119,6 +127,7 @@ async fn conflicting_dynamodb() -> Option<(Arc<dyn Table>, ())> {
 }
 
 queue_contract!(on_sqs, sqs);
+queue_depths_contract!(depths_on_sqs, sqs);
 objects_contract!(on_s3, s3);
 table_contract!(on_dynamodb, dynamodb);
 table_contract!(on_dynamodb_with_conflicts, conflicting_dynamodb);
@@ -163,7 +172,8 @@ async fn the_arn_of_an_event_source_names_its_queue() {
 async fn queues_that_are_not_there_may_be_there_later() {
     let Some(ministack) = MiniStack::shared() else { return };
     let urls = BTreeMap::from([(QueueName::Scans, format!("{}/000000000000/none", ministack.endpoint()))]);
-    let queue = SqsQueue::new(&config(&ministack.endpoint()), urls, Arc::new(InstantSleeper::new()));
+    let queue = SqsQueue::new(&config(&ministack.endpoint()), urls.clone(), Arc::new(InstantSleeper::new()))
+        .with_dead_letter_queues(urls);
     let message = || vec![OutgoingMessage { body: "1".to_owned(), delay: Duration::ZERO }];
     for name in [QueueName::Scans, QueueName::Hints] {
         for error in [
@@ -172,6 +182,7 @@ async fn queues_that_are_not_there_may_be_there_later() {
             queue.acknowledge(name, "receipt").await.unwrap_err(),
             queue.release(name, "receipt", VISIBILITY).await.unwrap_err(),
             queue.dead_letters(name, 1).await.unwrap_err(),
+            queue.depth(name).await.unwrap_err(),
         ] {
             assert!(matches!(error, QueueError::Unavailable { .. }), "{error:?}");
             assert_eq!(error.retry(), Retry::Again);
@@ -276,14 +287,16 @@ async fn what_a_stack_stores_in_is_opened_by_its_names() {
     let (table, bucket) = (unique("table"), unique("bucket"));
     DynamoDbTable::of(&config, &table).create().await.unwrap();
     ministack.make_bucket(&bucket);
-    let url = make_queue(&aws_sdk_sqs::Client::new(&config), QueueName::Scans).await;
+    let (url, dead) = make_both(&aws_sdk_sqs::Client::new(&config), QueueName::Scans).await;
     let environment = BTreeMap::from([
         ("TIDEWATCH_TABLE", table),
         ("TIDEWATCH_BUCKET", bucket),
         ("TIDEWATCH_QUEUE_SCANS", url),
+        ("TIDEWATCH_DEAD_LETTER_QUEUE_SCANS", dead),
     ]);
     let places = Places::from_environment(&|name| environment.get(name).cloned()).unwrap();
     let deployed = Deployed::open(&config, places, Arc::new(InstantSleeper::new())).unwrap();
     assert_eq!(deployed.records.orgs().await.unwrap(), []);
     assert_eq!(deployed.queue.receive(QueueName::Scans, 1, VISIBILITY).await.unwrap(), []);
+    assert_eq!(deployed.queue.depth(QueueName::Scans).await.unwrap().messages(), 0);
 }

@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tidewatch_core::ports::QueueDepths as _;
 use tidewatch_core::ports::queue::{
     Delivery, MAX_DELAY, MAX_RECEIVES, OutgoingMessage, QueueName, QueueReceiver, QueueSender,
 };
+use tidewatch_core::ports::queue_depths::QueueDepth;
 use tidewatch_store::{LocalQueue, LocalQueueError};
 use tidewatch_testkit::ports::SettableClock;
-use tidewatch_testkit::queue_contract;
+use tidewatch_testkit::{queue_contract, queue_depths_contract};
 
 const QUEUE: QueueName = QueueName::Scans;
 const VISIBILITY: Duration = Duration::from_secs(30);
@@ -37,6 +39,7 @@ fn messages(bodies: impl IntoIterator<Item = u32>) -> Vec<OutgoingMessage> {
 }
 
 queue_contract!(local, local_queue);
+queue_depths_contract!(local_depths, local_queue);
 
 /// The only message that is visible.
 async fn receive_one(queue: &LocalQueue) -> Delivery {
@@ -130,6 +133,48 @@ async fn dead_letters_are_listed_oldest_first_with_their_receives() {
     let expected = ["1", "2", "3"].map(|body| (body.to_owned(), MAX_RECEIVES));
     assert_eq!(listed(queue.dead_letters(QUEUE, 2).await.unwrap()), expected[..2]);
     assert_eq!(listed(queue.dead_letters(QUEUE, 10).await.unwrap()), expected);
+}
+
+#[tokio::test]
+async fn what_is_exhausted_counts_as_a_dead_letter_from_when_it_would_be_visible_and_stays_where_it_is() {
+    let ((queue, clock), _folder) = local_queue().await;
+    queue.send(QUEUE, messages([1])).await.unwrap();
+    for _ in 1..MAX_RECEIVES {
+        let delivery = receive_one(&queue).await;
+        queue.release(QUEUE, &delivery.receipt, Duration::ZERO).await.unwrap();
+    }
+    let last = receive_one(&queue).await;
+    let depth = async || queue.depth(QUEUE).await.unwrap();
+    let empty = QueueDepth { longest_wait_seconds: Some(0), ..QueueDepth::default() };
+    assert_eq!(depth().await, QueueDepth { in_flight: 1, ..empty });
+    clock.advance(VISIBILITY);
+    assert_eq!(depth().await, QueueDepth { dead_letters: 1, ..empty });
+    // It was not moved: who has it can still be done with it.
+    queue.acknowledge(QUEUE, &last.receipt).await.unwrap();
+    assert_eq!(depth().await, empty);
+}
+
+#[tokio::test]
+async fn a_wait_is_told_in_whole_seconds_and_is_none_before_its_time() {
+    let ((queue, clock), _folder) = local_queue().await;
+    queue.send(QUEUE, messages([1])).await.unwrap();
+    for (millis, wait) in [(0, 0), (999, 0), (1, 1), (89_000, 90)] {
+        clock.advance(Duration::from_millis(millis));
+        assert_eq!(queue.depth(QUEUE).await.unwrap().longest_wait_seconds, Some(wait));
+    }
+    clock.set("2024-12-31T00:00:00Z".parse().unwrap());
+    let set_back = queue.depth(QUEUE).await.unwrap();
+    assert_eq!((set_back.visible, set_back.longest_wait_seconds), (0, Some(0)), "the clock was set back");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_is_asked_while_another_process_writes_to_its_file() {
+    let ((queue, _clock), folder) = local_queue().await;
+    queue.send(QUEUE, messages([1])).await.unwrap();
+    let writer = rusqlite::Connection::open(folder.path().join("queue.sqlite")).unwrap();
+    writer.execute_batch("BEGIN IMMEDIATE; DELETE FROM messages").unwrap();
+    let depth = tokio::time::timeout(Duration::from_secs(10), queue.depth(QUEUE)).await;
+    assert_eq!(depth.expect("it does not wait").unwrap().visible, 1);
 }
 
 #[tokio::test]

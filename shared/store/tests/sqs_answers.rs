@@ -21,9 +21,11 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use serde_json::{Value, json};
+use tidewatch_core::ports::QueueDepths as _;
 use tidewatch_core::ports::queue::{
     MAX_DELAY, OutgoingMessage, QueueError, QueueName, QueueReceiver, QueueSender,
 };
+use tidewatch_core::ports::queue_depths::QueueDepth;
 use tidewatch_core::{Retry, Retryable};
 use tidewatch_store::SqsQueue;
 use tidewatch_testkit::ports::InstantSleeper;
@@ -75,7 +77,9 @@ impl Script {
             .build();
         let sleeper = Arc::new(InstantSleeper::new());
         let urls = BTreeMap::from([(QUEUE, "https://sqs.eu-central-1.amazonaws.com/1/scans".to_owned())]);
-        (SqsQueue::new(&config, urls, Arc::clone(&sleeper) as _), sleeper)
+        let dead = BTreeMap::from([(QUEUE, "https://sqs.eu-central-1.amazonaws.com/1/dead".to_owned())]);
+        let queue = SqsQueue::new(&config, urls, Arc::clone(&sleeper) as _);
+        (queue.with_dead_letter_queues(dead), sleeper)
     }
 
     /// The bodies of the messages in each request, in its order.
@@ -199,4 +203,60 @@ async fn a_message_without_its_count_is_a_broken_answer() {
     let script = Script::new([(200, None, json!({"Messages": [message]}))]);
     let failure = script.queue().0.receive(QUEUE, 1, Duration::ZERO).await.unwrap_err();
     assert_eq!(failure.retry(), Retry::Again);
+}
+
+/// An answer of a queue about the messages in it.
+fn attributes(visible: &str, in_flight: &str, delayed: &str) -> Answer {
+    let attributes = json!({
+        "ApproximateNumberOfMessages": visible,
+        "ApproximateNumberOfMessagesNotVisible": in_flight,
+        "ApproximateNumberOfMessagesDelayed": delayed,
+    });
+    (200, None, json!({ "Attributes": attributes }))
+}
+
+#[tokio::test]
+async fn a_queue_and_its_dead_letter_queue_are_asked_for_three_numbers_each() {
+    let script = Script::new([attributes("41", "3", "2"), attributes("5", "1", "0")]);
+    let depth = script.queue().0.depth(QUEUE).await.unwrap();
+    let expected =
+        QueueDepth { visible: 41, in_flight: 3, delayed: 2, dead_letters: 6, longest_wait_seconds: None };
+    assert_eq!(depth, expected);
+    let requests = script.requests.lock().unwrap();
+    let urls: Vec<_> = requests.iter().map(|request| request["QueueUrl"].as_str().unwrap()).collect();
+    let base = "https://sqs.eu-central-1.amazonaws.com/1";
+    assert_eq!(urls, [format!("{base}/scans"), format!("{base}/dead")]);
+    for request in requests.iter() {
+        assert_eq!(request["AttributeNames"].as_array().unwrap().len(), 3, "{request}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_queue_does_not_say_is_no_zero() {
+    let complete = || attributes("1", "1", "1");
+    let wrong = [
+        [complete(), error(403, "AccessDenied")],
+        [complete(), error(400, "AWS.SimpleQueueService.NonExistentQueue")],
+        [complete(), (200, None, json!({"Attributes": {"ApproximateNumberOfMessages": "1"}}))],
+        [complete(), (200, None, json!({}))],
+        [attributes("many", "1", "1"), complete()],
+        [attributes("-1", "1", "1"), complete()],
+    ];
+    for answers in wrong {
+        let shown = format!("{answers:?}");
+        let failure = Script::new(answers).queue().0.depth(QUEUE).await.unwrap_err();
+        assert!(matches!(failure, QueueError::Unavailable { .. }), "{shown}: {failure:?}");
+        assert_eq!(failure.retry(), Retry::Again, "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn without_the_url_of_its_dead_letter_queue_a_queue_is_not_asked() {
+    let script = Script::new([]);
+    let queue = script.queue().0.with_dead_letter_queues(BTreeMap::new());
+    let QueueError::Unavailable { source, .. } = queue.depth(QUEUE).await.unwrap_err() else {
+        panic!("it is not the fault of a message");
+    };
+    assert_eq!(source.to_string(), "the process was given no URL of the dead-letter queue of scans");
+    assert_eq!(script.requests.lock().unwrap().len(), 0);
 }

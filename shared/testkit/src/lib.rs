@@ -8,6 +8,7 @@ pub mod api;
 pub mod archives;
 pub mod clients;
 pub mod contract;
+pub mod depths;
 pub mod failing;
 pub mod fixtures;
 pub mod image;

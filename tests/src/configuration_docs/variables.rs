@@ -78,7 +78,13 @@ pub const VARIABLES: &[Variable] = &[
         name: "TIDEWATCH_QUEUE_<NAME>",
         readers: Readers::Functions,
         default: "",
-        meaning: "the URL of a queue that the function reads or sends to; NAME is one of {queues}",
+        meaning: "the URL of a queue that the function reads, sends to, or asks how much is in it; NAME is one of {queues}",
+    },
+    Variable {
+        name: "TIDEWATCH_DEAD_LETTER_QUEUE_<NAME>",
+        readers: Readers::Functions,
+        default: "",
+        meaning: "the URL of the dead-letter queue of a queue that the function asks how much is in it",
     },
     Variable {
         name: "TIDEWATCH_ADVISORIES_URL",

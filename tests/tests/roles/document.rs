@@ -61,8 +61,13 @@ fn row(name: &str, needs: &Needs) -> String {
         ("deletes", folders("s3:DeleteObject")),
     ]);
     let queues = |ids: &BTreeSet<String>| ids.iter().map(|id| id.to_ascii_lowercase()).collect::<Vec<_>>();
-    let queues =
+    let used =
         joined([("reads", queues(&needs.reads)), ("sends to", queues(&needs.sends)), ("", Vec::new())]);
+    let queues = match (needs.asks_queues, used.as_str()) {
+        (false, _) => used,
+        (true, "none") => "asks all how much is in them".to_owned(),
+        (true, _) => format!("{used}; asks all how much is in them"),
+    };
     let secrets = if needs.reads_secrets { "reads" } else { "none" };
     format!("| {name} | {} | {objects} | {queues} | {secrets} |", listed(table))
 }

@@ -33,6 +33,9 @@ const CALLED_BY_COMMANDS: &[(&str, &[&str])] = &[
     ("shared/assessment", &["open_family", "store_index"]),
 ];
 
+/// The function of the runtime that asks all queues how much is in them.
+const DEPTHS: &str = "queue_depths";
+
 /// What one function needs.
 #[derive(Debug, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "each says whether it needs another thing")]
@@ -43,6 +46,8 @@ pub(crate) struct Needs {
     pub(crate) sends: BTreeSet<String>,
     /// The queues that it reads.
     pub(crate) reads: BTreeSet<String>,
+    /// Whether it asks all queues how much is in them and in their dead-letter queues.
+    pub(crate) asks_queues: bool,
     /// Whether it takes scheduled events.
     pub(crate) is_scheduled: bool,
     /// Whether it answers HTTP requests.
@@ -77,6 +82,7 @@ impl Needs {
         for function in reachable(start, &functions) {
             needs.add(name, function, records);
             needs.reads_others |= function.paths.iter().flatten().any(|name| name == "MirrorBucket");
+            needs.asks_queues |= function.names().any(|name| name == DEPTHS);
         }
         // What is set up outside of functions, in `main.rs` or a library, is told by names that mean nothing else.
         let mentions = |wanted: &str| main.iter().any(|function| function.names().any(|name| name == wanted));
@@ -101,7 +107,7 @@ impl Needs {
             }
         }
         let mentioned: BTreeSet<&str> = functions.iter().flat_map(Function::names).collect();
-        let mut needs = Self::default();
+        let mut needs = Self { asks_queues: mentioned.contains(DEPTHS), ..Self::default() };
         for (folder, called) in CALLED_BY_COMMANDS {
             let source = root.join(folder).join("src");
             let mut library = functions_in(&source);

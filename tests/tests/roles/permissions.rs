@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use tidewatch_core::ports::queue::QueueName;
 
-use super::checks::Deployed;
+use super::checks::{Deployed, logical_id};
 use super::needs::Needs;
 use super::records::Permission;
 use super::template::{Template, each, reference};
@@ -135,7 +136,7 @@ fn of_others(needs: &Needs) -> BTreeMap<Permission, String> {
     reading.map(|(action, resource)| ((action.to_owned(), resource), "its copies".to_owned())).collect()
 }
 
-/// What code asks of the table, of object storage and of the queues that it sends to, and why.
+/// What code asks of the table, of object storage and of queues, but for those that it reads, and why.
 fn stored_and_sent(needs: &Needs) -> BTreeMap<Permission, String> {
     let because = |methods: &BTreeSet<String>| {
         format!("Records::{}", methods.iter().cloned().collect::<Vec<_>>().join(", "))
@@ -145,7 +146,12 @@ fn stored_and_sent(needs: &Needs) -> BTreeMap<Permission, String> {
         let permission = ("sqs:SendMessage".to_owned(), format!("${{{queue}Queue.Arn}}"));
         (permission, "what it sends".to_owned())
     });
-    stored.chain(sent).collect()
+    let queues = QueueName::ALL.into_iter().filter(|_| needs.asks_queues);
+    let asked = queues.map(|queue| logical_id(queue.as_str())).flat_map(|id| {
+        let permission = |kind: &str| ("sqs:GetQueueAttributes".to_owned(), format!("${{{id}{kind}.Arn}}"));
+        ["Queue", "Dead"].map(|kind| (permission(kind), "how much is in it".to_owned()))
+    });
+    stored.chain(sent).chain(asked).collect()
 }
 
 /// The policy of a role that stands behind a condition: network interfaces, for Lambda alone, in a VPC alone.

@@ -1,5 +1,7 @@
 //! `tidewatch status`: how things stand with an organisation.
 
+mod queues;
+
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
@@ -9,7 +11,6 @@ use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::ports::Clock as _;
 use tidewatch_core::result::ResultState;
 use tidewatch_runtime::system::SystemClock;
-use tidewatch_store::local_queue::QueueDepth;
 use tidewatch_store::records::{AdvisoryStanding, AppliedConfig, PartState, SnapshotHead, SwitchProgress};
 
 use super::Context;
@@ -17,6 +18,8 @@ use crate::cli::Org;
 use crate::failure::Failure;
 use crate::instance::Instance;
 use crate::output::{Table, ago, cell, number_cell, print_document, print_line};
+
+use queues::{QueueRow, queues};
 
 #[derive(Serialize)]
 struct Document {
@@ -33,8 +36,8 @@ struct Document {
     /// `null` before the first roll-up.
     snapshot: Option<SnapshotRow>,
     streams: Vec<StreamRow>,
-    /// By name; `null` where the queues cannot be looked into, as those of a stack.
-    queues: Option<BTreeMap<&'static str, QueueDepth>>,
+    /// By name.
+    queues: BTreeMap<&'static str, QueueRow>,
 }
 
 /// How far images are judged by what is in force.
@@ -138,7 +141,7 @@ async fn read(instance: &Instance, org: OrgName, now: Timestamp) -> Result<Docum
         advisories,
         snapshot,
         streams: streams.collect(),
-        queues: queues(instance).await?,
+        queues: queues(instance).await,
         org,
     })
 }
@@ -186,12 +189,6 @@ fn advisories(standing: AdvisoryStanding) -> Advisories {
     }
 }
 
-async fn queues(instance: &Instance) -> Result<Option<BTreeMap<&'static str, QueueDepth>>, Failure> {
-    let Some(queue) = &instance.local_queue else { return Ok(None) };
-    let depths = queue.depths().await?;
-    Ok(Some(depths.into_iter().map(|(queue, depth)| (queue.as_str(), depth)).collect()))
-}
-
 impl From<SnapshotHead> for SnapshotRow {
     fn from(head: SnapshotHead) -> Self {
         let SnapshotHead { config_version, number, made_at, checked_at, .. } = head;
@@ -223,14 +220,7 @@ fn print(document: &Document, now: Timestamp) {
     }
     print_streams(&document.streams);
     print_advisories(advisories, now);
-    if let Some(queues) = &document.queues {
-        print_line("");
-        let mut table = Table::new(["QUEUE", "MESSAGES", "DEAD LETTERS"]);
-        for (name, depth) in queues {
-            table.row([cell(name), number_cell(depth.messages), number_cell(depth.dead_letters)]);
-        }
-        table.print();
-    }
+    queues::print(&document.queues);
 }
 
 impl Judging {

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use tidewatch_core::names::OrgName;
-use tidewatch_core::ports::QueueSender;
+use tidewatch_core::ports::{QueueDepths, QueueSender};
 use tidewatch_evaluate_rules::EvaluateRules;
 use tidewatch_runtime::system::SystemClock;
-use tidewatch_store::{LocalQueue, Records};
+use tidewatch_store::Records;
 
 pub(crate) use builds::{BuildFolder, remove_leftovers};
 pub(crate) use place::{Given, Place, StackName};
@@ -23,8 +23,8 @@ use crate::failure::Failure;
 pub(crate) struct Instance {
     pub(crate) records: Records,
     pub(crate) queue: Arc<dyn QueueSender>,
-    /// The same, where it is one that can be looked into: that of a data folder.
-    pub(crate) local_queue: Option<LocalQueue>,
+    /// Says how much is in the queues.
+    pub(crate) depths: Arc<dyn QueueDepths>,
     /// Where it is.
     pub(crate) place: Place,
     /// Whether work is done: by a process on the data folder, or by the functions of a stack, which always are there.

@@ -100,7 +100,7 @@ impl Layout {
         Ok(Instance {
             records: Records::new(table, Arc::new(objects), Arc::new(SystemSleeper)),
             queue: Arc::new(queue.clone()),
-            local_queue: Some(queue.clone()),
+            depths: Arc::new(queue.clone()),
             place: Place::Folder(self.folder.clone()),
             is_running,
             // What a process that was killed has left behind is no longer true.

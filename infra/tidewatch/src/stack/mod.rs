@@ -28,10 +28,11 @@ pub(crate) async fn open(name: &StackName, quiet: bool) -> Result<Instance, Fail
         let config = caller_config().await;
         let found = find(name, &config).await.map_err(StackError::into_failure)?;
         let deployed = Deployed::open(&config, found.places, Arc::new(SystemSleeper))?;
+        let queue = Arc::new(deployed.queue);
         Ok(Instance {
             records: deployed.records,
-            queue: Arc::new(deployed.queue),
-            local_queue: None,
+            depths: queue.clone(),
+            queue,
             place: Place::Stack(name.clone()),
             is_running: true,
             url: found.url,

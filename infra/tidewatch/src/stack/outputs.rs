@@ -14,12 +14,16 @@ const TABLE: &str = "Table";
 const BUCKET: &str = "Bucket";
 const URL: &str = "ApiUrl";
 
-/// The output with the URL of a queue: `QueueScans`.
+/// The output with the URL of a queue: `QueueScans`. That of its dead-letter queue is [`DEAD_LETTER`] and this.
 fn queue_output(queue: QueueName) -> String {
     let name = queue.as_str();
     let (first, rest) = name.split_at(1);
     format!("Queue{}{rest}", first.to_ascii_uppercase())
 }
+
+/// How the outputs begin with the URLs of dead-letter queues: `DeadLetterQueueScans`. A stack can be worked on without
+/// them; then nobody knows how much is in its queues.
+const DEAD_LETTER: &str = "DeadLetter";
 
 /// The places of the stack `name` by its outputs, and the URL of its HTTP API without a slash at its end, where it has
 /// one. Outputs of other names are left alone: a later version may have more.
@@ -37,10 +41,15 @@ pub(super) fn read(name: &StackName, outputs: &[Output]) -> Result<(Places, Opti
             String::new()
         })
     };
+    let dead = |queue| {
+        let url = values.get(format!("{DEAD_LETTER}{}", queue_output(queue)).as_str())?;
+        Some((queue, (*url).to_owned()))
+    };
     let places = Places {
         table: take(TABLE),
         bucket: take(BUCKET),
         queues: QueueName::ALL.into_iter().map(|queue| (queue, take(&queue_output(queue)))).collect(),
+        dead_letter_queues: QueueName::ALL.into_iter().filter_map(dead).collect(),
     };
     if missing.is_empty() {
         let url = values.get(URL).map(|url| url.trim_end_matches('/').to_owned());
@@ -63,10 +72,12 @@ mod tests {
 
     fn all() -> Vec<Output> {
         let queues = ["Advisories", "Hints", "Listings", "Pushed", "Rematches", "Rollups", "Scans"];
+        let dead = queues
+            .map(|queue| output(&format!("DeadLetterQueue{queue}"), &format!("https://sqs/1/{queue}-dead")));
         let queues = queues.map(|queue| output(&format!("Queue{queue}"), &format!("https://sqs/1/{queue}")));
         let rest =
             [("Table", "acme-table"), ("Bucket", "acme-bucket"), ("ApiUrl", "https://api.example.com/")];
-        queues.into_iter().chain(rest.map(|(key, value)| output(key, value))).collect()
+        queues.into_iter().chain(dead).chain(rest.map(|(key, value)| output(key, value))).collect()
     }
 
     fn without(keys: &[&str]) -> Vec<Output> {
@@ -88,6 +99,8 @@ mod tests {
         assert_eq!(places.queues.len(), QueueName::ALL.len());
         assert_eq!(places.queues[&QueueName::Scans], "https://sqs/1/Scans");
         assert_eq!(places.queues[&QueueName::Rollups], "https://sqs/1/Rollups");
+        assert_eq!(places.dead_letter_queues.len(), QueueName::ALL.len());
+        assert_eq!(places.dead_letter_queues[&QueueName::Scans], "https://sqs/1/Scans-dead");
         assert_eq!(url.as_deref(), Some("https://api.example.com"));
     }
 
@@ -105,6 +118,13 @@ mod tests {
     fn a_stack_of_something_else_is_told_from_an_old_one() {
         let error = read(&[output("Website", "https://www.example.com")]).unwrap_err();
         assert!(matches!(error, StackError::NotTidewatch { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_stack_that_does_not_name_a_dead_letter_queue_can_be_worked_on() {
+        let (places, _) = read(&without(&["DeadLetterQueueScans"])).unwrap();
+        assert_eq!(places.dead_letter_queues.get(&QueueName::Scans), None);
+        assert_eq!(places.dead_letter_queues.len(), QueueName::ALL.len() - 1);
     }
 
     #[test]

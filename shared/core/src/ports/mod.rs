@@ -5,6 +5,7 @@ pub mod clock;
 pub mod identity;
 pub mod objects;
 pub mod queue;
+pub mod queue_depths;
 pub mod registry;
 pub mod table;
 
@@ -12,5 +13,6 @@ pub use clock::{Clock, Sleeper};
 pub use identity::{Ids, Randomness};
 pub use objects::Objects;
 pub use queue::{QueueReceiver, QueueSender};
+pub use queue_depths::QueueDepths;
 pub use registry::{Registries, Registry};
 pub use table::Table;

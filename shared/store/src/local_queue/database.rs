@@ -5,15 +5,28 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
-use super::QueueDepth;
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use tidewatch_core::ports::queue::{Delivery, MAX_RECEIVES, OutgoingMessage, QueueName};
+use tidewatch_core::ports::queue_depths::QueueDepth;
 
 const SCHEMA: &str = include_str!("schema.sql");
 const SCHEMA_VERSION: i64 = 1;
 
 // The index of exhausted messages spells the number out.
 const _: () = assert!(MAX_RECEIVES == 20);
+
+/// What [`depth`] counts, of the queue `?1` at `?2`. Of messages that can be received only an index is read, however many
+/// wait; of hidden and exhausted ones, which are few, the rows.
+const VISIBLE: &str = "SELECT count(*) FROM messages WHERE queue = ?1 AND visible_at <= ?2";
+const EXHAUSTED: &str =
+    "SELECT count(*) FROM messages WHERE queue = ?1 AND visible_at <= ?2 AND receives >= 20";
+const IN_FLIGHT: &str = "SELECT count(*) FROM messages WHERE queue = ?1 AND visible_at > ?2 AND receives > 0";
+const DELAYED: &str = "SELECT count(*) FROM messages WHERE queue = ?1 AND visible_at > ?2 AND receives = 0";
+const LONGEST_VISIBLE: &str =
+    "SELECT visible_at FROM messages WHERE queue = ?1 AND visible_at <= ?2 AND receives < 20
+                               ORDER BY visible_at LIMIT 1";
+// A statement is given both parameters, and must use both.
+const DEAD: &str = "SELECT count(*) FROM dead_letters WHERE queue = ?1 AND ?2 IS NOT NULL";
 
 /// How long a transaction waits for the one of another process. Each takes milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -175,17 +188,27 @@ pub(super) fn dead_letters(
     Ok(letters)
 }
 
-/// How many messages of `queue` wait or are at work, and how many dead letters it has.
+/// How much of `queue` there is at `now`. Nothing is written: what is exhausted counts as the dead letter that it becomes
+/// when its queue is next received from.
 pub(super) fn depth(connection: &mut Connection, queue: QueueName, now: i64) -> rusqlite::Result<QueueDepth> {
-    let transaction = begin(connection)?;
-    bury_exhausted(&transaction, queue, now)?;
+    // All statements read the same state of the file; nobody who writes waits for them.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
     let count = |sql: &str| {
         let mut select = transaction.prepare_cached(sql)?;
-        select.query_row(params![queue.as_str()], |row| row.get::<_, u64>(0))
+        select.query_row(params![queue.as_str(), now], |row| row.get::<_, u64>(0))
     };
+    let exhausted = count(EXHAUSTED)?;
+    let first: Option<i64> = {
+        let mut select = transaction.prepare_cached(LONGEST_VISIBLE)?;
+        select.query_row(params![queue.as_str(), now], |row| row.get(0)).optional()?
+    };
+    let waited = first.map_or(0, |since| u64::try_from((now - since) / 1000).unwrap_or(0));
     let depth = QueueDepth {
-        messages: count("SELECT count(*) FROM messages WHERE queue = ?1")?,
-        dead_letters: count("SELECT count(*) FROM dead_letters WHERE queue = ?1")?,
+        visible: count(VISIBLE)?.saturating_sub(exhausted),
+        in_flight: count(IN_FLIGHT)?,
+        delayed: count(DELAYED)?,
+        dead_letters: count(DEAD)?.saturating_add(exhausted),
+        longest_wait_seconds: Some(waited),
     };
     transaction.commit()?;
     Ok(depth)
@@ -246,6 +269,22 @@ mod tests {
     fn burying_reads_only_what_is_exhausted() {
         let plan = plan("SELECT id FROM messages WHERE queue = 'q' AND visible_at <= 1 AND receives >= 20");
         assert!(plan.contains("messages_exhausted"), "{plan}");
+    }
+
+    #[test]
+    fn counting_what_waits_reads_an_index_and_no_row_that_is_visible() {
+        let of = |sql: &str| plan(&sql.replace("?1", "'q'").replace("?2", "1"));
+        let expected = [
+            (VISIBLE, "COVERING INDEX messages_by_visibility (queue=? AND visible_at<?)"),
+            (EXHAUSTED, "INDEX messages_exhausted"),
+            (IN_FLIGHT, "INDEX messages_by_visibility (queue=? AND visible_at>?)"),
+            (DELAYED, "INDEX messages_by_visibility (queue=? AND visible_at>?)"),
+            (LONGEST_VISIBLE, "INDEX messages_by_visibility (queue=? AND visible_at<?)"),
+        ];
+        for (sql, read) in expected {
+            let plan = of(sql);
+            assert!(plan.contains(read) && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
+        }
     }
 
     #[test]

@@ -8,17 +8,17 @@
 
 mod database;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
-use tidewatch_core::ports::Clock;
 use tidewatch_core::ports::queue::{
     Delivery, MAX_BATCH, OutgoingMessage, QueueError, QueueName, QueueReceiver, QueueSender,
 };
+use tidewatch_core::ports::queue_depths::QueueDepth;
+use tidewatch_core::ports::{Clock, QueueDepths};
 use tidewatch_core::retry::{Retry, Retryable};
 
 use database::Receipt;
@@ -34,15 +34,6 @@ impl std::fmt::Debug for LocalQueue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LocalQueue").finish_non_exhaustive()
     }
-}
-
-/// How much is in a queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct QueueDepth {
-    /// Messages that wait, that are to wait for some time, and that somebody is at work on.
-    pub messages: u64,
-    /// Messages that were received too often.
-    pub dead_letters: u64,
 }
 
 impl LocalQueue {
@@ -72,16 +63,6 @@ impl LocalQueue {
             self.run(queue, move |connection| database::release_all(connection, queue, now)).await?;
         }
         Ok(())
-    }
-
-    /// How much is in each queue.
-    pub async fn depths(&self) -> Result<BTreeMap<QueueName, QueueDepth>, QueueError> {
-        let (now, mut depths) = (self.now(), BTreeMap::new());
-        for queue in QueueName::ALL {
-            let depth = self.run(queue, move |connection| database::depth(connection, queue, now)).await?;
-            depths.insert(queue, depth);
-        }
-        Ok(depths)
     }
 
     /// Runs `work` on the connection, on the threads for blocking work.
@@ -147,6 +128,14 @@ impl QueueReceiver for LocalQueue {
     async fn dead_letters(&self, queue: QueueName, most: usize) -> Result<Vec<Delivery>, QueueError> {
         let now = self.now();
         self.run(queue, move |connection| database::dead_letters(connection, queue, most, now)).await
+    }
+}
+
+#[async_trait]
+impl QueueDepths for LocalQueue {
+    async fn depth(&self, queue: QueueName) -> Result<QueueDepth, QueueError> {
+        let now = self.now();
+        self.run(queue, move |connection| database::depth(connection, queue, now)).await
     }
 }
 

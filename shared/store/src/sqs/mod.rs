@@ -4,6 +4,7 @@
 //! Reference: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/Welcome.html>
 
 mod dead_letters;
+mod depth;
 mod failure;
 mod send;
 
@@ -30,6 +31,8 @@ const MAX_VISIBILITY: Duration = Duration::from_secs(12 * 3600);
 pub struct SqsQueue {
     client: Client,
     urls: Arc<BTreeMap<QueueName, String>>,
+    /// Those of the dead-letter queues, by the queues whose they are.
+    dead: Arc<BTreeMap<QueueName, String>>,
     sleeper: Arc<dyn Sleeper>,
 }
 
@@ -48,7 +51,15 @@ impl SqsQueue {
     /// The queues at `urls`, with the region, credentials and endpoint of `config`. `sleeper` waits before messages
     /// that SQS could not take are sent again. A queue without a URL is [`QueueError::Unavailable`].
     pub fn new(config: &SdkConfig, urls: BTreeMap<QueueName, String>, sleeper: Arc<dyn Sleeper>) -> Self {
-        Self { client: Client::new(config), urls: Arc::new(urls), sleeper }
+        Self { client: Client::new(config), urls: Arc::new(urls), dead: Arc::default(), sleeper }
+    }
+
+    /// The same, with the URLs of the dead-letter queues of these queues, which
+    /// [`QueueDepths`](tidewatch_core::ports::QueueDepths) asks.
+    #[must_use]
+    pub fn with_dead_letter_queues(mut self, urls: BTreeMap<QueueName, String>) -> Self {
+        self.dead = Arc::new(urls);
+        self
     }
 
     /// The queue whose ARN is `arn`, `arn:aws:sqs:REGION:ACCOUNT:NAME`, as events name their source; `None` when it is

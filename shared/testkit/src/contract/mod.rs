@@ -3,6 +3,7 @@
 
 pub mod objects;
 pub mod queue;
+pub mod queue_depths;
 pub mod table;
 
 /// What the factory of a suite gives: something to test, with whatever must live as long as it, or `()`; or nothing
