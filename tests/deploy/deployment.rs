@@ -238,6 +238,12 @@ impl Deployment {
         Ok(self.must(&["token", "create", "--org", org, "--quiet"])?.trim().to_owned())
     }
 
+    /// A token for the metrics of `org` with those of the queues.
+    pub(crate) fn operator(&self, org: &str) -> anyhow::Result<String> {
+        let created = self.must(&["token", "create", "--org", org, "--scope", "operator", "--quiet"])?;
+        Ok(created.trim().to_owned())
+    }
+
     /// Has the advisories of the archives fetched, and waits until the given families are those of `archives`.
     pub(crate) async fn sync_advisories(&self) -> anyhow::Result<()> {
         let before = self.json(&["advisories", "info"])?;

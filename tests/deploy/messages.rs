@@ -24,5 +24,21 @@ pub(crate) async fn poisoned(deployment: &Deployment) -> Outcome {
         .await?;
         ensure!(dead.len() == 1 && dead[0].body.contains(name.as_str()), "{name}: {dead:?}");
     }
+    told_to_operators(deployment).await
+}
+
+/// The function is let see all queues and dead-letter queues, and so is the command.
+async fn told_to_operators(deployment: &Deployment) -> Outcome {
+    let authorization = format!("Bearer {}", deployment.operator("acme")?);
+    let headers = [("authorization", authorization.as_str())];
+    let own = deployment.request("GET", "/v1/exporter/org/acme/tidewatch", &headers, "").await?;
+    ensure!(own.status == 200, "{own:?}");
+    let status = deployment.json(&["status", "--org", "acme"])?;
+    for name in QueueName::ALL {
+        let up = format!("tidewatch_queue_up{{queue=\"{name}\"}} 1\n");
+        let dead = format!("tidewatch_queue_messages{{queue=\"{name}\",state=\"dead_letter\"}} 1\n");
+        ensure!(own.body.contains(&up) && own.body.contains(&dead), "{name}: {}", own.body);
+        ensure!(status["queues"][name.as_str()]["dead_letters"] == 1, "{name}: {status}");
+    }
     Ok(())
 }

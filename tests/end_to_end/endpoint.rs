@@ -1,6 +1,7 @@
 //! The metrics endpoint lets in who has a good token for the organisation, and tells everybody else no more than that.
 
 use serde_json::json;
+use tidewatch_core::ports::queue::QueueName;
 use tidewatch_testkit::registry::TestRegistry;
 use tidewatch_tests::Scrape;
 
@@ -173,6 +174,46 @@ async fn families_of_our_own_and_open_metrics_are_for_those_who_ask_for_them() {
     let open = local.request("GET", METRICS, &[authorized, insists]).await.unwrap();
     assert_eq!((open.status, open.body), (200, format!("{text}# EOF\n")));
     assert_eq!(open.headers["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_sees_a_dead_letter_and_nobody_else_sees_a_queue() {
+    let (_registry, installation, token) = installation().await;
+    installation.make_dead_letter(QueueName::Hints, "no notification").await;
+    let local = installation.up();
+    settle(&local, ORG, &token, &Numbers::default()).await;
+    let created = installation.json(&["token", "create", "--org", ORG, "--scope", "operator"]);
+    assert_eq!(created["scopes"], json!(["operator"]));
+    let bearer = format!("Bearer {}", created["token"].as_str().unwrap());
+    let authorized = ("authorization", bearer.as_str());
+    let own = local.request("GET", OWN, &[authorized]).await.unwrap();
+    assert_eq!(own.status, 200, "{own:?}");
+    for line in [
+        "tidewatch_queue_messages{queue=\"hints\",state=\"dead_letter\"} 1",
+        "tidewatch_queue_messages{queue=\"hints\",state=\"visible\"} 0",
+        "tidewatch_queue_messages{queue=\"scans\",state=\"dead_letter\"} 0",
+        "tidewatch_queue_longest_wait_seconds{queue=\"hints\"} 0",
+        "tidewatch_queue_up{queue=\"hints\"} 1",
+    ] {
+        assert!(own.body.lines().any(|found| found == line), "{line}: {}", own.body);
+    }
+    assert!(own.body.contains("\ntidewatch_images{streamName=\"latest-indexed\",state=\"scanned\"} 0\n"));
+    let insists = ("accept", "application/openmetrics-text");
+    let open = local.request("GET", OWN, &[authorized, insists]).await.unwrap();
+    assert!(open.body.contains("state=\"dead_letter\"} 1\n") && open.body.ends_with("\n# EOF\n"), "{open:?}");
+    let scout = local.scrape(ORG, Some(created["token"].as_str().unwrap())).await.unwrap();
+    assert_eq!(scout.body, local.scrape(ORG, Some(&token)).await.unwrap().body);
+
+    let others = format!("Bearer {token}");
+    let others = local.request("GET", OWN, &[("authorization", &others)]).await.unwrap();
+    assert!(others.status == 200 && !others.body.contains("tidewatch_queue"), "{others:?}");
+    let results = local.request("GET", "/v1/org/acme/images", &[authorized]).await.unwrap();
+    assert_refused(&results, 403, "forbidden");
+
+    assert_eq!(installation.json(&["status"])["queues"]["hints"]["dead_letters"], json!(1));
+    let table = installation.must(&["status"]);
+    let row = table.lines().find(|line| line.trim_start().starts_with("hints")).unwrap();
+    assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["hints", "0", "0", "0", "1", "0s"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,10 +8,11 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 use tidewatch_core::Timestamp;
-use tidewatch_core::ports::Sleeper as _;
-use tidewatch_runtime::system::SystemSleeper;
+use tidewatch_core::ports::queue::{MAX_RECEIVES, OutgoingMessage, QueueName};
+use tidewatch_core::ports::{QueueReceiver as _, QueueSender as _, Sleeper as _};
+use tidewatch_runtime::system::{SystemClock, SystemSleeper};
 use tidewatch_store::dynamodb::open_or_connect;
-use tidewatch_store::{ObjectStorage, Records};
+use tidewatch_store::{LocalQueue, ObjectStorage, Records};
 use tidewatch_testkit::fixtures;
 use tidewatch_testkit::registry::TestRegistry;
 use tidewatch_tests::{Finished, LocalMode};
@@ -123,6 +124,19 @@ impl Installation {
             open_or_connect(&data.join("table"), &data.join("tidewatch.sock"), "tidewatch").await.unwrap();
         let objects = ObjectStorage::folder(&data.join("objects")).unwrap();
         Records::new(Arc::new(table), Arc::new(objects), Arc::new(SystemSleeper))
+    }
+
+    /// Sends `body` to a queue of the data folder, and receives it until it is a dead letter. Nothing runs on the folder.
+    pub(crate) async fn make_dead_letter(&self, queue: QueueName, body: &str) {
+        let path = self.data().join("queue.sqlite");
+        let queues = LocalQueue::open(&path, Arc::new(SystemClock)).await.unwrap();
+        let message = OutgoingMessage { body: body.to_owned(), delay: Duration::ZERO };
+        queues.send(queue, vec![message]).await.unwrap();
+        for _ in 0..MAX_RECEIVES {
+            let received = queues.receive(queue, 1, Duration::from_secs(60)).await.unwrap();
+            queues.release(queue, &received[0].receipt, Duration::ZERO).await.unwrap();
+        }
+        assert_eq!(queues.dead_letters(queue, 10).await.unwrap().len(), 1);
     }
 
     /// How many work rows a registry has, whenever they are due.

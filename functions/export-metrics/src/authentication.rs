@@ -2,7 +2,7 @@
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use jiff::Timestamp;
-use tidewatch_core::token::{Scope, Token, TokenRefusal};
+use tidewatch_core::token::{Scope, Token, TokenRecord, TokenRefusal};
 use tidewatch_runtime::http::bearer_token;
 use tidewatch_store::records::Records;
 
@@ -10,14 +10,15 @@ use crate::answer::Refusal;
 use crate::limit::ScrapeLimit;
 
 /// Checks the request's bearer token for `org`. The token's row is read at every request, strongly consistent, so that
-/// a revoked token is refused from the next request on; but not for one that has asked too often just now.
+/// a revoked token is refused from the next request on; but not for one that has asked too often just now. Gives the row of a
+/// token that may read the metrics.
 pub(crate) async fn authenticate(
     records: &Records,
     request: &ApiGatewayV2httpRequest,
     org: &str,
     limit: &ScrapeLimit,
     now: Timestamp,
-) -> Result<(), Refusal> {
+) -> Result<TokenRecord, Refusal> {
     let token = bearer_token(&request.headers).and_then(|token| Token::parse(token).ok());
     let token = token.ok_or(Refusal::Unauthorized)?;
     let digest = token.digest();
@@ -27,8 +28,9 @@ pub(crate) async fn authenticate(
     if checked != Err(TokenRefusal::NotGood) {
         limit.take(digest, now);
     }
-    checked.map_err(|refusal| match refusal {
-        TokenRefusal::NotGood => Refusal::Unauthorized,
-        TokenRefusal::NotAllowed => Refusal::Forbidden,
-    })
+    match checked {
+        Ok(()) => Ok(record),
+        Err(TokenRefusal::NotGood) => Err(Refusal::Unauthorized),
+        Err(TokenRefusal::NotAllowed) => Err(Refusal::Forbidden),
+    }
 }

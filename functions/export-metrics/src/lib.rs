@@ -1,6 +1,6 @@
 //! The function `export-metrics`: answers `GET|HEAD /v1/exporter/org/{org}/metrics`, and the older path without
 //! `/metrics`, with the published snapshot, as Docker Scout's exporter answers; and `/v1/exporter/org/{org}/tidewatch` with
-//! families of our own.
+//! families of our own, for operators also with how much is in the queues.
 //!
 //! It computes nothing. A scrape reads two items, strongly consistent: the token and the head of the snapshot; the bodies
 //! only when their number is another than that of those in the process. Errors are HTTP errors with a JSON body
@@ -10,6 +10,7 @@ mod answer;
 mod authentication;
 mod limit;
 mod negotiation;
+mod queues;
 mod texts;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,12 +18,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use jiff::Timestamp;
 use tidewatch_core::names::OrgName;
-use tidewatch_core::ports::Clock;
+use tidewatch_core::ports::{Clock, QueueDepths, Sleeper};
+use tidewatch_core::token::{Scope, TokenRecord};
 use tidewatch_runtime::messages::describe;
 use tidewatch_store::records::{Records, SnapshotHead};
 
 use answer::{Refusal, Standing};
 use limit::ScrapeLimit;
+use queues::{QueueText, Queues};
 use texts::{Cache, Families, Texts, entity_tag};
 
 pub use limit::{DEFAULT_SCRAPES, SCRAPES_VARIABLE, ScrapesError, scrapes_per_minute};
@@ -38,12 +41,21 @@ pub struct ExportMetrics {
     clock: Arc<dyn Clock>,
     limit: Arc<ScrapeLimit>,
     cache: Arc<Mutex<Cache>>,
+    queues: Option<Arc<Queues>>,
 }
 
 impl ExportMetrics {
     /// An exporter on these ports, which lets a token scrape [`DEFAULT_SCRAPES`] times in a minute.
     pub fn new(records: Records, clock: Arc<dyn Clock>) -> Self {
-        Self { records, clock, limit: Arc::new(ScrapeLimit::new(DEFAULT_SCRAPES)), cache: Arc::default() }
+        let limit = Arc::new(ScrapeLimit::new(DEFAULT_SCRAPES));
+        Self { records, clock, limit, cache: Arc::default(), queues: None }
+    }
+
+    /// The same, which tells operators how much is in `queues`. `sleeper` says when a queue has taken too long to answer.
+    #[must_use]
+    pub fn telling(mut self, queues: Arc<dyn QueueDepths>, sleeper: Arc<dyn Sleeper>) -> Self {
+        self.queues = Some(Arc::new(Queues::new(queues, sleeper)));
+        self
     }
 
     /// The same, which lets a token scrape so many times in a minute; as often as it likes for 0.
@@ -74,7 +86,7 @@ impl ExportMetrics {
             return Err(Refusal::Method);
         }
         let now = self.clock.now();
-        authentication::authenticate(&self.records, request, org, &self.limit, now).await?;
+        let token = authentication::authenticate(&self.records, request, org, &self.limit, now).await?;
         // The token is one for this organisation, so its name is valid and known.
         let org: OrgName = org.parse().map_err(|_| Refusal::Forbidden)?;
         let head = self.records.snapshot_head(&org).await.map_err(Refusal::Broken)?;
@@ -84,14 +96,36 @@ impl ExportMetrics {
             return Err(Refusal::Stale);
         }
         let format = negotiation::format(&request.headers);
+        let queues = self.queues(families, &token, now).await;
         let standing = |head: &SnapshotHead| {
-            Standing::new(&request.headers, &entity_tag(families, format, head), age_seconds(head, now))
+            let tag = entity_tag(families, format, head, queues.as_deref());
+            Standing::new(&request.headers, &tag, age_seconds(head, now))
         };
         if let Some(not_modified) = standing(&head).not_modified() {
             return Ok(not_modified);
         }
         let (head, texts) = self.texts(&org, head).await?;
-        Ok(standing(&head).answer(request, format, &texts.get(families, format, &head)))
+        let text = match &queues {
+            None => texts.get(families, format, &head),
+            Some(queues) => Arc::new(texts.with_queues(format, &head, queues)),
+        };
+        Ok(standing(&head).answer(request, format, &text))
+    }
+
+    /// What the holder of a token is told of the queues beside these families: nothing, unless it is an operator and asks
+    /// for our own.
+    async fn queues(
+        &self,
+        families: Families,
+        token: &TokenRecord,
+        now: Timestamp,
+    ) -> Option<Arc<QueueText>> {
+        match &self.queues {
+            Some(queues) if families == Families::Own && token.allows(Scope::Operator) => {
+                Some(queues.text(now).await)
+            }
+            _ => None,
+        }
     }
 
     /// The texts of the snapshot with this head; those of a newer one, with its head, when it has been replaced since.

@@ -10,7 +10,7 @@ use tidewatch_runtime::lambda::{self, Entry};
 use tidewatch_runtime::system::{SystemClock, SystemSleeper};
 use tidewatch_store::{Deployed, Places};
 
-// One thread: it answers one request at a time, with one or two items of the table.
+// One thread: it answers one request at a time, with one or two items of the table, and only waits for the queues.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     lambda::run(entry).await
@@ -18,8 +18,10 @@ async fn main() -> ExitCode {
 
 async fn entry() -> anyhow::Result<Entry> {
     let places = Places::from_environment(&variable)?;
-    let stack = Deployed::open(&lambda_config(variable)?, places, Arc::new(SystemSleeper))?;
-    let metrics = ExportMetrics::new(stack.records, Arc::new(SystemClock));
-    let metrics = metrics.limited(scrapes_per_minute(variable)?);
+    let sleeper = Arc::new(SystemSleeper);
+    let stack = Deployed::open(&lambda_config(variable)?, places, sleeper.clone())?;
+    let metrics = ExportMetrics::new(stack.records, Arc::new(SystemClock))
+        .limited(scrapes_per_minute(variable)?)
+        .telling(Arc::new(stack.queue), sleeper);
     Ok(Entry::new().http(async move |request| metrics.handle(&request).await))
 }

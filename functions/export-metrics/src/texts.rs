@@ -14,6 +14,7 @@ use tidewatch_core::stream::{open_metrics, render_snapshot_times};
 use tidewatch_store::records::{Snapshot, SnapshotHead, TextHead};
 
 use crate::negotiation::Format;
+use crate::queues::QueueText;
 
 /// Of how many organisations texts are kept: a text has a few MB at most.
 const MOST_ORGANISATIONS: usize = 16;
@@ -112,16 +113,39 @@ impl Texts {
             }
         }
     }
+
+    /// Our own families in this format, and behind them those of the queues. It is made anew each time: operators are few,
+    /// and have other numbers every few seconds.
+    pub(crate) fn with_queues(
+        &self,
+        format: Format,
+        head: &SnapshotHead,
+        queues: &QueueText,
+    ) -> Representation {
+        let own = self.get(Families::Own, Format::Text, head);
+        let text = format!("{}{}", own.text(), queues.text());
+        Representation::new(match format {
+            Format::Text => text,
+            Format::OpenMetrics => open_metrics(&text),
+        })
+    }
 }
 
-/// The entity tag of families in a format: a weak one, since the compressed and the plain text have the same.
-pub(crate) fn entity_tag(families: Families, format: Format, head: &SnapshotHead) -> String {
+/// The entity tag of families in a format: a weak one, since the compressed and the plain text have the same. `queues` is
+/// what follows our own families for an operator: other numbers make another tag, also while the snapshot stays.
+pub(crate) fn entity_tag(
+    families: Families,
+    format: Format,
+    head: &SnapshotHead,
+    queues: Option<&QueueText>,
+) -> String {
     let suffix = format.tag_suffix();
     match families {
         Families::Scout => format!("W/\"{}{suffix}\"", head.metrics.digest.hex()),
         Families::Own => {
             let (made, checked) = (head.made_at.as_millisecond(), head.checked_at.as_millisecond());
-            format!("W/\"{}-{made}-{checked}{suffix}\"", head.own.digest.hex())
+            let queues = queues.map_or_else(String::new, |queues| format!("-{}", queues.digest().hex()));
+            format!("W/\"{}-{made}-{checked}{queues}{suffix}\"", head.own.digest.hex())
         }
     }
 }

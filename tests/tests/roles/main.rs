@@ -86,6 +86,16 @@ fn a_mistake_in_the_template_is_noticed() {
             "sync-advisories, where a bucket is named: its role has (\"s3:GetObject\", \"arn:aws:s3:::*\")",
         ),
         (
+            "                  - !GetAtt RollupsDead.Arn\n",
+            "",
+            "export-metrics: its role lacks (\"sqs:GetQueueAttributes\", \"${RollupsDead.Arn}\") for how much is in it",
+        ),
+        (
+            "          TIDEWATCH_DEAD_LETTER_QUEUE_HINTS: !Ref HintsDead\n",
+            "",
+            "its environment: (\"TIDEWATCH_DEAD_LETTER_QUEUE_HINTS\", \"${HintsDead}\") is missing",
+        ),
+        (
             "      AutoDeploy: true\n",
             "      AutoDeploy: true\n      AccessLogSettings: {Format: '$context.path'}\n",
             "access log tells paths",
@@ -107,11 +117,13 @@ fn a_call_that_the_role_does_not_allow_is_noticed() {
     let put = ("dynamodb:PutItem".to_owned(), "${Table.Arn}".to_owned());
     needs.stored.entry(put).or_default().insert("put_token".to_owned());
     needs.sends.insert("Scans".to_owned());
+    code.functions.get_mut("read-results").unwrap().asks_queues = true;
     let faults = checks::faults(&template, &code).join("\n");
     for fault in [
+        "read-results: its role lacks (\"sqs:GetQueueAttributes\", \"${ScansDead.Arn}\") for how much is in it",
         "export-metrics: its role lacks (\"dynamodb:PutItem\", \"${Table.Arn}\") for Records::put_token",
         "export-metrics: its role lacks (\"sqs:SendMessage\", \"${ScansQueue.Arn}\")",
-        "export-metrics: its environment: (\"TIDEWATCH_QUEUE_SCANS\", \"${ScansQueue}\") is missing",
+        "read-results: its environment: (\"TIDEWATCH_QUEUE_SCANS\", \"${ScansQueue}\") is missing",
     ] {
         assert!(faults.contains(fault), "{fault:?} is not noticed:\n{faults}");
     }

@@ -5,5 +5,6 @@
 
 mod formats;
 mod limits;
+mod queues;
 mod scrapes;
 mod world;

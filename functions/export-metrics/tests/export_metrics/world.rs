@@ -20,6 +20,7 @@ use tidewatch_export_metrics::ExportMetrics;
 use tidewatch_store::records::{Snapshot, SnapshotHead, TextHead};
 use tidewatch_store::{MemoryTable, ObjectStorage, Records};
 use tidewatch_testkit::api;
+use tidewatch_testkit::depths::SettableDepths;
 use tidewatch_testkit::failing::{FailingTable, Outages};
 use tidewatch_testkit::ports::{InstantSleeper, SeededRandomness, SettableClock};
 
@@ -33,6 +34,8 @@ pub(crate) struct World {
     /// Counts the operations of the table.
     pub(crate) operations: Arc<Outages>,
     pub(crate) clock: Arc<SettableClock>,
+    /// Counts how often a queue is asked.
+    pub(crate) queues: Arc<SettableDepths>,
     pub(crate) exporter: ExportMetrics,
     pub(crate) token: Token,
 }
@@ -45,9 +48,10 @@ impl World {
         let table = FailingTable::new(Arc::new(MemoryTable::new()), Arc::clone(&operations));
         let objects = Arc::new(ObjectStorage::in_memory());
         let records = Records::new(Arc::new(table), objects, Arc::new(InstantSleeper::new()));
-        let exporter = ExportMetrics::new(records.clone(), Arc::clone(&clock) as _);
+        let queues = Arc::new(SettableDepths::new());
+        let exporter = exporter(&records, &clock, &queues);
         let token = Token::generate(&SeededRandomness::new(1));
-        let mut world = Self { records, operations, clock, exporter, token };
+        let mut world = Self { records, operations, clock, queues, exporter, token };
         world.token = world.issue("acme", 1, |_| {}).await;
         world
     }
@@ -89,7 +93,13 @@ impl World {
 
     /// An exporter on the same records that has served nothing yet.
     pub(crate) fn fresh_exporter(&self) -> ExportMetrics {
-        ExportMetrics::new(self.records.clone(), Arc::clone(&self.clock) as _)
+        exporter(&self.records, &self.clock, &self.queues)
+    }
+
+    /// The header of a new token with these scopes.
+    pub(crate) async fn bearer_with(&self, seed: u64, scopes: &[Scope]) -> String {
+        let change = |record: &mut TokenRecord| record.scopes = scopes.iter().copied().collect();
+        format!("Bearer {}", self.issue("acme", seed, change).await.reveal())
     }
 
     pub(crate) fn bearer(&self) -> String {
@@ -104,6 +114,12 @@ impl World {
     pub(crate) async fn scrape_as(&self, authorization: &str) -> ApiGatewayV2httpResponse {
         self.get(METRICS, &[("authorization", authorization)]).await
     }
+}
+
+/// An exporter that has served nothing yet. A queue that does not answer at once has taken too long.
+fn exporter(records: &Records, clock: &Arc<SettableClock>, queues: &Arc<SettableDepths>) -> ExportMetrics {
+    let sleeper = Arc::new(InstantSleeper::new());
+    ExportMetrics::new(records.clone(), Arc::clone(clock) as _).telling(Arc::clone(queues) as _, sleeper)
 }
 
 pub(crate) fn acme() -> OrgName {

@@ -9,7 +9,7 @@ use tidewatch_export_metrics::ExportMetrics;
 use tidewatch_read_results::ReadResults;
 use tidewatch_receive_webhook::ReceiveWebhook;
 use tidewatch_runtime::aws::caller_config;
-use tidewatch_runtime::system::SystemClock;
+use tidewatch_runtime::system::{SystemClock, SystemSleeper};
 use tidewatch_sync_advisories::{Places, SyncAdvisories, parse_ecosystems};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -74,7 +74,8 @@ pub(super) async fn run(context: &Context, arguments: Up) -> Result<(), Failure>
     let (records, queue) = (&owned.instance.records, Arc::new(owned.queue.clone()));
     let functions = Functions {
         metrics: ExportMetrics::new(records.clone(), Arc::new(SystemClock))
-            .limited(arguments.metrics.scrapes_per_minute),
+            .limited(arguments.metrics.scrapes_per_minute)
+            .telling(Arc::clone(&owned.instance.depths), Arc::new(SystemSleeper)),
         results: ReadResults::new(records.clone(), Arc::new(SystemClock)),
         hooks: ReceiveWebhook::new(records.clone(), queue, Arc::new(SystemClock)),
     };

@@ -1,10 +1,11 @@
-//! The metrics endpoint's texts: Docker Scout's families, names and labels ([`render`]), and families of our own
-//! ([`render_own`]), in the Prometheus text format 0.0.4.
+//! The metrics endpoint's texts: Docker Scout's families, names and labels ([`render`]), families of our own
+//! ([`render_own`]), and those of the queues for operators ([`render_queues`]), in the Prometheus text format 0.0.4.
 //!
 //! Specifications: <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>,
 //! <https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md>
 
 mod own;
+mod queues;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use crate::names::{PolicyId, StreamName};
 use crate::severity::Severity;
 
 pub use own::{AdvisoryIndexTimes, AdvisorySourceTimes, OwnFacts, render_own, render_snapshot_times};
+pub use queues::render_queues;
 
 /// One stream and its numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]

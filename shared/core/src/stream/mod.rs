@@ -12,7 +12,7 @@ mod totals;
 pub use budget::{Candidate, DEFAULT_SERIES, Served, series_of_stream, within_budget};
 pub use exposition::{
     AdvisoryIndexTimes, AdvisorySourceTimes, OwnFacts, StreamTotals, open_metrics, render, render_own,
-    render_snapshot_times,
+    render_queues, render_snapshot_times,
 };
 pub use layout::{Layout, SHARDS_PER_GROUP, group_of, shards_of};
 pub use member::{Member, SlotVersion};

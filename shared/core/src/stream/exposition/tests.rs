@@ -6,6 +6,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::names::PolicyId;
 use crate::policy::Outcome;
+use crate::ports::queue::QueueName;
+use crate::ports::queue_depths::QueueDepth;
 use crate::result::ResultState;
 use crate::severity::SeverityCounts;
 use crate::stream::{Candidate, PolicyTotals, Served, within_budget};
@@ -158,10 +160,37 @@ fn families_of_our_own_come_in_the_order_of_their_names_and_name_nobody_else() {
     assert!(!text.contains("scout"), "who takes scout_* takes these too");
 }
 
+/// One queue that says everything, one that knows no times, and one that did not answer.
+fn queues() -> BTreeMap<QueueName, Option<QueueDepth>> {
+    let scans =
+        QueueDepth { visible: 41, in_flight: 3, delayed: 2, dead_letters: 1, longest_wait_seconds: Some(90) };
+    let pushed = QueueDepth { longest_wait_seconds: None, ..QueueDepth::default() };
+    [(QueueName::Scans, Some(scans)), (QueueName::Pushed, Some(pushed)), (QueueName::Hints, None)].into()
+}
+
+#[test]
+fn queues_say_what_is_in_them_and_one_that_does_not_answer_has_no_numbers() {
+    insta::assert_snapshot!("queues", render_queues(&queues()));
+}
+
+#[test]
+fn families_of_queues_are_apart_from_those_of_the_snapshot_and_in_the_order_of_their_names() {
+    let names = |text: &str| -> Vec<String> {
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).map(str::to_owned).collect()
+    };
+    let text = render_queues(&queues());
+    let own = render_own(&served(two_streams(), &[]), &[], &OwnFacts::default());
+    let found = names(&text);
+    assert!(found.is_sorted() && found.iter().all(|name| !names(&own).contains(name)), "{found:?}");
+    assert!(!text.contains("scout"), "who takes scout_* takes these too");
+    assert_eq!(parse(&text).len(), 1 + 2 * 4 + 3);
+}
+
 #[test]
 fn help_texts_are_the_same_in_both_formats() {
     let text = render(&[], &[])
         + &render_own(&Served::default(), &[], &OwnFacts::default())
+        + &render_queues(&BTreeMap::new())
         + &render_snapshot_times(Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
     for help in text.lines().filter(|line| line.starts_with("# HELP ")) {
         assert!(!help.contains(['"', '\\']), "{help}");
