@@ -65,6 +65,8 @@ impl QueueDepths for SettableDepths {
             state.asked += 1;
             state.answers.get(&queue).copied().unwrap_or(Answer::Depth(QueueDepth::default()))
         };
+        // As a real queue is: others have their turn meanwhile.
+        tokio::task::yield_now().await;
         match answer {
             Answer::Depth(depth) => Ok(depth),
             Answer::Failure => {

@@ -81,6 +81,7 @@ async fn without_a_good_token_of_the_organisation_nothing_is_told() {
     let expired = world.issue("acme", 3, |record| record.expires_at = Some(record.created_at)).await;
     let other = world.issue("other", 4, |_| {}).await;
     let metrics = world.issue("acme", 5, |record| record.scopes = [Scope::MetricsRead].into()).await;
+    let operator = world.issue("acme", 6, |record| record.scopes = [Scope::Operator].into()).await;
     let cases = [
         (String::new(), 401, "unauthorized"),
         (format!("Basic {}", good.reveal()), 401, "unauthorized"),
@@ -89,6 +90,7 @@ async fn without_a_good_token_of_the_organisation_nothing_is_told() {
         (format!("Bearer {}", expired.reveal()), 401, "unauthorized"),
         (format!("Bearer {}", other.reveal()), 403, "forbidden"),
         (format!("Bearer {}", metrics.reveal()), 403, "forbidden"),
+        (format!("Bearer {}", operator.reveal()), 403, "forbidden"),
     ];
     for path in PATHS {
         for (authorization, status, code) in &cases {
