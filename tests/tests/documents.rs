@@ -53,7 +53,11 @@ fn the_metrics_of_the_page_are_those_of_the_fixtures() {
         assert_eq!(shown("scout_policy_evaluated_images", "id", id), policy.evaluated, "{id}");
     }
     for (severity, count) in &numbers.severities {
-        assert_eq!(shown("scout_stream_vulnerabilities", "severity", severity.as_str()), *count, "{severity}");
+        assert_eq!(
+            shown("scout_stream_vulnerabilities", "severity", severity.as_str()),
+            *count,
+            "{severity}"
+        );
     }
 }
 
