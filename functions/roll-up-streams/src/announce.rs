@@ -18,6 +18,9 @@ use tidewatch_store::records::{ANNOUNCEMENT_SHARDS, Announcement, ImagePlace, Re
 
 use crate::RollUpStreams;
 
+/// The variable with the name of the event bus; without it nothing is told.
+pub const EVENT_BUS_VARIABLE: &str = "TIDEWATCH_EVENT_BUS";
+
 /// How long nobody else tells announcements of a shard.
 const LEASE: Duration = Duration::from_secs(120);
 
@@ -98,8 +101,9 @@ impl RollUpStreams {
                 }
             }
         }
-        let news = futures::stream::iter(&announcements).map(|announcement| self.news(config, announcement));
-        let news: Vec<Vec<AffectedEvent>> = news.buffered(AT_ONCE).try_collect().await?;
+        let news: Vec<_> = announcements.iter().map(|announcement| self.news(config, announcement)).collect();
+        let news = futures::stream::iter(news).buffered(AT_ONCE);
+        let news: Vec<Vec<AffectedEvent>> = news.try_collect().await?;
         let events: Vec<AffectedEvent> = news.iter().flatten().cloned().collect();
         let mut answers = bus.put(&events).await.into_iter();
 
@@ -125,12 +129,11 @@ impl RollUpStreams {
             let error = describe(&error);
             tracing::warn!(org.name = %org, error, "events cannot be told now");
         }
-        let notes = futures::stream::iter(&announcements).map(Ok);
-        notes
-            .try_for_each_concurrent(AT_ONCE, |announcement| {
-                self.records.keep_announcement(org, announcement)
-            })
-            .await?;
+        let notes: Vec<_> = announcements
+            .iter()
+            .map(|announcement| self.records.keep_announcement(org, announcement))
+            .collect();
+        futures::stream::iter(notes).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         Ok(told)
     }
 

@@ -31,6 +31,7 @@ use crate::groups::Pass;
 
 use snapshot::RolledUp;
 
+pub use announce::EVENT_BUS_VARIABLE;
 pub use freshness::{CACHE_MINUTES_VARIABLE, FRESH_VARIABLE, Freshness, FreshnessError};
 pub use reconcile::{Drift, Reconciliation};
 pub use snapshot::SnapshotError;

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use tidewatch_core::ports::queue::QueueName;
-use tidewatch_roll_up_streams::{Freshness, RollUpStreams};
+use tidewatch_roll_up_streams::{EVENT_BUS_VARIABLE, Freshness, RollUpStreams};
 use tidewatch_runtime::aws::lambda_config;
 use tidewatch_runtime::environment::variable;
 use tidewatch_runtime::lambda::{self, Entry, Queues};
 use tidewatch_runtime::system::{SystemClock, SystemSleeper};
-use tidewatch_store::{Deployed, EVENT_BUS_VARIABLE, EventBridge, Places};
+use tidewatch_store::{Deployed, EventBridge, Places};
 
 // One thread: it mostly waits for answers, and what it computes in between is short.
 #[tokio::main(flavor = "current_thread")]

@@ -16,9 +16,6 @@ use futures::StreamExt as _;
 use tidewatch_core::event::AffectedEvent;
 use tidewatch_core::ports::events::{EventBus, EventBusError};
 
-/// The variable with the name or ARN of the bus.
-pub const EVENT_BUS_VARIABLE: &str = "TIDEWATCH_EVENT_BUS";
-
 /// The source of the events.
 const SOURCE: &str = "tidewatch";
 

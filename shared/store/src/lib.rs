@@ -18,7 +18,7 @@ pub use deployed::{Deployed, MissingVariable, Places};
 pub use dynamodb::DynamoDbTable;
 #[cfg(feature = "local")]
 pub use dynamodb::{EmbeddedDynamoDb, EmbeddedError};
-pub use event_bridge::{EVENT_BUS_VARIABLE, EventBridge};
+pub use event_bridge::EventBridge;
 #[cfg(feature = "local")]
 pub use local_queue::{LocalQueue, LocalQueueError};
 pub use memory::MemoryTable;

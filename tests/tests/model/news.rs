@@ -10,7 +10,7 @@ use tidewatch_core::ports::Clock as _;
 
 use crate::advisories::{PUBLISHED, findings};
 use crate::check::streams;
-use crate::images::{IMAGES, number_of};
+use crate::images::{BUILT, IMAGES, number_of};
 use crate::naive::Model;
 use crate::run::{publish, settle};
 use crate::world::{LEASE, World, acme};
@@ -81,9 +81,9 @@ fn suppressed(world: &World, model: &Model) -> News {
     let criteria = Criteria::new(&config, Vec::new());
     let judging = Judging { criteria: &criteria, tables: &model.tables, now: world.clock.now() };
     let mut suppressed = News::new();
-    for image in 0..IMAGES.len() {
-        let digest = Scope { digest: Some(&crate::images::BUILT[image].digest), ..Scope::default() };
-        let findings = findings(ALL, &IMAGES[image]);
+    for (image, content) in IMAGES.iter().enumerate() {
+        let digest = Scope { digest: Some(&BUILT[image].digest), ..Scope::default() };
+        let findings = findings(ALL, content);
         for suppression in model.judge(image, &findings, digest, judging).1.suppressions {
             suppressed.insert((image, findings[suppression.finding].vulnerability.clone()));
         }

@@ -117,7 +117,7 @@ async fn happen<'a>(world: &'a World, model: &mut Model, at_work: &mut AtWork<'a
             }
         }
         Event::Announce => {
-            at_work.begin_to_announce(async { world.pausing.roll_up.announce(&acme()).await.is_ok() })
+            at_work.begin_to_announce(async { world.pausing.roll_up.announce(&acme()).await.is_ok() });
         }
         Event::Step(task, steps) => at_work.step(world, *task, *steps).await,
         Event::Kill(task) => model.has_killed_announcer |= at_work.kill(*task),

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use tidewatch_core::event::AffectedEvent;
+use tidewatch_core::names::StreamName;
 use tidewatch_core::ports::events::{EventBus, EventBusError};
 
 /// Writes events to the log.
@@ -11,12 +12,13 @@ pub(crate) struct EventLog;
 #[async_trait]
 impl EventBus for EventLog {
     async fn put(&self, events: &[AffectedEvent]) -> Vec<Result<(), EventBusError>> {
-        events.iter().map(|event| Ok(write(event))).collect()
+        events.iter().for_each(write);
+        events.iter().map(|_| Ok(())).collect()
     }
 }
 
 fn write(event: &AffectedEvent) {
-    let streams: Vec<&str> = event.streams.iter().map(|stream| stream.as_str()).collect();
+    let streams: Vec<&str> = event.streams.iter().map(StreamName::as_str).collect();
     let members = event.members.iter();
     let members: Vec<String> =
         members.map(|member| format!("{}/{}:{}", member.registry, member.repository, member.tag)).collect();

@@ -28,8 +28,4 @@ impl EventsConfig {
     pub fn threshold(self) -> Option<Severity> {
         self.enabled.then_some(self.severity)
     }
-
-    pub(super) fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
 }

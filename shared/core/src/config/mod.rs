@@ -67,7 +67,7 @@ pub struct Config {
     #[serde(default)]
     pub metrics: MetricsConfig,
     /// Which events are told.
-    #[serde(default, skip_serializing_if = "EventsConfig::is_default")]
+    #[serde(default)]
     pub events: EventsConfig,
 }
 
