@@ -303,7 +303,7 @@ async fn events_come_to_whoever_has_a_rule_for_them() {
     let url = queues.create_queue().queue_name(unique("listener")).send().await.unwrap().queue_url.unwrap();
     let arn = queues.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::QueueArn);
     let arn = arn.send().await.unwrap().attributes.unwrap().remove(&QueueAttributeName::QueueArn).unwrap();
-    // As docs/OPERATIONS.md has it.
+    // As docs/EVENTS.md has it.
     let pattern = r#"{"source": ["tidewatch"], "detail-type": ["Image Newly Affected"], "detail": {"severity": ["CRITICAL"]}}"#;
     events.put_rule().name("critical").event_bus_name(&bus).event_pattern(pattern).send().await.unwrap();
     let target = aws_sdk_eventbridge::types::Target::builder().id("queue").arn(arn).build().unwrap();
