@@ -1,10 +1,14 @@
 //! New advisories and changed policies take effect by themselves, and no registry is asked anything.
 
 use std::path::Path;
+use std::time::Duration;
 
+use tidewatch_core::ports::Sleeper as _;
+use tidewatch_runtime::system::SystemSleeper;
 use tidewatch_testkit::advisory::{AdvisoryBuilder, write_folder};
 use tidewatch_testkit::fixtures;
 use tidewatch_testkit::registry::TestRegistry;
+use tidewatch_tests::LocalMode;
 
 use crate::images::{OLD_LIBC, OLD_OPENSSL, debian_image, numbers, push};
 use crate::installation::{Configuration, Installation, Numbers, ORG, fixture_registry, settle};
@@ -32,11 +36,35 @@ async fn new_advisories_change_the_numbers_without_a_run_and_no_registry_is_aske
     let Numbers { evaluated, mut severities, .. } = Numbers::of_the_fixtures();
     severities[0] += 5;
     settle(&local, ORG, &token, &Numbers { compliant: 0, evaluated, severities }).await;
+    // Each of these images is told of once, whatever comes after that.
+    told_of(&local, "CVE-2099-3001", 5).await;
 
     installation.build_advisories(&fixtures::advisories());
     assert_eq!(settle(&local, ORG, &token, &Numbers::of_the_fixtures()).await, before);
     assert_eq!(registry.requests(), []);
     assert_eq!(installation.work_rows(ORG, "local").await, 0);
+    told_of(&local, "CVE-2099-3001", 5).await;
+}
+
+/// Waits until the log of local mode tells of as many images that a vulnerability newly affects, and of no other.
+async fn told_of(local: &LocalMode, vulnerability: &str, images: usize) {
+    let told = || {
+        let log = local.stderr();
+        let lines = log.lines().filter(|line| line.contains("image newly affected"));
+        lines.map(str::to_owned).collect::<Vec<String>>()
+    };
+    for _ in 0..300 {
+        if told().len() >= images {
+            break;
+        }
+        SystemSleeper.sleep(Duration::from_millis(100)).await;
+    }
+    let told = told();
+    assert_eq!(told.len(), images, "{told:#?}");
+    assert!(
+        told.iter().all(|line| line.contains(vulnerability) && line.contains("latest-indexed")),
+        "{told:#?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

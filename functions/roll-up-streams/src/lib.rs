@@ -1,9 +1,11 @@
 //! The function `roll-up-streams`, run every minute, and for one organisation by the queue `rollups`: recomputes the
-//! totals of the shards that have changed and of their groups, and publishes one snapshot for each organisation.
+//! totals of the shards that have changed and of their groups, publishes one snapshot for each organisation, and tells
+//! what newly affects images.
 //!
 //! It keeps to the roll-up protocol (see `tidewatch_store::records`): totals are written only over those that were
 //! read, and a snapshot is published only over an older one, so that any number of roll-ups can run at the same time.
 
+mod announce;
 mod freshness;
 mod groups;
 mod reconcile;
@@ -12,14 +14,15 @@ mod snapshot;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tidewatch_core::names::{OrgName, StreamName};
-use tidewatch_core::ports::Clock;
+use tidewatch_core::ports::{Clock, EventBus};
 use tidewatch_core::stream::Totals;
 use tidewatch_core::work::RollUpMessage;
-use tidewatch_core::{Retry, Retryable};
+use tidewatch_core::{Retry, Retryable, Timestamp};
 use tidewatch_runtime::messages::describe;
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler};
 use tidewatch_store::records::{AdvisoryStanding, PartState, RecordError, Records, Streams};
@@ -28,9 +31,13 @@ use crate::groups::Pass;
 
 use snapshot::RolledUp;
 
+pub use announce::EVENT_BUS_VARIABLE;
 pub use freshness::{CACHE_MINUTES_VARIABLE, FRESH_VARIABLE, Freshness, FreshnessError};
 pub use reconcile::{Drift, Reconciliation};
 pub use snapshot::SnapshotError;
+
+/// For how long a tick tells announcements at most, of all organisations together.
+const ANNOUNCING: Duration = Duration::from_secs(40);
 
 /// How many groups are rolled up at the same time.
 const GROUPS_AT_ONCE: usize = 8;
@@ -61,6 +68,8 @@ pub struct RollUpStreams {
     records: Records,
     clock: Arc<dyn Clock>,
     freshness: Freshness,
+    /// Where events go, if anywhere.
+    bus: Option<Arc<dyn EventBus>>,
     /// How the advisories stand, read once for all organisations of a tick; else they are read for each.
     advisories: Option<Arc<AdvisoryStanding>>,
     /// The last minute at which groups were reconciled.
@@ -70,13 +79,27 @@ pub struct RollUpStreams {
 impl RollUpStreams {
     /// A roll-up on these ports, which publishes what has changed at once.
     pub fn new(records: Records, clock: Arc<dyn Clock>) -> Self {
-        Self { records, clock, freshness: Freshness::OnChange, advisories: None, reconciled: Arc::default() }
+        Self {
+            records,
+            clock,
+            freshness: Freshness::OnChange,
+            bus: None,
+            advisories: None,
+            reconciled: Arc::default(),
+        }
     }
 
     /// The same with another freshness.
     #[must_use]
     pub fn fresh(mut self, freshness: Freshness) -> Self {
         self.freshness = freshness;
+        self
+    }
+
+    /// The same, whose ticks tell `bus` what newly affects images.
+    #[must_use]
+    pub fn announcing(mut self, bus: Arc<dyn EventBus>) -> Self {
+        self.bus = Some(bus);
         self
     }
 
@@ -87,10 +110,11 @@ impl RollUpStreams {
         let tick = Self { advisories: Some(self.advisories().await?), ..self.clone() };
         let minute = self.clock.now().as_second().div_euclid(60);
         let is_turn = self.reconciled.swap(minute, Ordering::Relaxed) != minute;
-        for org in self.records.orgs().await? {
+        let orgs = self.records.orgs().await?;
+        for org in &orgs {
             let rolled_up = async {
-                let new = tick.roll_up(&org).await?;
-                if is_turn && let Err(error) = tick.reconcile_in_turn(&org, minute).await {
+                let new = tick.roll_up(org).await?;
+                if is_turn && let Err(error) = tick.reconcile_in_turn(org, minute).await {
                     let error = describe(&error);
                     tracing::error!(org.name = %org, error, "streams cannot be reconciled");
                 }
@@ -104,7 +128,32 @@ impl RollUpStreams {
                 }
             }
         }
+        self.announce_all(&orgs).await;
         Ok(published)
+    }
+
+    /// Tells what newly affects images of one organisation, as a tick does. Gives how many events the bus has taken.
+    pub async fn announce(&self, org: &OrgName) -> Result<usize, RecordError> {
+        let Some(bus) = &self.bus else { return Ok(0) };
+        self.announce_until(&**bus, org, self.end_of_announcing()).await
+    }
+
+    /// When a tick that begins now stops to begin with announcements.
+    fn end_of_announcing(&self) -> Timestamp {
+        let now = self.clock.now();
+        now.checked_add(ANNOUNCING).unwrap_or(now)
+    }
+
+    /// Tells what newly affects images of `orgs`. What cannot be told is logged, and told at a later tick.
+    async fn announce_all(&self, orgs: &[OrgName]) {
+        let Some(bus) = &self.bus else { return };
+        let stop = self.end_of_announcing();
+        for org in orgs {
+            if let Err(error) = self.announce_until(&**bus, org, stop).await {
+                let error = describe(&error);
+                tracing::error!(org.name = %org, error, "announcements cannot be told");
+            }
+        }
     }
 
     /// Rolls up one organisation. `true` when a new snapshot was published. A shard with a row that cannot be read counts

@@ -7,6 +7,7 @@ mod advisories;
 mod assess;
 mod error;
 mod index;
+mod news;
 mod record;
 pub mod text;
 

@@ -11,12 +11,13 @@ use tidewatch_core::severity::SeverityCounts;
 use tidewatch_core::stream::Member;
 use tidewatch_inventory::READER_VERSION;
 use tidewatch_store::records::{
-    Filling, ImagePlace, InForce, RecordError, Records, ResultRows, StoredResult,
+    Alongside, Filling, ImagePlace, InForce, RecordError, Records, ResultRows, StoredResult,
 };
 
+use crate::news::news;
 use crate::{Assessment, text};
 
-/// Stores inventory and rows, then the result, then the members of every repository that holds the image, as they are judged
+/// Stores inventory and rows, then the result, with what is to be announced of it, then the members of every repository that holds the image, as they are judged
 /// by `in_force`, which the assessment was made by. `computed_from` is the stored result that the assessment was made after,
 /// if there was one: [`RecordError::Changed`] when another has been stored since. `covered` is what all images are settled
 /// by, where that is known. Of `image` only digest and platform count.
@@ -39,10 +40,12 @@ pub async fn record(
         let known = known.and_then(|known| known.metadata);
         result.metadata = records.put_image_metadata(org, &metadata, known).await?;
     }
+    let newly_affecting = news(records, computed_from, (&result, &report), in_force).await?;
     let known = known.and_then(|known| known.report.as_deref());
     result.report = Some(records.put_report(org, &report, known).await?);
     let (digest, platform) = (&image.digest, &image.platform);
-    let revision = records.put_result_within(org, digest, platform, &result, computed_from, covered).await?;
+    let alongside = Alongside { covered, newly_affecting: &newly_affecting, findings: &report.findings };
+    let revision = records.put_result_with(org, digest, platform, &result, computed_from, alongside).await?;
     let stored = StoredResult { result, revision };
     let filling = Filling::new(&stored, in_force, stored.result.scanned_at);
     let filling = filling.with_rows(ResultRows { report, inventory, metadata });

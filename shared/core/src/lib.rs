@@ -9,6 +9,7 @@ pub mod basis;
 pub mod config;
 pub mod digest;
 pub mod environment;
+pub mod event;
 pub mod exception;
 pub mod finding;
 pub mod hook;

@@ -1,10 +1,11 @@
-//! The ports on DynamoDB, object storage and queues, and an in-memory table that passes the same contract.
+//! The ports on DynamoDB, object storage, queues and EventBridge, and an in-memory table that passes the same contract.
 
 //!
 //! What only local mode stores in is behind the feature `local`, so that functions are built without SQLite.
 
 mod deployed;
 pub mod dynamodb;
+mod event_bridge;
 mod limits;
 #[cfg(feature = "local")]
 pub mod local_queue;
@@ -17,6 +18,7 @@ pub use deployed::{Deployed, MissingVariable, Places};
 pub use dynamodb::DynamoDbTable;
 #[cfg(feature = "local")]
 pub use dynamodb::{EmbeddedDynamoDb, EmbeddedError};
+pub use event_bridge::EventBridge;
 #[cfg(feature = "local")]
 pub use local_queue::{LocalQueue, LocalQueueError};
 pub use memory::MemoryTable;

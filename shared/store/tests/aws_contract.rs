@@ -1,4 +1,5 @@
-//! What a deployed Tidewatch stores in keeps the contracts of its ports: SQS, S3 and DynamoDB, as MiniStack has them.
+//! What a deployed Tidewatch stores in keeps the contracts of its ports: SQS, S3, DynamoDB and EventBridge, as MiniStack has
+//! them.
 //!
 //! Where MiniStack differs from AWS, it does so on the strict side for these contracts, but for one: transactions never
 //! conflict in it, which [`ConflictingTable`] makes up for. Its queues give all that is visible, and everything once,
@@ -22,14 +23,18 @@ use aws_smithy_http_client::Builder as HttpClientBuilder;
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
+use tidewatch_core::event::{AffectedEvent, EventMember};
+use tidewatch_core::image::{ImageId, Platform};
 use tidewatch_core::ports::queue::{
-    MAX_RECEIVES, OutgoingMessage, QueueError, QueueName, QueueReceiver, QueueSender,
+    Delivery, MAX_RECEIVES, OutgoingMessage, QueueError, QueueName, QueueReceiver, QueueSender,
 };
 use tidewatch_core::ports::table::{Condition, Item, Key, TableError};
-use tidewatch_core::ports::{Objects, QueueDepths as _, Table};
-use tidewatch_core::{Retry, Retryable};
+use tidewatch_core::ports::{EventBus as _, Objects, QueueDepths as _, Table};
+use tidewatch_core::result::Report;
+use tidewatch_core::{Digest, Retry, Retryable, Severity};
 use tidewatch_store::{
-    Deployed, DynamoDbTable, MirrorAnswer, MirrorBucket, MirrorError, ObjectStorage, Places, SqsQueue,
+    Deployed, DynamoDbTable, EventBridge, MirrorAnswer, MirrorBucket, MirrorError, ObjectStorage, Places,
+    SqsQueue,
 };
 use tidewatch_testkit::contract::queue::RealTime;
 use tidewatch_testkit::contract::table::ConflictingTable;
@@ -299,4 +304,78 @@ async fn what_a_stack_stores_in_is_opened_by_its_names() {
     assert_eq!(deployed.records.orgs().await.unwrap(), []);
     assert_eq!(deployed.queue.receive(QueueName::Scans, 1, VISIBILITY).await.unwrap(), []);
     assert_eq!(deployed.queue.depth(QueueName::Scans).await.unwrap().messages(), 0);
+}
+
+#[tokio::test]
+async fn events_come_to_whoever_has_a_rule_for_them() {
+    let Some(ministack) = MiniStack::shared() else { return };
+    let config = config(&ministack.endpoint());
+    let (events, queues) = (aws_sdk_eventbridge::Client::new(&config), aws_sdk_sqs::Client::new(&config));
+    let bus = unique("bus");
+    events.create_event_bus().name(&bus).send().await.unwrap();
+    let url = queues.create_queue().queue_name(unique("listener")).send().await.unwrap().queue_url.unwrap();
+    let arn = queues.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::QueueArn);
+    let arn = arn.send().await.unwrap().attributes.unwrap().remove(&QueueAttributeName::QueueArn).unwrap();
+    // As docs/EVENTS.md has it.
+    let pattern = r#"{"source": ["tidewatch"], "detail-type": ["Image Newly Affected"], "detail": {"severity": ["CRITICAL"]}}"#;
+    events.put_rule().name("critical").event_bus_name(&bus).event_pattern(pattern).send().await.unwrap();
+    let target = aws_sdk_eventbridge::types::Target::builder().id("queue").arn(arn).build().unwrap();
+    events.put_targets().rule("critical").event_bus_name(&bus).targets(target).send().await.unwrap();
+
+    let event = |number: usize, severity| affected(&format!("CVE-2099-{number:04}"), severity);
+    let mut told: Vec<AffectedEvent> = (0..12).map(|number| event(number, Severity::Critical)).collect();
+    told.push(event(12, Severity::High));
+    let answers = EventBridge::new(&config, bus).put(&told).await;
+    assert_eq!(answers.len(), 13);
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+
+    let urls = BTreeMap::from([(QueueName::Scans, url)]);
+    let queue = SqsQueue::new(&config, urls, Arc::new(InstantSleeper::new()));
+    let mut received = Vec::new();
+    while received.len() < 12 {
+        let deliveries = queue.receive(QueueName::Scans, 10, VISIBILITY).await.unwrap();
+        assert!(!deliveries.is_empty(), "only {} came", received.len());
+        let body = |delivery: Delivery| serde_json::from_str::<serde_json::Value>(&delivery.body).unwrap();
+        received.extend(deliveries.into_iter().map(body));
+    }
+    assert!(queue.receive(QueueName::Scans, 10, VISIBILITY).await.unwrap().is_empty());
+    received.sort_by_key(|body| body["detail"]["vulnerability"].as_str().map(str::to_owned));
+    for (body, event) in received.iter().zip(&told) {
+        assert_eq!(body["source"], "tidewatch");
+        assert_eq!(body["detail"], serde_json::to_value(event).unwrap());
+        assert_eq!(body["resources"], serde_json::json!([format!("hub/team/web@{}", event.digest)]));
+    }
+}
+
+#[tokio::test]
+async fn an_event_bus_that_is_not_there_may_be_there_later() {
+    let mut unreachable = config("http://127.0.0.1:9").into_builder();
+    unreachable.set_retry_config(Some(aws_smithy_types::retry::RetryConfig::disabled()));
+    let events = [affected("CVE-2099-0001", Severity::High), affected("CVE-2099-0002", Severity::High)];
+    let answers = EventBridge::new(&unreachable.build(), "bus".to_owned()).put(&events).await;
+    assert_eq!(answers.len(), 2);
+    for answer in answers {
+        assert_eq!(answer.unwrap_err().retry(), Retry::Again);
+    }
+}
+
+/// An event about the image of `hub/team/web`.
+fn affected(vulnerability: &str, severity: Severity) -> AffectedEvent {
+    let image = ImageId { digest: Digest::of(b"web"), platform: Platform::linux_amd64() };
+    let findings = serde_json::json!([{
+        "vulnerability": vulnerability, "advisories": [], "aliases": [], "package_type": "deb", "package": "zlib",
+        "version": "1", "purl": "pkg:deb/debian/zlib@1", "severity": severity, "fixed_version": "2",
+        "published_at": null,
+    }]);
+    let report = serde_json::json!({"version": Report::VERSION, "findings": findings, "policies": {}});
+    let report: Report = serde_json::from_value(report).unwrap();
+    let member = |stream: &str| EventMember {
+        stream: stream.parse().unwrap(),
+        registry: "hub".parse().unwrap(),
+        repository: "team/web".parse().unwrap(),
+        tag: "1.0".parse().unwrap(),
+    };
+    let members = [member("latest-indexed"), member("production")];
+    let found = (&report, "2026-06-15T00:00:00Z".parse().unwrap());
+    AffectedEvent::new(&"acme".parse().unwrap(), &image, vulnerability, found, &members).unwrap()
 }

@@ -1,5 +1,5 @@
 //! Time, sleeping, randomness and identifiers that a test decides: the clock moves when it is told to, sleeping takes
-//! no time, and the same seed gives the same bytes. And a queue that keeps what was sent to it.
+//! no time, and the same seed gives the same bytes. And a queue and an event bus that keep what was sent to them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,6 +9,8 @@ use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 use tidewatch_core::Timestamp;
+use tidewatch_core::event::AffectedEvent;
+use tidewatch_core::ports::events::{EventBus, EventBusError};
 use tidewatch_core::ports::queue::{OutgoingMessage, QueueError, QueueName};
 use tidewatch_core::ports::{Clock, Ids, QueueSender, Randomness, Sleeper};
 
@@ -157,6 +159,70 @@ impl QueueSender for RecordingQueue {
         let mut sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         sent.extend(messages.into_iter().map(|message| (queue, message)));
         Ok(())
+    }
+}
+
+/// An event bus that keeps what it takes, and takes what it is told to.
+#[derive(Debug, Default)]
+pub struct RecordingBus {
+    taken: Mutex<Vec<AffectedEvent>>,
+    failing: Mutex<Failing>,
+}
+
+/// What a [`RecordingBus`] does not take.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Failing {
+    /// It takes everything.
+    #[default]
+    Nothing,
+    /// It takes nothing now.
+    Everything,
+    /// It takes nothing about these vulnerabilities now.
+    Now(Vec<String>),
+    /// It never takes anything about these vulnerabilities.
+    Ever(Vec<String>),
+}
+
+impl RecordingBus {
+    /// A bus to which nothing was put.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Says what is not taken from here on.
+    pub fn fail(&self, failing: Failing) {
+        *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = failing;
+    }
+
+    /// What was taken so far, oldest first.
+    pub fn taken(&self) -> Vec<AffectedEvent> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The vulnerabilities that were told so far, oldest first.
+    pub fn vulnerabilities(&self) -> Vec<String> {
+        self.taken().into_iter().map(|event| event.vulnerability).collect()
+    }
+
+    fn take(&self, event: &AffectedEvent) -> Result<(), EventBusError> {
+        let unavailable = || Err(EventBusError::Unavailable { source: "the bus is away".into() });
+        match &*self.failing.lock().unwrap_or_else(PoisonError::into_inner) {
+            Failing::Everything => return unavailable(),
+            Failing::Now(ids) if ids.contains(&event.vulnerability) => return unavailable(),
+            Failing::Ever(ids) if ids.contains(&event.vulnerability) => {
+                return Err(EventBusError::Refused { reason: "nobody wants it".to_owned() });
+            }
+            Failing::Nothing | Failing::Now(_) | Failing::Ever(_) => {}
+        }
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl EventBus for RecordingBus {
+    async fn put(&self, events: &[AffectedEvent]) -> Vec<Result<(), EventBusError>> {
+        events.iter().map(|event| self.take(event)).collect()
     }
 }
 

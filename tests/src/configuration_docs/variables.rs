@@ -127,6 +127,12 @@ pub const VARIABLES: &[Variable] = &[
                   before",
     },
     Variable {
+        name: "TIDEWATCH_EVENT_BUS",
+        readers: Readers::Functions,
+        default: "no events",
+        meaning: "the name of the event bus on which [events](EVENTS.md) are put",
+    },
+    Variable {
         name: "TIDEWATCH_METRICS_FRESH",
         readers: Readers::Both,
         default: "`on-change`",

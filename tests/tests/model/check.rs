@@ -38,7 +38,10 @@ pub(crate) async fn check(world: &World, model: &Model) -> Result<(), TestCaseEr
     explained(world, &served).await
 }
 
-async fn streams(world: &World, model: &Model) -> Result<BTreeMap<StreamName, Vec<Member>>, TestCaseError> {
+pub(crate) async fn streams(
+    world: &World,
+    model: &Model,
+) -> Result<BTreeMap<StreamName, Vec<Member>>, TestCaseError> {
     let mut streams = BTreeMap::from([(StreamName::latest_indexed(), model.latest())]);
     let rows = async |stream| world.records.environment_entries(&acme(), &stream).await.unwrap();
     if let Some(entries) = &model.production {

@@ -39,6 +39,8 @@ pub(crate) enum Event {
     Tick,
     /// A roll-up begins.
     RollUp,
+    /// Somebody begins to tell events.
+    Announce,
     /// A message is delivered: the one at this place of those that were not acknowledged, perhaps while another delivery of
     /// it is at work.
     Deliver(usize),
@@ -199,6 +201,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         4 => environment().prop_map(Event::Environment),
         4 => Just(Event::Tick),
         3 => Just(Event::RollUp),
+        2 => Just(Event::Announce),
         14 => any::<usize>().prop_map(Event::Deliver),
         24 => (any::<usize>(), 1_usize..16).prop_map(|(task, steps)| Event::Step(task, steps)),
         1 => any::<usize>().prop_map(Event::Kill),

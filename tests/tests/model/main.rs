@@ -5,7 +5,8 @@
 //! registries and environments change, time passes; meanwhile the real functions work on one table, stopping at single
 //! operations of it, are killed, and get messages late, out of order and twice ([`run`]). When every message was delivered
 //! and one roll-up has begun after that, each number of both texts has to be that of the model ([`naive`]), and the rows
-//! that `explain` gives have to add up to it ([`check`]).
+//! that `explain` gives have to add up to it ([`check`]). What is told of newly affected images has to be so, and nothing of
+//! it twice ([`news`]).
 //!
 //! `PROPTEST_CASES=2000 cargo test -p tidewatch-tests --test model` looks longer.
 
@@ -18,6 +19,7 @@ mod entries;
 mod events;
 mod images;
 mod naive;
+mod news;
 mod registry;
 mod run;
 mod world;

@@ -1,8 +1,9 @@
 //! What the numbers have to be, worked out in the simplest way from what has happened: no shards, no sums, no results, and
 //! of the product nothing but the pure judgement of one image.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use tidewatch_core::finding::Finding;
 use tidewatch_core::judgement::{Criteria, Judgement, Judging, Scope, Subject, judge};
 use tidewatch_core::names::{StreamName, Tag};
 use tidewatch_core::policy::Outcome;
@@ -25,6 +26,8 @@ pub(crate) struct Model {
     pub(crate) configuration: Configuration,
     /// Which advisories are in force, and since when. When they were last confirmed stands among the tables.
     pub(crate) published: (usize, Timestamp),
+    /// Which were in force at some time.
+    pub(crate) ever_published: BTreeSet<usize>,
     pub(crate) tables: Tables,
     /// Until when Debian 13 is supported; none where no table says it.
     pub(crate) supported_until: Option<Timestamp>,
@@ -33,6 +36,8 @@ pub(crate) struct Model {
     pub(crate) production: Option<Entries>,
     /// The environment of the file.
     pub(crate) staging: Entries,
+    /// Whether one who tells events was killed, and so may have told some twice.
+    pub(crate) has_killed_announcer: bool,
 }
 
 /// A repository, and its tag.
@@ -90,11 +95,13 @@ impl Model {
             event: 0,
             configuration: Configuration::FIRST,
             published: (0, now),
+            ever_published: BTreeSet::new(),
             tables: Tables { advisories: confirmed(now), ..Tables::default() },
             supported_until: None,
             repositories: vec![repository; REPOSITORIES.len()],
             production: None,
             staging: Entries::default(),
+            has_killed_announcer: false,
         }
     }
 
@@ -143,19 +150,6 @@ impl Model {
         member: &Member,
         now: Timestamp,
     ) -> (ResultState, Judgement) {
-        let content = &IMAGES[member.image];
-        let (findings, packages) = (findings(self.published.0, content), content.installed());
-        let (distribution, metadata) = (content.distribution(), content.metadata());
-        let state = self.state(member.image, now);
-        let families: Vec<&str> = content.release.map(|_| "debian").into_iter().collect();
-        let subject = Subject {
-            findings: &findings,
-            packages: &packages,
-            distribution: distribution.as_ref(),
-            metadata: &metadata,
-            families: &families,
-            state,
-        };
         let (registry, repository) = REPOSITORIES[member.repository];
         let scope = Scope {
             registry: Some(&registry.parse().unwrap()),
@@ -164,7 +158,31 @@ impl Model {
             digest: Some(&BUILT[member.image].digest),
             stream: Some(stream),
         };
-        (state, judge(subject, scope, Judging { criteria, tables: &self.tables, now }))
+        let findings = findings(self.published.0, &IMAGES[member.image]);
+        self.judge(member.image, &findings, scope, Judging { criteria, tables: &self.tables, now })
+    }
+
+    /// What is said of an image with these findings in one place.
+    pub(crate) fn judge(
+        &self,
+        image: usize,
+        findings: &[Finding],
+        scope: Scope<'_>,
+        judging: Judging<'_>,
+    ) -> (ResultState, Judgement) {
+        let content = &IMAGES[image];
+        let (packages, state) = (content.installed(), self.state(image, judging.now));
+        let (distribution, metadata) = (content.distribution(), content.metadata());
+        let families: Vec<&str> = content.release.map(|_| "debian").into_iter().collect();
+        let subject = Subject {
+            findings,
+            packages: &packages,
+            distribution: distribution.as_ref(),
+            metadata: &metadata,
+            families: &families,
+            state,
+        };
+        (state, judge(subject, scope, judging))
     }
 
     /// Both texts, but for when the oldest result of each stream was computed: only what is stored says that.

@@ -1,5 +1,6 @@
 //! Lets events happen, to the system and to the model, and settles what they leave behind.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::TestCaseError;
@@ -21,6 +22,7 @@ use crate::entries::{Entries, Wanted};
 use crate::events::{EnvironmentEvent, Event, LOST_WEBHOOKS};
 use crate::images::{BUILT, QUAY, REPOSITORIES};
 use crate::naive::{Model, confirmed};
+use crate::news::check_news;
 use crate::world::{World, acme};
 
 /// Longer than work that was dispatched takes to be due again.
@@ -33,17 +35,20 @@ const OPERATION: Duration = Duration::from_millis(1);
 const MOST_ROUNDS: usize = 40;
 
 /// Those who are at work, each with the message that it handles.
+#[derive(Default)]
 struct AtWork<'a> {
     tasks: Interleaving<'a, bool>,
     messages: Vec<Option<u64>>,
+    /// Those who tell events.
+    announcers: BTreeSet<usize>,
 }
 
 pub(crate) async fn run(events: &[Event]) -> Result<(), TestCaseError> {
     let world = World::new();
     let mut model = Model::new(world.clock.now());
     world.apply(&model.configuration.config()).await;
-    publish(&world, 0).await;
-    let mut at_work = AtWork { tasks: Interleaving::new(), messages: Vec::new() };
+    publish(&world, &mut model, 0).await;
+    let mut at_work = AtWork::default();
     for event in events {
         world.clock.advance(Duration::from_secs(1));
         model.event += 1;
@@ -55,7 +60,8 @@ pub(crate) async fn run(events: &[Event]) -> Result<(), TestCaseError> {
     settle(&world, &model).await;
     observe(&world, &mut model).await?;
     world.functions.roll_up.roll_up(&acme()).await.unwrap();
-    check(&world, &model).await
+    check(&world, &model).await?;
+    check_news(&world, &mut model).await
 }
 
 async fn happen<'a>(world: &'a World, model: &mut Model, at_work: &mut AtWork<'a>, event: &Event) {
@@ -73,11 +79,7 @@ async fn happen<'a>(world: &'a World, model: &mut Model, at_work: &mut AtWork<'a
         }
         Event::Delete { repository } => delete(world, model, *repository).await,
         Event::List => list(world, model).await,
-        Event::Publish(number) => {
-            publish(world, *number).await;
-            model.published = (*number, world.clock.now());
-            model.tables.advisories = confirmed(world.clock.now());
-        }
+        Event::Publish(number) => publish(world, model, *number).await,
         Event::Confirm => {
             let mut current = world.records.current_advisories().await.unwrap();
             let debian = current.families.get_mut("debian").unwrap();
@@ -114,8 +116,11 @@ async fn happen<'a>(world: &'a World, model: &mut Model, at_work: &mut AtWork<'a
                 at_work.begin(Some(id), handle);
             }
         }
+        Event::Announce => {
+            at_work.begin_to_announce(async { world.pausing.roll_up.announce(&acme()).await.is_ok() });
+        }
         Event::Step(task, steps) => at_work.step(world, *task, *steps).await,
-        Event::Kill(task) => at_work.kill(*task),
+        Event::Kill(task) => model.has_killed_announcer |= at_work.kill(*task),
         Event::Pass { hours } => {
             at_work.finish(world).await;
             world.clock.advance(Duration::from_secs(hours * 3600));
@@ -127,6 +132,11 @@ impl<'a> AtWork<'a> {
     fn begin(&mut self, message: Option<u64>, task: impl Future<Output = bool> + 'a) {
         self.tasks.start(task);
         self.messages.push(message);
+    }
+
+    fn begin_to_announce(&mut self, task: impl Future<Output = bool> + 'a) {
+        self.announcers.insert(self.messages.len());
+        self.begin(None, task);
     }
 
     fn nth(&self, number: usize) -> Option<usize> {
@@ -156,10 +166,13 @@ impl<'a> AtWork<'a> {
         true
     }
 
-    fn kill(&mut self, number: usize) {
-        if let Some(task) = self.nth(number) {
+    /// Whether it is one who tells events.
+    fn kill(&mut self, number: usize) -> bool {
+        let task = self.nth(number);
+        if let Some(task) = task {
             self.tasks.kill(task);
         }
+        task.is_some_and(|task| self.announcers.contains(&task))
     }
 
     /// Lets all go on to their end, in turn.
@@ -211,10 +224,14 @@ async fn list(world: &World, model: &Model) {
     }
 }
 
-async fn publish(world: &World, number: usize) {
-    let (family, file) = compiled(number, world.clock.now());
+pub(crate) async fn publish(world: &World, model: &mut Model, number: usize) {
+    let now = world.clock.now();
+    let (family, file) = compiled(number, now);
     world.records.put_advisory_index("debian", &family.hash, file).await.unwrap();
     world.records.publish_advisories([("debian".to_owned(), family)]).await.unwrap();
+    model.published = (number, now);
+    model.ever_published.insert(number);
+    model.tables.advisories = confirmed(now);
 }
 
 async fn publish_support(world: &World, model: &mut Model, days_ago: i64, supported: i64) {
@@ -298,7 +315,7 @@ async fn observe(world: &World, model: &mut Model) -> Result<(), TestCaseError> 
 }
 
 /// Handles everything that there is to do, in rounds after each of which what was lost is due again, until nothing is.
-async fn settle(world: &World, model: &Model) {
+pub(crate) async fn settle(world: &World, model: &Model) {
     for round in 0..MOST_ROUNDS {
         if round == 1 {
             list(world, model).await;

@@ -20,12 +20,15 @@ use tidewatch_runtime::{Deadline, HandlerError, MessageHandler};
 use tidewatch_scan_image::{ScanImage, ScanPorts, ScanSettings};
 use tidewatch_store::{MemoryTable, ObjectStorage, Records};
 use tidewatch_testkit::interleave::PausingTable;
-use tidewatch_testkit::ports::{InstantSleeper, SequentialIds, SettableClock};
+use tidewatch_testkit::ports::{InstantSleeper, RecordingBus, SequentialIds, SettableClock};
 
 use crate::registry::Held;
 
 /// When every case begins.
 pub(crate) const START: &str = "2026-06-15T00:00:00Z";
+
+/// How long one who tells events has a lease.
+pub(crate) const LEASE: Duration = Duration::from_secs(120);
 
 /// A message as it lies in its queue.
 pub(crate) type Message = (QueueName, String);
@@ -111,6 +114,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<SettableClock>,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) held: Held,
+    pub(crate) bus: Arc<RecordingBus>,
     /// The functions as they are.
     pub(crate) functions: Functions,
     /// The functions, pausing before each table operation.
@@ -129,6 +133,7 @@ impl World {
         let (held, folder) = (Held::default(), TempDir::new().unwrap());
         let advisories = Arc::new(AdvisoryIndexes::new(folder.path()));
         let ids = Arc::new(SequentialIds::new());
+        let bus = Arc::new(RecordingBus::new());
         let functions = |records: &Records| {
             let queue = || Arc::clone(&in_flight) as Arc<dyn QueueSender>;
             let registries = Arc::new(held.clone());
@@ -158,7 +163,7 @@ impl World {
             let resolve = ResolveImages::new(records.clone(), registries, queue(), clock(), pause);
             Functions {
                 evaluate: EvaluateRules::new(records.clone(), queue(), clock()),
-                roll_up: RollUpStreams::new(records.clone(), clock()),
+                roll_up: RollUpStreams::new(records.clone(), clock()).announcing(Arc::clone(&bus) as _),
                 hints: ResolveHints::new(resolve.clone()),
                 resolve,
                 scan: ScanImage::new(scan, ScanSettings::default()),
@@ -166,7 +171,7 @@ impl World {
             }
         };
         let (functions, pausing) = (functions(&records), functions(&pausing));
-        Self { records, clock, in_flight, held, functions, pausing, _indexes: folder }
+        Self { records, clock, in_flight, held, bus, functions, pausing, _indexes: folder }
     }
 
     /// Puts a configuration in force.

@@ -54,6 +54,8 @@ pub(crate) struct Needs {
     pub(crate) answers_http: bool,
     /// Whether it reads secrets of Secrets Manager.
     pub(crate) reads_secrets: bool,
+    /// Whether it puts events on a bus.
+    pub(crate) puts_events: bool,
     /// Whether it reads a bucket that belongs to others.
     pub(crate) reads_others: bool,
     /// The environment variables that it reads beside those of the places.
@@ -88,8 +90,9 @@ impl Needs {
         let mentions = |wanted: &str| main.iter().any(|function| function.names().any(|name| name == wanted));
         needs.is_scheduled = mentions("schedule");
         needs.answers_http = mentions("http");
-        needs.reads_secrets =
-            main.iter().flat_map(|function| &function.paths).flatten().any(is_secrets_manager);
+        let paths = || main.iter().flat_map(|function| &function.paths).flatten();
+        needs.reads_secrets = paths().any(is_secrets_manager);
+        needs.puts_events = paths().any(|name| name == "EventBridge");
         needs.variables = texts_in(&folder.join("src"), "TIDEWATCH_").into_iter().collect();
         needs
     }

@@ -120,6 +120,10 @@ fn permissions(function: &Deployed<'_>) -> BTreeMap<Permission, String> {
             add(action, format!("${{{queue}Queue.Arn}}"), "what it reads");
         }
     }
+    if needs.puts_events {
+        let bus = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/${EventBus}";
+        add("events:PutEvents", bus.to_owned(), "what it tells");
+    }
     if needs.reads_secrets {
         let secrets =
             "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${SecretsPrefix}*";

@@ -7,6 +7,7 @@
 mod bases;
 mod equivalence;
 mod messages;
+mod news;
 mod overtaken;
 mod places;
 mod postings;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use comfy_table::Color;
 use serde::Serialize;
-use tidewatch_core::config::{Config, Credentials, ExceptionConfig, MetricsConfig};
+use tidewatch_core::config::{Config, Credentials, EventsConfig, ExceptionConfig, MetricsConfig};
 use tidewatch_core::ports::Clock as _;
 use tidewatch_runtime::system::SystemClock;
 use tidewatch_store::RecordError;
@@ -23,7 +23,7 @@ use crate::output::{Table, advise, cell, print_document};
 struct Change {
     /// `added`, `changed` or `removed`.
     action: &'static str,
-    /// `registry`, `rule`, `policy`, `platforms` or `metrics`.
+    /// `registry`, `rule`, `policy`, `platforms`, `events` or `metrics`.
     kind: &'static str,
     id: String,
 }
@@ -171,13 +171,17 @@ fn changes(current: Option<&Config>, new: &Config) -> Vec<Change> {
 type Parts = fn(&Config) -> BTreeMap<String, serde_json::Value>;
 
 /// The parts of a configuration that are compared, by id.
-const PARTS: [(&str, Parts); 7] = [
+const PARTS: [(&str, Parts); 8] = [
     ("platforms", |config| BTreeMap::from([("platforms".to_owned(), serde_json::json!(config.platforms))])),
     ("registry", |config| by_id(&config.registries, |registry| registry.id.to_string())),
     ("rule", |config| by_id(&config.rules, |rule| rule.id.to_string())),
     ("policy", |config| by_id(&config.policies, |policy| policy.id.to_string())),
     ("environment", |config| by_id(&config.environments, |environment| environment.id.to_string())),
     ("exception", |config| by_id(&config.exceptions, ExceptionConfig::id)),
+    ("events", |config| {
+        let changed = (config.events != EventsConfig::default()).then_some(config.events);
+        changed.into_iter().map(|events| ("events".to_owned(), serde_json::json!(events))).collect()
+    }),
     ("metrics", |config| {
         let changed = (config.metrics != MetricsConfig::default()).then_some(config.metrics);
         changed.into_iter().map(|metrics| ("metrics".to_owned(), serde_json::json!(metrics))).collect()

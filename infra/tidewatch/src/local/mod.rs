@@ -1,6 +1,7 @@
 //! Local mode: the same functions as deployed, in one process, on an embedded DynamoDB, a queue in a file and a folder
 //! of objects. Killed at any time, it goes on where it was.
 
+mod event_log;
 mod folder;
 mod http;
 mod workers;

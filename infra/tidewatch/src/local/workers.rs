@@ -21,6 +21,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::OwnedInstance;
+use super::event_log::EventLog;
 use crate::instance::Instance;
 
 /// How long a received message stays with its worker before it is delivered again.
@@ -77,6 +78,7 @@ impl Workers {
             async move { evaluate.tick().await.map(drop).map_err(|error| describe(&error)) }
         }));
         let roll_up = RollUpStreams::new(instance.records.clone(), clock).fresh(settings.freshness);
+        let roll_up = roll_up.announcing(Arc::new(EventLog));
         let hurried = roll_up.clone();
         tasks.spawn(every(settings.tick, stopped.clone(), move || {
             let roll_up = roll_up.clone();

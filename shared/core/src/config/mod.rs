@@ -5,6 +5,7 @@
 //! the command finds line and column.
 
 mod environment;
+mod events;
 mod exception;
 mod metrics;
 mod period;
@@ -24,6 +25,7 @@ use crate::names::{OrgName, RegistryId, StreamName};
 use crate::policy::{PolicySet, TYPES};
 
 pub use environment::EnvironmentConfig;
+pub use events::EventsConfig;
 pub use exception::{ExceptionConfig, ExpiryCondition, Vulnerabilities};
 pub use metrics::MetricsConfig;
 pub use period::{Period, PeriodError};
@@ -64,6 +66,9 @@ pub struct Config {
     /// How numbers are served.
     #[serde(default)]
     pub metrics: MetricsConfig,
+    /// Which events are told.
+    #[serde(default)]
+    pub events: EventsConfig,
 }
 
 fn default_platforms() -> Vec<Platform> {

@@ -2,6 +2,7 @@
 //! suite in the testkit that every adapter passes.
 
 pub mod clock;
+pub mod events;
 pub mod identity;
 pub mod objects;
 pub mod queue;
@@ -10,6 +11,7 @@ pub mod registry;
 pub mod table;
 
 pub use clock::{Clock, Sleeper};
+pub use events::EventBus;
 pub use identity::{Ids, Randomness};
 pub use objects::Objects;
 pub use queue::{QueueReceiver, QueueSender};

@@ -18,6 +18,7 @@ pub(super) const UNPOSTED_SHARDS: u64 = 8;
 
 pub(super) const ORGS: &str = "ORGS";
 pub(super) const ADVISORIES: &str = "ADVISORIES";
+pub(super) const ANNOUNCEMENT: &str = "IMAGE#";
 pub(super) const ADVISORY_PROGRESS: &str = "PROGRESS#";
 pub(super) const ADVISORY_SOURCE: &str = "SOURCE#";
 pub(super) const ON_BASE: &str = "ON#";
@@ -74,6 +75,27 @@ pub(super) fn unposted_partition(org: &OrgName, shard: u64) -> String {
 pub(super) fn unposted(org: &OrgName, image: &ImageId) -> Key {
     let shard = image.digest.spread() % UNPOSTED_SHARDS;
     Key::new(unposted_partition(org, shard), format!("{}#{}", image.digest.hex(), image.platform))
+}
+
+pub(super) fn announcement_partition(org: &OrgName, shard: u64) -> String {
+    format!("ANNOUNCE#{org}#{shard}")
+}
+
+/// What newly affects an image, by the result of this revision.
+pub(super) fn announcement(org: &OrgName, image: &ImageId, revision: i64) -> Key {
+    let shard = image.digest.spread() % super::ANNOUNCEMENT_SHARDS;
+    let sort = format!("{ANNOUNCEMENT}{}#{}#{revision:012}", image.digest.hex(), image.platform);
+    Key::new(announcement_partition(org, shard), sort)
+}
+
+/// Who tells the announcements of a shard.
+pub(super) fn announcement_lease(org: &OrgName, shard: u64) -> Key {
+    Key::new(announcement_partition(org, shard), "LEASE")
+}
+
+/// What was ever announced of an image.
+pub(super) fn announced(org: &OrgName, image: &ImageId) -> Key {
+    Key::new(image_partition(org, &image.digest, &image.platform), "ANNOUNCED")
 }
 
 /// For what images were last sent to be matched again.

@@ -7,6 +7,7 @@
 mod advisories;
 mod advisory_sources;
 mod advisory_standing;
+mod announcements;
 mod bases;
 mod configuration;
 mod environments;
@@ -48,6 +49,7 @@ pub use advisory_sources::{
     AdvisorySource, CompiledSource, SourceArchive, SourceError, SourceProgress, StoredSource,
 };
 pub use advisory_standing::AdvisoryStanding;
+pub use announcements::{ANNOUNCEMENT_SHARDS, Alongside, Announcement};
 pub use bases::{BASE_TURNS, LayeredImage};
 pub use configuration::AppliedConfig;
 pub use environments::{EnvironmentPlace, MadeEnvironments, Streams};

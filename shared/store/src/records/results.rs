@@ -11,7 +11,9 @@ use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::table::{Condition, Item, Write};
 use tidewatch_core::result::{ImageResult, Report};
 
-use super::{RecordError, Records, Unposted, corrupt, decode, encode, keys, unless_condition_failed};
+use super::{
+    Alongside, RecordError, Records, Unposted, corrupt, decode, encode, keys, unless_condition_failed,
+};
 
 /// A result as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,19 +57,18 @@ impl Records {
         result: &ImageResult,
         read: Option<&StoredResult>,
     ) -> Result<i64, RecordError> {
-        self.put_result_within(org, digest, platform, result, read, None).await
+        self.put_result_with(org, digest, platform, result, read, Alongside::default()).await
     }
 
-    /// The same, by one who knows that all images of the organisation are settled by `covered`: a result by that, of an
-    /// inventory that is posted, leaves nothing to be done, and nothing is noted.
-    pub async fn put_result_within(
+    /// The same, with what is written beside it.
+    pub async fn put_result_with(
         &self,
         org: &OrgName,
         digest: &Digest,
         platform: &Platform,
         result: &ImageResult,
         read: Option<&StoredResult>,
-        covered: Option<&Basis>,
+        alongside: Alongside<'_>,
     ) -> Result<i64, RecordError> {
         let image = ImageId { digest: *digest, platform: platform.clone() };
         let revision = read.map_or(0, |read| read.revision);
@@ -77,13 +78,17 @@ impl Records {
         };
         let item = encode(keys::result(org, digest, platform), result)?.with("revision", revision + 1);
         let before = read.map(|read| &read.result);
-        let stored = match self.unposted_by(org, &image, result, before, covered).await? {
-            None => self.table.put(item, unchanged).await,
-            Some(unposted) => {
-                let unposted = Unposted { revision: revision + 1, ..unposted };
-                let noted = Write::Put(unposted.item(org)?, Condition::Always);
-                self.transact(vec![Write::Put(item, unchanged), noted]).await
-            }
+        let news = (revision + 1, result.scanned_at);
+        let mut noted = self.announcing(org, &image, news, alongside).await?;
+        if let Some(unposted) = self.unposted_by(org, &image, result, before, alongside.covered).await? {
+            let unposted = Unposted { revision: revision + 1, ..unposted };
+            noted.push(Write::Put(unposted.item(org)?, Condition::Always));
+        }
+        let stored = if noted.is_empty() {
+            self.table.put(item, unchanged).await
+        } else {
+            noted.insert(0, Write::Put(item, unchanged));
+            self.transact(noted).await
         };
         unless_condition_failed(stored)?
             .map(|()| revision + 1)

@@ -268,6 +268,17 @@ impl Records {
         item.as_ref().map_or(Ok(None), read_slot)
     }
 
+    /// The member in the slot in which the image of `member` stands, or stood: another one of its repository, perhaps.
+    pub async fn member_in_slot_of(
+        &self,
+        org: &OrgName,
+        stream: &StreamName,
+        member: &Member,
+    ) -> Result<Option<Member>, RecordError> {
+        let item = self.table.get(&slot_key(org, stream, &member.image, member.kept)).await?;
+        item.as_ref().map_or(Ok(None), read_slot)
+    }
+
     /// The members in the slots of these repositories, none of which repeats, in their order; `None` where there is none.
     pub async fn members_of(
         &self,

@@ -33,6 +33,7 @@ macro_rules! on_every_table {
     };
 }
 
+mod announcements;
 mod hooks;
 mod inventories;
 mod layers;

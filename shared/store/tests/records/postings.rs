@@ -6,7 +6,7 @@ use tidewatch_core::ports::table::{Condition, Key, Update};
 use tidewatch_core::result::ImageResult;
 use tidewatch_core::{Digest, Retry, Retryable as _};
 use tidewatch_store::records::{
-    PostedImage, Postings, RecordError, SegmentBuilder, SegmentEntry, StoredResult, Unposted,
+    Alongside, PostedImage, Postings, RecordError, SegmentBuilder, SegmentEntry, StoredResult, Unposted,
 };
 
 use crate::world::{World, acme, assert_changed, at, image, result, result_by};
@@ -161,7 +161,14 @@ async fn a_result_by_what_all_are_settled_by_leaves_nothing_to_note(world: World
         let covered = basis("2");
         let records = &world.records;
         let org = acme();
-        let stored = records.put_result_within(&org, digest, platform, result, read, Some(&covered));
+        let stored = records.put_result_with(
+            &org,
+            digest,
+            platform,
+            result,
+            read,
+            Alongside { covered: Some(&covered), ..Alongside::default() },
+        );
         StoredResult { result: result.clone(), revision: stored.await.unwrap() }
     };
     let first = put_within(&result_by("1"), None).await;
