@@ -1,9 +1,9 @@
-//! Rules: which images are chosen, and when.
+//! Rules: which images they choose, and when they run.
 
 mod pattern;
 mod schedule;
 mod selection;
 
 pub use pattern::{Pattern, PatternError};
-pub use schedule::{Schedule, ScheduleError};
-pub use selection::{Selection, select};
+pub use schedule::{Schedule, ScheduleError, Timetable};
+pub use selection::{AgeLimit, Candidate, Decision, ImageTimes, Selection, decide, needs_times, select};

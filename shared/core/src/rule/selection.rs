@@ -1,14 +1,30 @@
-//! Applies a rule to one tag. The order is include, then exclude.
+//! Which images of a repository a rule chooses, and why.
+//!
+//! The order is: include, exclude, `always` adds back, age, newest. Names are decided first, because times cost requests;
+//! what `always` matches is dropped neither by its age nor for being among the older ones. Nothing here depends on the order
+//! of the candidates.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use super::Pattern;
-use crate::config::RuleConfig;
+use crate::config::{Period, RuleConfig, UnknownAge};
+use crate::digest::Digest;
 use crate::names::{RepositoryName, Tag};
+use crate::{Date, Timestamp};
 
-/// Whether a rule chooses an image, and why or why not.
+/// Created times before this year say nothing: reproducible builds write the beginning of some epoch.
+const FIRST_CREDIBLE_YEAR: i16 = 1990;
+
+/// What the patterns of a rule say of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
     /// It is chosen: by this pattern, or because the rule has no include pattern.
     Selected(Option<Pattern>),
+    /// It is chosen by this pattern of `always`, whatever else is said of it.
+    Always(Pattern),
     /// No include pattern matches.
     NotIncluded,
     /// This exclude pattern matches.
@@ -16,49 +32,193 @@ pub enum Selection {
 }
 
 impl Selection {
-    /// Whether the image is chosen.
+    /// Whether the image is chosen, by its name.
     pub const fn is_selected(&self) -> bool {
-        matches!(self, Self::Selected(_))
+        matches!(self, Self::Selected(_) | Self::Always(_))
     }
 }
 
-/// Applies `rule` to `tag` of `repository`.
+/// Applies the patterns of `rule` to `tag` of `repository`.
 pub fn select(rule: &RuleConfig, repository: &RepositoryName, tag: &Tag) -> Selection {
-    let included = rule.include.iter().find(|pattern| pattern.matches(repository, tag));
+    let matching =
+        |patterns: &[Pattern]| patterns.iter().find(|pattern| pattern.matches(repository, tag)).cloned();
+    if let Some(pattern) = matching(&rule.always) {
+        return Selection::Always(pattern);
+    }
+    let included = matching(&rule.include);
     if included.is_none() && !rule.include.is_empty() {
         return Selection::NotIncluded;
     }
-    match rule.exclude.iter().find(|pattern| pattern.matches(repository, tag)) {
-        Some(pattern) => Selection::Excluded(pattern.clone()),
-        None => Selection::Selected(included.cloned()),
+    matching(&rule.exclude).map_or(Selection::Selected(included), Selection::Excluded)
+}
+
+/// When something happened to an image, as far as anybody tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageTimes {
+    /// When it was made, by its configuration.
+    pub created_at: Option<Timestamp>,
+    /// When it was pushed, by the registry.
+    pub pushed_at: Option<Timestamp>,
+    /// When it was last pulled, by the registry.
+    pub pulled_at: Option<Timestamp>,
+}
+
+impl ImageTimes {
+    /// When it was made, where that is credible.
+    pub fn made_at(self) -> Option<Timestamp> {
+        let first = Date::constant(FIRST_CREDIBLE_YEAR, 1, 1);
+        self.created_at.filter(|created| created.to_zoned(jiff::tz::TimeZone::UTC).date() >= first)
     }
+
+    /// The later of when it was made and when it was pushed; `None` when neither is known.
+    pub fn born_at(self) -> Option<Timestamp> {
+        self.made_at().max(self.pushed_at)
+    }
+}
+
+/// A tag that a rule may choose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The tag.
+    pub tag: Tag,
+    /// What it points to: tags that point to the same are one image.
+    pub digest: Digest,
+    /// When something happened to that.
+    pub times: ImageTimes,
+}
+
+/// Which of its limits a rule drops an image by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgeLimit {
+    /// `created_within`.
+    CreatedWithin,
+    /// `pushed_within`.
+    PushedWithin,
+    /// `pulled_within`.
+    PulledWithin,
+}
+
+impl AgeLimit {
+    /// The key of the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CreatedWithin => "created_within",
+            Self::PushedWithin => "pushed_within",
+            Self::PulledWithin => "pulled_within",
+        }
+    }
+}
+
+/// Why a rule chooses an image, or does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It is chosen: by this pattern, or because the rule has no include pattern.
+    Selected(Option<Pattern>),
+    /// It is chosen by this pattern of `always`.
+    Always(Pattern),
+    /// No include pattern matches.
+    NotIncluded,
+    /// This exclude pattern matches.
+    Excluded(Pattern),
+    /// It is older than the limit allows.
+    TooOld {
+        /// The limit.
+        limit: AgeLimit,
+        /// The time that counts.
+        at: Timestamp,
+    },
+    /// Nobody tells the time that this limit looks at, and the rule leaves such images out.
+    AgeUnknown(AgeLimit),
+    /// So many other images of the repository are newer, and the rule takes no more.
+    NotAmongNewest {
+        /// How many the rule takes.
+        newest: u32,
+    },
+}
+
+impl Decision {
+    /// Whether the image is chosen.
+    pub const fn is_selected(&self) -> bool {
+        matches!(self, Self::Selected(_) | Self::Always(_))
+    }
+}
+
+impl From<Selection> for Decision {
+    fn from(selection: Selection) -> Self {
+        match selection {
+            Selection::Selected(pattern) => Self::Selected(pattern),
+            Selection::Always(pattern) => Self::Always(pattern),
+            Selection::NotIncluded => Self::NotIncluded,
+            Selection::Excluded(pattern) => Self::Excluded(pattern),
+        }
+    }
+}
+
+/// Decides about all `candidates` of `repository` at `now`: each gets its decision, in their order. All of the repository
+/// have to be there, or those that its names do not exclude: the newest are the newest of all.
+pub fn decide(
+    rule: &RuleConfig,
+    repository: &RepositoryName,
+    candidates: &[Candidate],
+    now: Timestamp,
+) -> Vec<Decision> {
+    let mut decisions: Vec<Decision> = candidates
+        .iter()
+        .map(|candidate| match select(rule, repository, &candidate.tag) {
+            Selection::Selected(pattern) => {
+                too_old(rule, candidate.times, now).unwrap_or(Decision::Selected(pattern))
+            }
+            other => other.into(),
+        })
+        .collect();
+    let Some(newest) = rule.newest else { return decisions };
+    let kept = newest_of(candidates, &decisions, newest.get());
+    for (candidate, decision) in candidates.iter().zip(&mut decisions) {
+        if matches!(decision, Decision::Selected(_)) && !kept.contains(&candidate.digest) {
+            *decision = Decision::NotAmongNewest { newest: newest.get() };
+        }
+    }
+    decisions
+}
+
+/// Why an image is dropped for its age, if it is. The boundary is inclusive.
+fn too_old(rule: &RuleConfig, times: ImageTimes, now: Timestamp) -> Option<Decision> {
+    let limits = [
+        (AgeLimit::CreatedWithin, rule.created_within, times.born_at()),
+        (AgeLimit::PushedWithin, rule.pushed_within, times.pushed_at),
+        (AgeLimit::PulledWithin, rule.pulled_within, times.pulled_at),
+    ];
+    limits.into_iter().find_map(|(limit, within, at)| {
+        let oldest = now.checked_sub(within?.duration()).unwrap_or(Timestamp::MIN);
+        match at {
+            Some(at) => (at < oldest).then_some(Decision::TooOld { limit, at }),
+            None => (rule.unknown_age == UnknownAge::Exclude).then_some(Decision::AgeUnknown(limit)),
+        }
+    })
+}
+
+/// The digests of the newest images that are still chosen by pattern. An image of which no time is known comes after those
+/// with one; among the same times the digest decides, so that everybody chooses the same.
+fn newest_of(candidates: &[Candidate], decisions: &[Decision], newest: u32) -> Vec<Digest> {
+    let mut images: BTreeMap<Digest, Option<Timestamp>> = BTreeMap::new();
+    for (candidate, decision) in candidates.iter().zip(decisions) {
+        if matches!(decision, Decision::Selected(_)) {
+            let born_at = images.entry(candidate.digest).or_default();
+            *born_at = (*born_at).max(candidate.times.born_at());
+        }
+    }
+    let mut images: Vec<(Reverse<Option<Timestamp>>, Digest)> =
+        images.into_iter().map(|(digest, born_at)| (Reverse(born_at), digest)).collect();
+    images.sort_unstable();
+    images.into_iter().take(newest as usize).map(|(_, digest)| digest).collect()
+}
+
+/// Whether a rule looks at times: without that, names decide alone.
+pub fn needs_times(rule: &RuleConfig) -> bool {
+    let limits: [Option<Period>; 3] = [rule.created_within, rule.pushed_within, rule.pulled_within];
+    limits.iter().any(Option::is_some) || rule.newest.is_some()
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn selection(include: &[&str], exclude: &[&str]) -> Selection {
-        let rule = json!({"id": "r", "registries": ["hub"], "include": include, "exclude": exclude});
-        let rule: RuleConfig = serde_json::from_value(rule).unwrap();
-        select(&rule, &"team/web".parse().unwrap(), &"1.2-prod".parse().unwrap())
-    }
-
-    #[test]
-    fn a_rule_without_include_patterns_chooses_every_image() {
-        assert_eq!(selection(&[], &[]), Selection::Selected(None));
-    }
-
-    #[test]
-    fn one_include_pattern_is_enough() {
-        assert_eq!(selection(&["x", ":*-prod"], &[]), Selection::Selected(Some(":*-prod".parse().unwrap())));
-        assert_eq!(selection(&["x", "y"], &[]), Selection::NotIncluded);
-    }
-
-    #[test]
-    fn an_exclude_pattern_wins_over_an_include_pattern() {
-        assert_eq!(selection(&["team/**"], &["**/web"]), Selection::Excluded("**/web".parse().unwrap()));
-    }
-}
+mod tests;
