@@ -7,11 +7,14 @@
 //! function has goes on with another message.
 
 mod base;
+mod created;
+mod effect;
 mod environment;
 mod hint;
 mod images;
 mod listing;
 mod pages;
+mod staging;
 mod tag;
 
 use std::sync::Arc;
@@ -118,6 +121,10 @@ impl ResolveImages {
             Ok(None) => Ok(()),
             Ok(Some(Reached::End(progress))) => self.record(message, &progress).await,
             Ok(Some(Reached::Position(position))) => self.go_on(message, position).await,
+            Ok(Some(Reached::Interrupted(position, error))) => {
+                let message = ListingMessage { position: Some(position), ..message.clone() };
+                self.note_failure(&message, &error).await
+            }
             // What the registry does has tries of its own; what cannot pass must not stay queued for ever.
             Err(error) if error.is_of_registry() || error.retry() == Retry::Never => {
                 self.note_failure(message, &error).await
@@ -151,7 +158,9 @@ impl ResolveImages {
 
     /// Sends for the rest of the listing: that is no failure, unless nothing at all was listed.
     async fn go_on(&self, message: &ListingMessage, position: ListingPosition) -> Result<(), ResolveError> {
-        if position == message.position.clone().unwrap_or_default() {
+        let before = message.position.clone().unwrap_or_default();
+        let begun_at = position.begun_at;
+        if position == (ListingPosition { begun_at, ..before }) {
             return self.note_failure(message, &ResolveError::OutOfTime).await;
         }
         let rest = ListingMessage { position: Some(position), ..message.clone() };

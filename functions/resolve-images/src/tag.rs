@@ -2,6 +2,7 @@
 //! for a push.
 
 use jiff::{SignedDuration, Timestamp};
+use tidewatch_core::Digest;
 use tidewatch_core::basis::Basis;
 use tidewatch_core::image::{Image, ImageId, ManifestReference};
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, Tag};
@@ -43,6 +44,16 @@ impl Tags<'_> {
         known: Option<&TagRecord>,
     ) -> Result<Resolved, RegistryError> {
         let digest = self.registry.resolve(self.repository, &tag).await?;
+        self.resolve_to(tag, digest, known).await
+    }
+
+    /// The same of a tag that points to `digest`. It costs nothing when that is as it was recorded.
+    pub(crate) async fn resolve_to(
+        &self,
+        tag: Tag,
+        digest: Digest,
+        known: Option<&TagRecord>,
+    ) -> Result<Resolved, RegistryError> {
         let config = &self.applied.config;
         let unmoved = known.filter(|known| known.digest == digest);
         let seen_at = unmoved.map_or_else(|| self.moved_at(known), |known| self.unmoved_at(known));

@@ -3,6 +3,8 @@
 //! Messages and rows are stored formats: a new version of the code meets those of the old one. Fields are only added,
 //! with a default.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Digest;
@@ -10,6 +12,7 @@ use crate::Timestamp;
 use crate::environment::EnvironmentTarget;
 use crate::image::{Image, ImageId};
 use crate::names::{OrgName, RegistryId, RepositoryName, RuleId, Tag};
+use crate::rule::LeftOut;
 
 /// Which run of which rule wants something.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,6 +57,22 @@ pub struct ListingPosition {
     pub pages: usize,
     /// Entries that are done with.
     pub listed: u64,
+    /// Those that the rule did not choose, by the reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<LeftOut, u64>,
+    /// When the listing began; for the tags of a repository, what it decides by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun_at: Option<Timestamp>,
+    /// In how many parts tags are staged.
+    #[serde(default)]
+    pub parts: u32,
+    /// Why the registry's pages were not followed to their end, which they may not have: the listing fails of it, but only at
+    /// its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
+    /// Whether all tags are staged; then how many of them have taken effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<usize>,
     /// Those that the rule chose.
     pub selected: u64,
     /// Those without an image to scan.

@@ -106,7 +106,21 @@ async fn slow_with_hint(
     forgetful: bool,
     meanwhile: Arc<Mutex<Option<TagRecord>>>,
 ) -> World {
-    let world = World::new().await;
+    slow_world(World::new().await, page, tag, forgetful, meanwhile)
+}
+
+/// One that takes its time, for a rule with these fields.
+pub(crate) async fn slow_with_rule(rule: serde_json::Value, page: u64, tag: u64) -> World {
+    slow_world(World::with_rule(rule).await, page, tag, false, Arc::default())
+}
+
+fn slow_world(
+    world: World,
+    page: u64,
+    tag: u64,
+    forgetful: bool,
+    meanwhile: Arc<Mutex<Option<TagRecord>>>,
+) -> World {
     let records = world.records.clone();
     let clock = Arc::clone(&world.clock);
     let (page, tag) = (Duration::from_secs(page), Duration::from_secs(tag));
@@ -116,14 +130,17 @@ async fn slow_with_hint(
 }
 
 /// Delivers a message to a function with its full time. Gives what it sends, with the delay.
-async fn deliver(world: &World, message: ListingMessage) -> Vec<(ListingMessage, Duration)> {
+pub(crate) async fn deliver(world: &World, message: ListingMessage) -> Vec<(ListingMessage, Duration)> {
     let end = world.clock.now().checked_add(TIME).unwrap();
     world.deliver_until(message, end).await.unwrap();
     world.sent()
 }
 
 /// Delivers `message`, and each that goes on with it. Gives their number, and what was sent besides.
-async fn deliver_all_parts(world: &World, message: ListingMessage) -> (usize, Vec<ListingMessage>) {
+pub(crate) async fn deliver_all_parts(
+    world: &World,
+    message: ListingMessage,
+) -> (usize, Vec<ListingMessage>) {
     let (mut parts, mut others, mut next) = (0, Vec::new(), Some(message));
     while let Some(message) = next.take() {
         parts += 1;

@@ -4,6 +4,7 @@
 // Test code: a broken set-up ends the test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod ages;
 mod bases;
 mod deadlines;
 mod endless;

@@ -6,4 +6,6 @@ mod selection;
 
 pub use pattern::{Pattern, PatternError};
 pub use schedule::{Schedule, ScheduleError, Timetable};
-pub use selection::{AgeLimit, Candidate, Decision, ImageTimes, Selection, decide, needs_times, select};
+pub use selection::{
+    AgeLimit, Candidate, Decision, ImageTimes, LeftOut, Selection, decide, needs_times, select,
+};

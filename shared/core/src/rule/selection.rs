@@ -144,6 +144,52 @@ impl Decision {
     }
 }
 
+/// Why a rule does not choose an image, in a word: what is counted of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeftOut {
+    /// Its tag is one that signing tools make.
+    Artifact,
+    /// No include pattern matches.
+    NotIncluded,
+    /// An exclude pattern matches.
+    Excluded,
+    /// It is too old, by one of the limits.
+    TooOld,
+    /// Nobody tells its age, and the rule leaves such images out.
+    AgeUnknown,
+    /// Too many images of the repository are newer.
+    NotAmongNewest,
+}
+
+impl LeftOut {
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Artifact => "artifact",
+            Self::NotIncluded => "not_included",
+            Self::Excluded => "excluded",
+            Self::TooOld => "too_old",
+            Self::AgeUnknown => "age_unknown",
+            Self::NotAmongNewest => "not_among_newest",
+        }
+    }
+}
+
+impl Decision {
+    /// Why the image is not chosen; `None` when it is.
+    pub const fn left_out(&self) -> Option<LeftOut> {
+        match self {
+            Self::Selected(_) | Self::Always(_) => None,
+            Self::NotIncluded => Some(LeftOut::NotIncluded),
+            Self::Excluded(_) => Some(LeftOut::Excluded),
+            Self::TooOld { .. } => Some(LeftOut::TooOld),
+            Self::AgeUnknown(_) => Some(LeftOut::AgeUnknown),
+            Self::NotAmongNewest { .. } => Some(LeftOut::NotAmongNewest),
+        }
+    }
+}
+
 impl From<Selection> for Decision {
     fn from(selection: Selection) -> Self {
         match selection {

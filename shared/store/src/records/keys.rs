@@ -347,7 +347,8 @@ pub(super) fn group_totals(org: &OrgName, stream: &StreamName, group: u16) -> Ke
 /// Objects.
 pub(super) mod object {
     use tidewatch_core::Digest;
-    use tidewatch_core::names::OrgName;
+    use tidewatch_core::names::{OrgName, RegistryId, RepositoryName};
+    use tidewatch_core::work::RunId;
 
     pub(in crate::records) fn advisory_index(family: &str, hash: &Digest) -> String {
         format!("advisories/{family}-{}.redb", hash.hex())
@@ -396,6 +397,25 @@ pub(super) mod object {
 
     pub(in crate::records) fn inventory(org: &OrgName, content: &Digest) -> String {
         format!("inventories/{org}/{}.postcard", content.hex())
+    }
+
+    /// A part of a listing that has not taken effect.
+    pub(in crate::records) fn staged_tags(
+        org: &OrgName,
+        run: &RunId,
+        registry: &RegistryId,
+        repository: &RepositoryName,
+        part: u32,
+    ) -> String {
+        format!("listings/{org}/{}/{}/{registry}/{repository}/{part}.json", run.rule, run.run)
+    }
+
+    pub(in crate::records) fn created_times(
+        org: &OrgName,
+        registry: &RegistryId,
+        repository: &RepositoryName,
+    ) -> String {
+        format!("created/{org}/{registry}/{repository}.json")
     }
 
     pub(in crate::records) fn segment(org: &OrgName, content: &Digest) -> String {

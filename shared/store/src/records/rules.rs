@@ -1,11 +1,13 @@
 //! Rules at work: when each started last, its runs, and how far their listings are.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId};
 use tidewatch_core::ports::table::{Condition, Query, TIME_TO_LIVE};
+use tidewatch_core::rule::LeftOut;
 use tidewatch_core::work::RunId;
 
 use super::{DAY, RecordError, Records, decode, encode, keys, millis, time_to_live, unless_condition_failed};
@@ -65,6 +67,9 @@ pub struct ListingProgress {
     pub state: ListingState,
     /// Tags (or repositories) that the registry has.
     pub listed: u64,
+    /// Tags that the rule did not choose, by the reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<LeftOut, u64>,
     /// Tags that the rule chose.
     pub selected: u64,
     /// Tags that the rule chose and that are no images to scan: artifacts, other platforms, unsupported manifests.
@@ -80,7 +85,9 @@ impl ListingProgress {
     /// A listing that was just sent for.
     pub const fn queued(registry: RegistryId, repository: Option<RepositoryName>) -> Self {
         let state = ListingState::Queued;
-        Self { registry, repository, state, listed: 0, selected: 0, skipped: 0, queued: 0, error: None }
+        let (listed, selected, skipped, queued) = (0, 0, 0, 0);
+        let left_out = BTreeMap::new();
+        Self { registry, repository, state, listed, left_out, selected, skipped, queued, error: None }
     }
 }
 

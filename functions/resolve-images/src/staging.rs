@@ -1,0 +1,265 @@
+//! The first part of a listing of the tags of a repository: what the registry has, and what those point to that the names
+//! choose. Nothing takes effect before all of it is there; what does not fit into the time of the function is staged.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
+use tidewatch_core::basis::Basis;
+use tidewatch_core::manifest::is_artifact_tag;
+use tidewatch_core::names::{RepositoryName, Tag};
+use tidewatch_core::ports::registry::RegistryError;
+use tidewatch_core::rule::{Decision, ImageTimes, LeftOut, Selection, needs_times, select};
+use tidewatch_core::work::ListingPosition;
+use tidewatch_store::records::{CreatedTimes, ListingProgress, StagedListing, StagedTag, TagRecord};
+
+use crate::ResolveError;
+use crate::listing::{Listing, Reached, stopped};
+use crate::pages::{Pages, Turned};
+use crate::tag::{Resolved, Tags};
+
+/// How many tags of a repository are resolved, or take effect, at the same time.
+pub(crate) const TAGS_AT_ONCE: usize = 8;
+
+/// A listing of tags, as far as it came.
+pub(crate) struct Staging {
+    pub(crate) progress: ListingProgress,
+    pub(crate) pages: Pages,
+    /// The tags that were found by this call.
+    pub(crate) tags: Vec<StagedTag>,
+    /// When images were made, for rules that look at it.
+    pub(crate) created: CreatedTimes,
+    pub(crate) fault: Option<RegistryError>,
+    /// Why the pages were not followed to their end.
+    pub(crate) stopped: Option<String>,
+    /// When the listing began.
+    pub(crate) begun_at: Timestamp,
+    /// How many parts were staged by calls before.
+    pub(crate) parts: u32,
+}
+
+/// What became of one tag.
+enum Outcome {
+    /// The rule does not choose it by its name.
+    LeftOut(LeftOut),
+    /// It was deleted since it was listed, or the registry gave something wrong for it.
+    Skipped(Option<RegistryError>),
+    Staged(Box<StagedTag>),
+}
+
+impl Listing<'_> {
+    /// Lists the tags of a repository, and when all are there queues the images behind those that the rule chooses. A wrong
+    /// answer about one tag fails the listing, but only after all other tags: it holds none of them up. A listing without an
+    /// end fails likewise; where the rule wants the newest, nothing of it takes effect.
+    pub(crate) async fn tags(&self, repository: &RepositoryName) -> Result<Reached, ResolveError> {
+        let (progress, pages) = self.begin();
+        let position = self.message.position.clone().unwrap_or_default();
+        let begun_at = position.begun_at.unwrap_or_else(|| self.resolver.clock.now());
+        let (records, org) = (&self.resolver.records, &self.message.org);
+        let created = if needs_times(self.rule) {
+            records.created_times(org, &self.message.registry, repository).await?
+        } else {
+            CreatedTimes::new()
+        };
+        let (tags, fault, parts, stopped) = (Vec::new(), None, position.parts, position.stopped);
+        let mut staging = Staging { progress, pages, tags, created, fault, stopped, begun_at, parts };
+        if position.applied.is_none()
+            && let Some(reached) = self.stage(repository, &mut staging).await?
+        {
+            return Ok(reached);
+        }
+        self.take_effect(repository, staging, position.applied).await
+    }
+
+    /// Finds all tags. Gives where the listing ends, or goes on, when it does not come to that.
+    async fn stage(
+        &self,
+        repository: &RepositoryName,
+        staging: &mut Staging,
+    ) -> Result<Option<Reached>, ResolveError> {
+        let records = &self.resolver.records;
+        let known = records.tags(&self.message.org, &self.message.registry, repository).await?;
+        let known: BTreeMap<&Tag, &TagRecord> = known.iter().map(|record| (&record.tag, record)).collect();
+        let basis = records.basis(self.applied, staging.begun_at).await?;
+        loop {
+            if !self.has_time() {
+                return self.put_off(repository, staging).await.map(Some);
+            }
+            let page = match self.registry.tags(repository, staging.pages.cursor()).await {
+                Ok(page) => page,
+                Err(error) => return self.interrupted(repository, staging, error.into()).await.map(Some),
+            };
+            let listed = staging.pages.left(page.entries, Tag::as_str);
+            // Others are pushed while a listing goes on. Of a repository without any known, all are seen at the same
+            // time: which of them is the newest, their creation says, and not the page.
+            let seen_at = if known.is_empty() { staging.begun_at } else { self.resolver.clock.now() };
+            let tags = self.of_repository(repository, &basis, seen_at);
+            let created = &staging.created;
+            let outcomes: Result<Vec<Outcome>, ResolveError> = futures::stream::iter(listed.clone())
+                // Those that are begun are ended, so what was taken is what is done with.
+                .take_while(|_| std::future::ready(self.has_time()))
+                .map(|tag| {
+                    let known = known.get(&tag).copied();
+                    self.stage_tag(&tags, tag, known, created)
+                })
+                .buffered(TAGS_AT_ONCE)
+                .try_collect()
+                .await;
+            let outcomes = match outcomes {
+                Ok(outcomes) => outcomes,
+                Err(error) => return self.interrupted(repository, staging, error).await.map(Some),
+            };
+            let done = outcomes.len();
+            listed[..done].last().inspect(|last| staging.pages.done_with(last.as_str()));
+            staging.note(outcomes);
+            if done < listed.len() {
+                return self.put_off(repository, staging).await.map(Some);
+            }
+            match staging.pages.turn(page.next, staging.progress.listed) {
+                Ok(Turned::Next) => {}
+                Ok(Turned::End) => return Ok(None),
+                // Which are the newest, nobody knows without the others.
+                Err(endless) if self.rule.newest.is_some() => {
+                    return Ok(Some(stopped(staging.progress.clone(), &endless)));
+                }
+                Err(endless) => {
+                    staging.stopped = Some(endless.to_string());
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn of_repository<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        basis: &'a Basis,
+        seen_at: Timestamp,
+    ) -> Tags<'a> {
+        Tags {
+            records: &self.resolver.records,
+            registry: self.registry,
+            org: &self.message.org,
+            id: &self.message.registry,
+            repository,
+            applied: self.applied,
+            basis,
+            seen_at,
+            pushed: false,
+        }
+    }
+
+    pub(crate) fn staged<'a>(&'a self, repository: &'a RepositoryName) -> StagedListing<'a> {
+        let (org, run, registry) = (&self.message.org, &self.message.run, &self.message.registry);
+        StagedListing { org, run, registry, repository }
+    }
+
+    /// Stages what was found before `error`, which says nothing about that, so that the next try goes on there.
+    async fn interrupted(
+        &self,
+        repository: &RepositoryName,
+        staging: &mut Staging,
+        error: ResolveError,
+    ) -> Result<Reached, ResolveError> {
+        if !error.keeps_position() || staging.tags.is_empty() {
+            return Err(error);
+        }
+        match self.put_off(repository, staging).await? {
+            Reached::Position(position) => Ok(Reached::Interrupted(position, error)),
+            reached => Ok(reached),
+        }
+    }
+
+    /// Stages what was found by this call, so that another goes on.
+    async fn put_off(
+        &self,
+        repository: &RepositoryName,
+        staging: &mut Staging,
+    ) -> Result<Reached, ResolveError> {
+        let reached = self.reached(staging.progress.clone(), &staging.pages, staging.fault.take());
+        let Reached::Position(position) = reached else { return Ok(reached) };
+        let mut parts = staging.parts;
+        if !staging.tags.is_empty() {
+            let records = &self.resolver.records;
+            records.put_staged_tags(self.staged(repository), parts, &staging.tags).await?;
+            parts += 1;
+        }
+        Ok(Reached::Position(ListingPosition { begun_at: Some(staging.begun_at), parts, ..position }))
+    }
+
+    /// Resolves one tag, if its name is chosen; of those that are chosen by their age, only as far as that needs.
+    async fn stage_tag(
+        &self,
+        tags: &Tags<'_>,
+        tag: Tag,
+        known: Option<&TagRecord>,
+        created: &CreatedTimes,
+    ) -> Result<Outcome, ResolveError> {
+        if is_artifact_tag(&tag) {
+            return Ok(Outcome::LeftOut(LeftOut::Artifact));
+        }
+        let selection = select(self.rule, tags.repository, &tag);
+        let looks_at_age = needs_times(self.rule) && matches!(selection, Selection::Selected(_));
+        if let Some(reason) = Decision::from(selection).left_out() {
+            return Ok(Outcome::LeftOut(reason));
+        }
+        let before = known.map(|known| (known.digest, known.seen_at));
+        let staged = async {
+            let digest = tags.registry.resolve(tags.repository, &tag).await?;
+            let is_unmoved = known.is_some_and(|known| known.digest == digest);
+            let time = created.get(&digest).copied().filter(|_| looks_at_age);
+            if let Some(created_at) = time
+                && !is_unmoved
+            {
+                return Ok(StagedTag {
+                    tag,
+                    digest,
+                    times: of(created_at),
+                    record: None,
+                    is_changed: true,
+                    known: before,
+                });
+            }
+            let resolved = tags.resolve_to(tag.clone(), digest, known).await?;
+            let Resolved { record, changed: is_changed } = resolved;
+            let times = match time {
+                Some(created_at) => of(created_at),
+                None if looks_at_age => of(tags.created_at(&record.images).await?),
+                None => None,
+            };
+            Ok(StagedTag { tag, digest, times, record: Some(record), is_changed, known: before })
+        };
+        match staged.await {
+            Ok(staged) => Ok(Outcome::Staged(Box::new(staged))),
+            Err(ResolveError::Registry(RegistryError::NotFound { .. })) => Ok(Outcome::Skipped(None)),
+            Err(ResolveError::Registry(error @ RegistryError::Invalid { .. })) => {
+                Ok(Outcome::Skipped(Some(error)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Staging {
+    /// Adds what became of some tags.
+    fn note(&mut self, outcomes: Vec<Outcome>) {
+        self.progress.listed += outcomes.len() as u64;
+        for outcome in outcomes {
+            match outcome {
+                Outcome::LeftOut(reason) => *self.progress.left_out.entry(reason).or_default() += 1,
+                Outcome::Skipped(fault) => {
+                    self.progress.selected += 1;
+                    self.progress.skipped += 1;
+                    if self.fault.is_none() {
+                        self.fault = fault;
+                    }
+                }
+                Outcome::Staged(tag) => self.tags.push(*tag),
+            }
+        }
+    }
+}
+
+const fn of(created_at: Option<Timestamp>) -> Option<ImageTimes> {
+    Some(ImageTimes { created_at, pushed_at: None, pulled_at: None })
+}

@@ -1,0 +1,120 @@
+//! Listings of the tags of a repository that have not taken effect: objects, because they can be long. And when images were
+//! made that were looked at for their age alone, so that no registry is asked that twice.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tidewatch_core::Digest;
+use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, Tag};
+use tidewatch_core::rule::ImageTimes;
+use tidewatch_core::work::RunId;
+
+use super::{RecordError, Records, TagRecord, corrupt, keys};
+
+/// A tag of a listing whose name its rule chooses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StagedTag {
+    /// The tag.
+    pub tag: Tag,
+    /// What it pointed to.
+    pub digest: Digest,
+    /// When something happened to that, where the rule looks at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<ImageTimes>,
+    /// As it is to be recorded when the rule chooses it; none where only its age was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<TagRecord>,
+    /// Whether that is not as it was recorded.
+    pub is_changed: bool,
+    /// What it was recorded to point to before that, and since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<(Digest, Timestamp)>,
+}
+
+/// When images were made, by what tags point to; none where their configurations do not say it.
+pub type CreatedTimes = BTreeMap<Digest, Option<Timestamp>>;
+
+/// One listing of a run: of the tags of a repository.
+#[derive(Clone, Copy, Debug)]
+pub struct StagedListing<'a> {
+    /// The organisation.
+    pub org: &'a OrgName,
+    /// The run.
+    pub run: &'a RunId,
+    /// The registry.
+    pub registry: &'a RegistryId,
+    /// The repository.
+    pub repository: &'a RepositoryName,
+}
+
+impl StagedListing<'_> {
+    fn key(&self, part: u32) -> String {
+        let Self { org, run, registry, repository } = self;
+        keys::object::staged_tags(org, run, registry, repository, part)
+    }
+}
+
+impl Records {
+    /// Keeps a part of what was listed, numbered from 0. Written again it replaces that.
+    pub async fn put_staged_tags(
+        &self,
+        listing: StagedListing<'_>,
+        part: u32,
+        tags: &[StagedTag],
+    ) -> Result<(), RecordError> {
+        let key = listing.key(part);
+        let content = serde_json::to_vec(tags).map_err(|error| corrupt(key.clone(), error))?;
+        Ok(self.objects.put(&key, Bytes::from(content)).await?)
+    }
+
+    /// All that was listed, in so many parts. A part that is missing is an error: the listing has to begin anew.
+    pub async fn staged_tags(
+        &self,
+        listing: StagedListing<'_>,
+        parts: u32,
+    ) -> Result<Vec<StagedTag>, RecordError> {
+        let mut tags = Vec::new();
+        for part in 0..parts {
+            let key = listing.key(part);
+            let read: Option<Vec<StagedTag>> = self.object(&key).await?;
+            tags.extend(read.ok_or_else(|| corrupt(key, "it is not there"))?);
+        }
+        Ok(tags)
+    }
+
+    /// Removes what was staged of a listing, which need not be there.
+    pub async fn remove_staged_tags(
+        &self,
+        listing: StagedListing<'_>,
+        parts: u32,
+    ) -> Result<(), RecordError> {
+        for part in 0..parts {
+            self.objects.delete(&listing.key(part)).await?;
+        }
+        Ok(())
+    }
+
+    /// When images of a repository were made, as far as that was looked at.
+    pub async fn created_times(
+        &self,
+        org: &OrgName,
+        registry: &RegistryId,
+        repository: &RepositoryName,
+    ) -> Result<CreatedTimes, RecordError> {
+        let times = self.object(&keys::object::created_times(org, registry, repository)).await?;
+        Ok(times.unwrap_or_default())
+    }
+
+    /// Keeps when images of a repository were made.
+    pub async fn put_created_times(
+        &self,
+        org: &OrgName,
+        registry: &RegistryId,
+        repository: &RepositoryName,
+        times: &CreatedTimes,
+    ) -> Result<(), RecordError> {
+        self.put_object(&keys::object::created_times(org, registry, repository), times).await
+    }
+}
