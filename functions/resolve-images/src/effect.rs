@@ -2,9 +2,10 @@
 //! together, and those that it chooses take effect.
 
 use futures::{StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
 use tidewatch_core::names::RepositoryName;
 use tidewatch_core::ports::registry::RegistryError;
-use tidewatch_core::rule::{Candidate, decide, needs_times};
+use tidewatch_core::rule::{Candidate, Decision, decide, needs_times};
 use tidewatch_core::work::ListingPosition;
 use tidewatch_store::records::{CreatedTimes, Enqueued, ListingProgress, ListingState, StagedTag};
 
@@ -61,6 +62,21 @@ impl Listing<'_> {
         staging.fault.map(ResolveError::from).or_else(earlier).map_or(Ok(Reached::End(progress)), Err)
     }
 
+    /// What the rule says of each of all tags whose names it chooses, as of the time at which the listing began.
+    pub(crate) fn decide(
+        &self,
+        repository: &RepositoryName,
+        tags: &[StagedTag],
+        begun_at: Timestamp,
+    ) -> Vec<Decision> {
+        let candidate = |staged: &StagedTag| {
+            let StagedTag { tag, digest, times, .. } = staged.clone();
+            Candidate { tag, digest, times: times.unwrap_or_default() }
+        };
+        let candidates: Vec<Candidate> = tags.iter().map(candidate).collect();
+        decide(self.rule, repository, &candidates, begun_at)
+    }
+
     /// The positions of the tags that the rule chooses. Counts them, and those that it leaves out, where nobody has done so before.
     fn choose(
         &self,
@@ -69,12 +85,7 @@ impl Listing<'_> {
         staging: &mut Staging,
         is_first: bool,
     ) -> Vec<usize> {
-        let candidate = |staged: &StagedTag| {
-            let StagedTag { tag, digest, times, .. } = staged.clone();
-            Candidate { tag, digest, times: times.unwrap_or_default() }
-        };
-        let candidates: Vec<Candidate> = tags.iter().map(candidate).collect();
-        let decisions = decide(self.rule, repository, &candidates, staging.begun_at);
+        let decisions = self.decide(repository, tags, staging.begun_at);
         let progress = &mut staging.progress;
         let mut chosen = Vec::new();
         for (position, decision) in decisions.iter().enumerate() {
@@ -139,7 +150,11 @@ impl Listing<'_> {
 
     /// What a tag points to, as it was staged. A tag whose push was resolved since it was looked up keeps the time of the
     /// push.
-    async fn resolved(&self, tags: &Tags<'_>, staged: &StagedTag) -> Result<Resolved, ResolveError> {
+    pub(crate) async fn resolved(
+        &self,
+        tags: &Tags<'_>,
+        staged: &StagedTag,
+    ) -> Result<Resolved, ResolveError> {
         let StagedTag { tag, digest, record, is_changed, known, .. } = staged;
         if let Some(record) = record.as_ref().filter(|_| !is_changed) {
             return Ok(Resolved { record: record.clone(), changed: false });

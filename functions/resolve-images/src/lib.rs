@@ -14,6 +14,7 @@ mod hint;
 mod images;
 mod listing;
 mod pages;
+mod preview;
 mod staging;
 mod tag;
 
@@ -35,6 +36,7 @@ use listing::{Listing, Reached};
 
 pub use hint::ResolveHints;
 pub use images::{Found, find_images};
+pub use preview::{PreviewedTag, RepositoryPreview, Verdict};
 
 /// How often a listing, or a hint, is tried before it is recorded as failed, or left.
 const MOST_FAILURES: u32 = 5;

@@ -78,6 +78,21 @@ impl Listing<'_> {
         Ok(Reached::End(progress))
     }
 
+    /// The repositories whose tags [`Listing::repositories`] would send for.
+    pub(crate) async fn all_repositories(&self) -> Result<Vec<RepositoryName>, ResolveError> {
+        let (mut found, mut pages, mut listed) = (Vec::new(), Pages::default(), 0);
+        loop {
+            let page = self.registry.repositories(pages.cursor()).await?;
+            listed += page.entries.len() as u64;
+            found.extend(page.entries.into_iter().filter(|repository| self.may_match(repository)));
+            // What has no end is followed as far as a run would.
+            match pages.turn(page.next, listed) {
+                Ok(Turned::Next) => {}
+                Ok(Turned::End) | Err(_) => return Ok(found),
+            }
+        }
+    }
+
     fn may_match(&self, repository: &RepositoryName) -> bool {
         let may = |patterns: &[Pattern]| patterns.iter().any(|one| one.may_match_repository(repository));
         self.rule.include.is_empty() || may(&self.rule.include) || may(&self.rule.always)

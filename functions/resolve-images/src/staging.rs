@@ -15,7 +15,8 @@ use tidewatch_store::records::{CreatedTimes, ListingProgress, StagedListing, Sta
 
 use crate::ResolveError;
 use crate::listing::{Listing, Reached, stopped};
-use crate::pages::{Pages, Turned};
+use crate::pages::{Endless, Pages, Turned};
+use crate::preview::Verdict;
 use crate::tag::{Resolved, Tags};
 
 /// How many tags of a repository are resolved, or take effect, at the same time.
@@ -27,6 +28,8 @@ pub(crate) struct Staging {
     pub(crate) pages: Pages,
     /// The tags that were found by this call.
     pub(crate) tags: Vec<StagedTag>,
+    /// Those that were not looked at, where somebody wants to know.
+    pub(crate) unread: Option<Vec<Unread>>,
     /// When images were made, for rules that look at it.
     pub(crate) created: CreatedTimes,
     pub(crate) fault: Option<RegistryError>,
@@ -38,10 +41,26 @@ pub(crate) struct Staging {
     pub(crate) parts: u32,
 }
 
+/// How much of a listing was found.
+pub(crate) enum Found {
+    /// All tags.
+    All,
+    /// As many as there was time for.
+    Some,
+    /// As many as the pages are followed.
+    Endless(Endless),
+}
+
+/// A tag that was not looked at, because of its name.
+pub(crate) struct Unread {
+    pub(crate) tag: Tag,
+    pub(crate) verdict: Verdict,
+}
+
 /// What became of one tag.
 enum Outcome {
-    /// The rule does not choose it by its name.
-    LeftOut(LeftOut),
+    /// It was not looked at.
+    Unread(Unread),
     /// It was deleted since it was listed, or the registry gave something wrong for it.
     Skipped(Option<RegistryError>),
     Staged(Box<StagedTag>),
@@ -52,6 +71,19 @@ impl Listing<'_> {
     /// answer about one tag fails the listing, but only after all other tags: it holds none of them up. A listing without an
     /// end fails likewise; where the rule wants the newest, nothing of it takes effect.
     pub(crate) async fn tags(&self, repository: &RepositoryName) -> Result<Reached, ResolveError> {
+        let mut staging = self.begin_tags(repository).await?;
+        let applied = self.message.position.as_ref().and_then(|position| position.applied);
+        if applied.is_none() {
+            let found = self.find_tags(repository, &mut staging).await;
+            if let Some(reached) = self.found(repository, &mut staging, found).await? {
+                return Ok(reached);
+            }
+        }
+        self.take_effect(repository, staging, applied).await
+    }
+
+    /// What is known before anything is found.
+    pub(crate) async fn begin_tags(&self, repository: &RepositoryName) -> Result<Staging, ResolveError> {
         let (progress, pages) = self.begin();
         let position = self.message.position.clone().unwrap_or_default();
         let begun_at = position.begun_at.unwrap_or_else(|| self.resolver.clock.now());
@@ -61,41 +93,33 @@ impl Listing<'_> {
         } else {
             CreatedTimes::new()
         };
-        let (tags, fault, parts, stopped) = (Vec::new(), None, position.parts, position.stopped);
-        let mut staging = Staging { progress, pages, tags, created, fault, stopped, begun_at, parts };
-        if position.applied.is_none()
-            && let Some(reached) = self.stage(repository, &mut staging).await?
-        {
-            return Ok(reached);
-        }
-        self.take_effect(repository, staging, position.applied).await
+        let (parts, stopped) = (position.parts, position.stopped);
+        let (tags, fault, unread) = (Vec::new(), None, None);
+        Ok(Staging { progress, pages, tags, unread, created, fault, stopped, begun_at, parts })
     }
 
-    /// Finds all tags. Gives where the listing ends, or goes on, when it does not come to that.
-    async fn stage(
+    /// Finds all tags, or as many as there is time for. Nothing is written.
+    pub(crate) async fn find_tags(
         &self,
         repository: &RepositoryName,
         staging: &mut Staging,
-    ) -> Result<Option<Reached>, ResolveError> {
+    ) -> Result<Found, ResolveError> {
         let records = &self.resolver.records;
         let known = records.tags(&self.message.org, &self.message.registry, repository).await?;
         let known: BTreeMap<&Tag, &TagRecord> = known.iter().map(|record| (&record.tag, record)).collect();
         let basis = records.basis(self.applied, staging.begun_at).await?;
         loop {
             if !self.has_time() {
-                return self.put_off(repository, staging).await.map(Some);
+                return Ok(Found::Some);
             }
-            let page = match self.registry.tags(repository, staging.pages.cursor()).await {
-                Ok(page) => page,
-                Err(error) => return self.interrupted(repository, staging, error.into()).await.map(Some),
-            };
+            let page = self.registry.tags(repository, staging.pages.cursor()).await?;
             let listed = staging.pages.left(page.entries, Tag::as_str);
             // Others are pushed while a listing goes on. Of a repository without any known, all are seen at the same
             // time: which of them is the newest, their creation says, and not the page.
             let seen_at = if known.is_empty() { staging.begun_at } else { self.resolver.clock.now() };
             let tags = self.of_repository(repository, &basis, seen_at);
             let created = &staging.created;
-            let outcomes: Result<Vec<Outcome>, ResolveError> = futures::stream::iter(listed.clone())
+            let outcomes: Vec<Outcome> = futures::stream::iter(listed.clone())
                 // Those that are begun are ended, so what was taken is what is done with.
                 .take_while(|_| std::future::ready(self.has_time()))
                 .map(|tag| {
@@ -104,28 +128,17 @@ impl Listing<'_> {
                 })
                 .buffered(TAGS_AT_ONCE)
                 .try_collect()
-                .await;
-            let outcomes = match outcomes {
-                Ok(outcomes) => outcomes,
-                Err(error) => return self.interrupted(repository, staging, error).await.map(Some),
-            };
+                .await?;
             let done = outcomes.len();
             listed[..done].last().inspect(|last| staging.pages.done_with(last.as_str()));
             staging.note(outcomes);
             if done < listed.len() {
-                return self.put_off(repository, staging).await.map(Some);
+                return Ok(Found::Some);
             }
             match staging.pages.turn(page.next, staging.progress.listed) {
                 Ok(Turned::Next) => {}
-                Ok(Turned::End) => return Ok(None),
-                // Which are the newest, nobody knows without the others.
-                Err(endless) if self.rule.newest.is_some() => {
-                    return Ok(Some(stopped(staging.progress.clone(), &endless)));
-                }
-                Err(endless) => {
-                    staging.stopped = Some(endless.to_string());
-                    return Ok(None);
-                }
+                Ok(Turned::End) => return Ok(Found::All),
+                Err(endless) => return Ok(Found::Endless(endless)),
             }
         }
     }
@@ -154,19 +167,32 @@ impl Listing<'_> {
         StagedListing { org, run, registry, repository }
     }
 
-    /// Stages what was found before `error`, which says nothing about that, so that the next try goes on there.
-    async fn interrupted(
+    /// Says where the listing ends, or goes on, when it does not come to that what was found takes effect.
+    async fn found(
         &self,
         repository: &RepositoryName,
         staging: &mut Staging,
-        error: ResolveError,
-    ) -> Result<Reached, ResolveError> {
-        if !error.keeps_position() || staging.tags.is_empty() {
-            return Err(error);
-        }
-        match self.put_off(repository, staging).await? {
-            Reached::Position(position) => Ok(Reached::Interrupted(position, error)),
-            reached => Ok(reached),
+        found: Result<Found, ResolveError>,
+    ) -> Result<Option<Reached>, ResolveError> {
+        match found {
+            Ok(Found::All) => Ok(None),
+            Ok(Found::Some) => self.put_off(repository, staging).await.map(Some),
+            // Which are the newest, nobody knows without the others.
+            Ok(Found::Endless(endless)) if self.rule.newest.is_some() => {
+                Ok(Some(stopped(staging.progress.clone(), &endless)))
+            }
+            Ok(Found::Endless(endless)) => {
+                staging.stopped = Some(endless.to_string());
+                Ok(None)
+            }
+            // It says nothing about what was found before: the next try goes on there.
+            Err(error) if error.keeps_position() && !staging.tags.is_empty() => {
+                match self.put_off(repository, staging).await? {
+                    Reached::Position(position) => Ok(Some(Reached::Interrupted(position, error))),
+                    reached => Ok(Some(reached)),
+                }
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -196,12 +222,13 @@ impl Listing<'_> {
         created: &CreatedTimes,
     ) -> Result<Outcome, ResolveError> {
         if is_artifact_tag(&tag) {
-            return Ok(Outcome::LeftOut(LeftOut::Artifact));
+            return Ok(Outcome::Unread(Unread { tag, verdict: Verdict::Artifact }));
         }
         let selection = select(self.rule, tags.repository, &tag);
         let looks_at_age = needs_times(self.rule) && matches!(selection, Selection::Selected(_));
-        if let Some(reason) = Decision::from(selection).left_out() {
-            return Ok(Outcome::LeftOut(reason));
+        let decision = Decision::from(selection);
+        if !decision.is_selected() {
+            return Ok(Outcome::Unread(Unread { tag, verdict: Verdict::LeftOut(decision) }));
         }
         let before = known.map(|known| (known.digest, known.seen_at));
         let staged = async {
@@ -214,7 +241,7 @@ impl Listing<'_> {
                 return Ok(StagedTag {
                     tag,
                     digest,
-                    times: of(created_at),
+                    times: Some(of(created_at)),
                     record: None,
                     is_changed: true,
                     known: before,
@@ -223,8 +250,8 @@ impl Listing<'_> {
             let resolved = tags.resolve_to(tag.clone(), digest, known).await?;
             let Resolved { record, changed: is_changed } = resolved;
             let times = match time {
-                Some(created_at) => of(created_at),
-                None if looks_at_age => of(tags.created_at(&record.images).await?),
+                Some(created_at) => Some(of(created_at)),
+                None if looks_at_age => Some(of(tags.created_at(&record.images).await?)),
                 None => None,
             };
             Ok(StagedTag { tag, digest, times, record: Some(record), is_changed, known: before })
@@ -246,7 +273,13 @@ impl Staging {
         self.progress.listed += outcomes.len() as u64;
         for outcome in outcomes {
             match outcome {
-                Outcome::LeftOut(reason) => *self.progress.left_out.entry(reason).or_default() += 1,
+                Outcome::Unread(unread) => {
+                    let reason = unread.verdict.left_out().unwrap_or(LeftOut::Artifact);
+                    *self.progress.left_out.entry(reason).or_default() += 1;
+                    if let Some(known) = &mut self.unread {
+                        known.push(unread);
+                    }
+                }
                 Outcome::Skipped(fault) => {
                     self.progress.selected += 1;
                     self.progress.skipped += 1;
@@ -260,6 +293,6 @@ impl Staging {
     }
 }
 
-const fn of(created_at: Option<Timestamp>) -> Option<ImageTimes> {
-    Some(ImageTimes { created_at, pushed_at: None, pulled_at: None })
+const fn of(created_at: Option<Timestamp>) -> ImageTimes {
+    ImageTimes { created_at, pushed_at: None, pulled_at: None }
 }

@@ -11,6 +11,7 @@ mod endless;
 mod environments;
 mod failures;
 mod limited;
+mod previews;
 mod pushes;
 mod repositories;
 mod tags;

@@ -175,6 +175,10 @@ impl World {
         found.expect("the listing is recorded")
     }
 
+    pub(crate) fn resolver(&self) -> &ResolveImages {
+        &self.resolver
+    }
+
     /// Work that is due now, in the order of repository, digest and platform.
     pub(crate) async fn due(&self) -> Vec<Work> {
         let due: Vec<DueWork> = self.records.due_work(&acme(), &reg(), self.clock.now(), 1000).await.unwrap();

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use tidewatch_core::hook::HookId;
 use tidewatch_core::names::{OrgName, RegistryId, RuleId};
+use tidewatch_core::rule::Pattern;
 
 use crate::instance::{Given, StackName};
 
@@ -245,6 +246,16 @@ Examples:
   tidewatch rules run nightly
   tidewatch rules run nightly --wait")]
     Run(RunRule),
+    /// Say what a run of a rule would choose now and why, without doing it.
+    #[command(after_help = "\
+Examples:
+  tidewatch rules preview nightly
+  tidewatch rules preview nightly --repository team/** --chosen
+  tidewatch rules preview nightly --format json
+
+It asks the registries from here, so it needs their credentials in the environment or in files, as local mode does. It
+pulls no layer and writes nothing.")]
+    Preview(PreviewRule),
     /// Show the latest runs, and how far they are.
     #[command(after_help = "\
 Examples:
@@ -260,6 +271,20 @@ pub(crate) struct RunRule {
     /// Wait until every image of the run is done, and show the progress; fail when one of them failed.
     #[arg(long)]
     pub(crate) wait: bool,
+    #[command(flatten)]
+    pub(crate) org: Org,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PreviewRule {
+    /// The rule.
+    pub(crate) rule: RuleId,
+    /// Only repositories that match: team/web, team/**
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) repository: Option<Pattern>,
+    /// Show the tags that are chosen alone.
+    #[arg(long)]
+    pub(crate) chosen: bool,
     #[command(flatten)]
     pub(crate) org: Org,
 }

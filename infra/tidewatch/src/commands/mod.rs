@@ -10,6 +10,7 @@ mod image;
 mod images;
 mod inventory;
 mod policy;
+mod preview;
 mod reconcile;
 mod results;
 mod rules;

@@ -1,18 +1,22 @@
 //! `tidewatch rules`: lists rules, runs them, shows how runs are getting on.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use tidewatch_core::config::RuleConfig;
 use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::{Clock as _, Sleeper as _};
+use tidewatch_core::rule::LeftOut;
 use tidewatch_core::work::RunId;
 use tidewatch_evaluate_rules::EvaluateError;
 use tidewatch_runtime::system::{SystemClock, SystemSleeper};
 use tidewatch_store::records::{AppliedConfig, ListingState, Run, RunTrigger};
 
 use super::Context;
+use super::preview::preview;
 use super::run_images::{RunImages, Stillness};
-use crate::cli::{Org, RuleStatus, Rules, RunRule};
+use crate::cli::{Org, PreviewRule, RuleStatus, Rules, RunRule};
 use crate::failure::Failure;
 use crate::instance::Instance;
 use crate::output::{
@@ -54,8 +58,9 @@ struct RunRow {
     /// Listings that are complete, and all that are known so far.
     listings_done: u64,
     listings: u64,
-    /// Tags listed, and those chosen.
+    /// Tags listed, those left out by the reason, and those chosen.
     listed: u64,
+    left_out: BTreeMap<LeftOut, u64>,
     selected: u64,
     /// Tags chosen that are no images to scan.
     skipped: u64,
@@ -80,6 +85,7 @@ pub(super) async fn run(context: &Context, command: Rules) -> Result<(), Failure
         Rules::List(org) => list(context, org).await,
         Rules::Run(arguments) => run_rule(context, arguments).await,
         Rules::Status(arguments) => status(context, arguments).await,
+        Rules::Preview(arguments) => preview_rule(context, arguments).await,
     }
 }
 
@@ -124,6 +130,13 @@ async fn list(context: &Context, org: Org) -> Result<(), Failure> {
     }
     table.print();
     Ok(())
+}
+
+async fn preview_rule(context: &Context, arguments: PreviewRule) -> Result<(), Failure> {
+    let instance = context.existing_instance().await?;
+    let org = instance.org(arguments.org.org.clone()).await?;
+    let applied = config(&instance, &org).await?;
+    preview(context, &instance, &org, &applied, &arguments).await
 }
 
 async fn run_rule(context: &Context, arguments: RunRule) -> Result<(), Failure> {
@@ -275,6 +288,10 @@ async fn row(instance: &Instance, org: &OrgName, rule: &RuleConfig, run: &Run) -
     let tags = listings.iter().filter(|listing| listing.repository.is_some());
     let (listed, selected) =
         tags.fold((0, 0), |(listed, selected), tags| (listed + tags.listed, selected + tags.selected));
+    let mut left_out = BTreeMap::new();
+    for (reason, tags) in listings.iter().flat_map(|listing| &listing.left_out) {
+        *left_out.entry(*reason).or_default() += tags;
+    }
     let soon = SystemClock.now().checked_add(SOON)?;
     let mut remaining = 0;
     for registry in &rule.registries {
@@ -288,6 +305,7 @@ async fn row(instance: &Instance, org: &OrgName, rule: &RuleConfig, run: &Run) -
         listings_done: listings.iter().filter(|listing| listing.state != ListingState::Queued).count() as u64,
         listings: listings.len() as u64,
         listed,
+        left_out,
         selected,
         skipped: sum(|listing| listing.skipped),
         queued: sum(|listing| listing.queued),
@@ -322,6 +340,10 @@ fn print(runs: &[RunRow]) {
     }
     table.print();
     for run in runs {
+        for (reason, tags) in &run.left_out {
+            let reason = reason.as_str().replace('_', " ");
+            print_line(&format!("{} {}: left out: {tags} {reason}", run.rule, run.run));
+        }
         for error in &run.errors {
             print_line(&format!("{} {}: {error}", run.rule, run.run));
         }

@@ -49,13 +49,6 @@ pub struct StagedListing<'a> {
     pub repository: &'a RepositoryName,
 }
 
-impl StagedListing<'_> {
-    fn key(&self, part: u32) -> String {
-        let Self { org, run, registry, repository } = self;
-        keys::object::staged_tags(org, run, registry, repository, part)
-    }
-}
-
 impl Records {
     /// Keeps a part of what was listed, numbered from 0. Written again it replaces that.
     pub async fn put_staged_tags(
@@ -64,7 +57,8 @@ impl Records {
         part: u32,
         tags: &[StagedTag],
     ) -> Result<(), RecordError> {
-        let key = listing.key(part);
+        let StagedListing { org, run, registry, repository } = listing;
+        let key = keys::object::staged_tags(org, run, registry, repository, part);
         let content = serde_json::to_vec(tags).map_err(|error| corrupt(key.clone(), error))?;
         Ok(self.objects.put(&key, Bytes::from(content)).await?)
     }
@@ -75,9 +69,10 @@ impl Records {
         listing: StagedListing<'_>,
         parts: u32,
     ) -> Result<Vec<StagedTag>, RecordError> {
+        let StagedListing { org, run, registry, repository } = listing;
         let mut tags = Vec::new();
         for part in 0..parts {
-            let key = listing.key(part);
+            let key = keys::object::staged_tags(org, run, registry, repository, part);
             let read: Option<Vec<StagedTag>> = self.object(&key).await?;
             tags.extend(read.ok_or_else(|| corrupt(key, "it is not there"))?);
         }
@@ -90,8 +85,10 @@ impl Records {
         listing: StagedListing<'_>,
         parts: u32,
     ) -> Result<(), RecordError> {
+        let StagedListing { org, run, registry, repository } = listing;
         for part in 0..parts {
-            self.objects.delete(&listing.key(part)).await?;
+            let key = keys::object::staged_tags(org, run, registry, repository, part);
+            self.objects.delete(&key).await?;
         }
         Ok(())
     }
