@@ -24,6 +24,7 @@ mod metrics;
 mod organisations;
 mod outages;
 mod power_cuts;
+mod previews;
 mod prometheus;
 mod rematches;
 mod rescans;

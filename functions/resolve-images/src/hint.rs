@@ -39,11 +39,11 @@ impl ResolveHints {
         Self(images)
     }
 
-    async fn resolve(&self, message: &HintMessage) -> Result<(), ResolveError> {
+    async fn handle_hint(&self, message: &HintMessage) -> Result<(), ResolveError> {
         let outcome = match (&message.target, &message.base) {
             (Some(target), _) => self.0.pin(message, target).await,
             (None, Some(base)) => self.0.resolve_base(message, base).await,
-            (None, None) => self.push(message).await,
+            (None, None) => self.resolve_push(message).await,
         };
         match outcome {
             // What the registry does has tries of its own; what cannot pass is not worth any.
@@ -54,7 +54,7 @@ impl ResolveHints {
         }
     }
 
-    async fn push(&self, message: &HintMessage) -> Result<(), ResolveError> {
+    async fn resolve_push(&self, message: &HintMessage) -> Result<(), ResolveError> {
         let HintMessage { org, registry: id, repository, tag, received_at, .. } = message;
         let records = &self.0.records;
         let Some(applied) = records.config(org).await? else { return Ok(()) };
@@ -133,6 +133,6 @@ impl MessageHandler for ResolveHints {
     type Message = HintMessage;
 
     async fn handle(&self, message: HintMessage, _deadline: Deadline) -> Result<(), HandlerError> {
-        self.resolve(&message).await.map_err(HandlerError::new)
+        self.handle_hint(&message).await.map_err(HandlerError::new)
     }
 }

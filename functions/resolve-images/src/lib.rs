@@ -118,7 +118,7 @@ impl ResolveImages {
         Self { records, registries, queue, clock, retry_pause }
     }
 
-    async fn resolve(&self, message: &ListingMessage, deadline: Deadline) -> Result<(), ResolveError> {
+    async fn handle_listing(&self, message: &ListingMessage, deadline: Deadline) -> Result<(), ResolveError> {
         match self.list(message, deadline).await {
             Ok(None) => Ok(()),
             Ok(Some(Reached::End(progress))) => self.record(message, &progress).await,
@@ -153,7 +153,7 @@ impl ResolveImages {
         let listing = Listing { resolver: self, registry, message, rule, applied, deadline };
         let reached = match &message.repository {
             None => listing.repositories().await,
-            Some(repository) => listing.tags(repository).await,
+            Some(repository) => listing.list_tags(repository).await,
         };
         reached.map(Some)
     }
@@ -231,6 +231,6 @@ impl MessageHandler for ResolveImages {
     type Message = ListingMessage;
 
     async fn handle(&self, message: ListingMessage, deadline: Deadline) -> Result<(), HandlerError> {
-        self.resolve(&message, deadline).await.map_err(HandlerError::new)
+        self.handle_listing(&message, deadline).await.map_err(HandlerError::new)
     }
 }

@@ -70,12 +70,12 @@ impl Listing<'_> {
     /// Lists the tags of a repository, and when all are there queues the images behind those that the rule chooses. A wrong
     /// answer about one tag fails the listing, but only after all other tags: it holds none of them up. A listing without an
     /// end fails likewise; where the rule wants the newest, nothing of it takes effect.
-    pub(crate) async fn tags(&self, repository: &RepositoryName) -> Result<Reached, ResolveError> {
+    pub(crate) async fn list_tags(&self, repository: &RepositoryName) -> Result<Reached, ResolveError> {
         let mut staging = self.begin_tags(repository).await?;
         let applied = self.message.position.as_ref().and_then(|position| position.applied);
         if applied.is_none() {
             let found = self.find_tags(repository, &mut staging).await;
-            if let Some(reached) = self.found(repository, &mut staging, found).await? {
+            if let Some(reached) = self.outcome_of(repository, &mut staging, found).await? {
                 return Ok(reached);
             }
         }
@@ -168,7 +168,7 @@ impl Listing<'_> {
     }
 
     /// Says where the listing ends, or goes on, when it does not come to that what was found takes effect.
-    async fn found(
+    async fn outcome_of(
         &self,
         repository: &RepositoryName,
         staging: &mut Staging,

@@ -29,6 +29,7 @@ impl Code {
 const CALLED_BY_COMMANDS: &[(&str, &[&str])] = &[
     ("functions/evaluate-rules", &["run_now", "add_entries", "set_entries"]),
     ("functions/read-results", &["of", "explanation", "image_detail", "image_page", "policy_page"]),
+    ("functions/resolve-images", &["preview", "preview_repositories"]),
     ("functions/roll-up-streams", &["reconcile"]),
     ("shared/assessment", &["open_family", "store_index"]),
 ];
