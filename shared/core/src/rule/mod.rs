@@ -5,5 +5,5 @@ mod schedule;
 mod selection;
 
 pub use pattern::{Pattern, PatternError};
-pub use schedule::{Schedule, ScheduleError, Timetable};
+pub use schedule::{Schedule, ScheduleError, Timetable, Window};
 pub use selection::{AgeLimit, Candidate, Decision, ImageTimes, Selection, decide, needs_times, select};
