@@ -161,7 +161,7 @@ async fn a_due_rule_starts_one_run_with_one_message_for_each_registry() {
     let world = World::new(hourly()).await;
     assert_eq!(world.tick().await, Tick::default(), "its time has not come");
     world.clock.advance(MINUTE * 60);
-    assert_eq!(world.tick().await, Tick { started: 1, dispatched: 0 });
+    assert_eq!(world.tick().await, Tick { started: 1, dispatched: 0, held: 0 });
     assert_eq!(world.tick().await, Tick::default(), "it has started");
 
     let runs = world.records.runs(&acme(), &"nightly".parse().unwrap(), 10).await.unwrap();
@@ -290,7 +290,7 @@ async fn work_is_dispatched_by_priority_and_then_by_time() {
     for (content, priority, seconds) in queued {
         world.enqueue(&work(content, priority), seconds).await;
     }
-    assert_eq!(world.tick().await, Tick { started: 0, dispatched: 6 });
+    assert_eq!(world.tick().await, Tick { started: 0, dispatched: 6, held: 0 });
     let order = ["new, first", "new, second", "new, third", "new, last", "stale, early", "stale, late"];
     assert_eq!(world.dispatched(), digests(&order));
 }
@@ -302,7 +302,7 @@ async fn pushed_images_are_dispatched_to_a_queue_of_their_own() {
         world.enqueue(&work(&format!("new {number}"), Priority::New), number - 100).await;
         world.enqueue(&work(&format!("pushed {number}"), Priority::Pushed), number - 50).await;
     }
-    assert_eq!(world.tick().await, Tick { started: 0, dispatched: 24 });
+    assert_eq!(world.tick().await, Tick { started: 0, dispatched: 24, held: 0 });
     let pushed: Vec<ScanMessage> = world.queue.messages(QueueName::Pushed);
     let pushed: Vec<Digest> = pushed.into_iter().map(|message| message.work.image.digest).collect();
     let named = |word: &str| -> Vec<Digest> {
@@ -412,7 +412,7 @@ async fn a_rule_that_cannot_be_read_does_not_stop_the_others_of_its_organisation
     let world = with_rules_and_work().await;
     world.break_item("ORG#acme", "RULE#b").await;
     world.clock.advance(MINUTE * 60);
-    assert_eq!(world.tick().await, Tick { started: 2, dispatched: 2 });
+    assert_eq!(world.tick().await, Tick { started: 2, dispatched: 2, held: 0 });
     let rules: Vec<String> =
         world.listings().into_iter().map(|message| message.run.rule.to_string()).collect();
     assert_eq!(rules, ["a", "c"]);
@@ -433,7 +433,7 @@ async fn whichever_operation_fails_all_other_rules_and_registries_go_on() {
         outages.fail_once_after(failing);
         let tick = evaluator.tick().await.unwrap();
         if outages.operations() <= failing {
-            assert_eq!(tick, Tick { started: 3, dispatched: 2 });
+            assert_eq!(tick, Tick { started: 3, dispatched: 2, held: 0 });
             return;
         }
         // Three rules, work of two registries, and images to be matched again: one of them is done at the next tick.

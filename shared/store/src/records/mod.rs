@@ -27,6 +27,7 @@ mod streams;
 mod switches;
 mod tokens;
 mod vex;
+mod windows;
 mod work;
 
 use std::collections::{HashMap, HashSet};
@@ -67,6 +68,7 @@ pub use snapshots::{Snapshot, SnapshotHead, TextHead};
 pub use streams::{NewTotals, Part, PartState};
 pub use switches::{Switch, SwitchProgress};
 pub use vex::{MOST_DOCUMENT_BYTES, NewVex, StoredVex, UploadedVex, VexEntry, VexError};
+pub use windows::BROKEN_OFF;
 pub use work::{DueWork, Enqueued, PendingWork};
 
 /// The version of the items that this code writes.

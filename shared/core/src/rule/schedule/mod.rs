@@ -32,8 +32,8 @@ pub use timetable::Timetable;
 /// for the next run to begin anew, and images that are left wait for the next window; what is being scanned or listed comes
 /// to its end. A start that was missed is made up for within its window only. Windows that overlap or meet are one:
 /// `{cron: "0 * * * *", until: "06:00"}` never closes. Images that were pushed are scanned at any time; so is an image that
-/// another rule has found as well, when that one has no window or an open one. A rule that is run by hand while its window
-/// is closed does not wait, and nor does what is left of its earlier runs, until its next window has come.
+/// another rule has found as well, when that one has no window or an open one. Who runs a rule by hand while its window is
+/// closed does not wait for that: nothing of the rule is held up before its next window opens.
 ///
 /// Clocks that are changed: each time of `cron`, and `until`, comes at the first moment at which the clock has shown it or a
 /// later one. So a time that does not exist comes at the next minute that does, and one that exists twice comes once, the
@@ -107,7 +107,12 @@ impl Schedule {
         if timetable.is_open(now) { None } else { timetable.next_after(now) }
     }
 
-    /// How its windows stand at `now`; `None` for a schedule that has none.
+    /// Whether what it has found is dispatched in windows only.
+    pub fn has_windows(&self) -> bool {
+        matches!(self, Self::Cron(timetable) if timetable.until().is_some())
+    }
+
+    /// How its windows stand at `now`; `None` for a schedule that has none, or will never have another.
     pub fn window(&self, now: Timestamp) -> Option<Window> {
         let Self::Cron(timetable) = self else { return None };
         timetable.until()?;
