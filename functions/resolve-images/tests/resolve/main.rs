@@ -13,4 +13,5 @@ mod limited;
 mod pushes;
 mod repositories;
 mod tags;
+mod windows;
 mod world;
