@@ -32,3 +32,4 @@ mod sboms;
 mod stacks;
 mod versions;
 mod webhooks;
+mod windows;

@@ -138,11 +138,9 @@ impl EvaluateRules {
         org: &OrgName,
         waiting: &[(&DueWork, Timestamp)],
     ) -> Result<usize, RecordError> {
-        futures::stream::iter(waiting)
-            .map(|(due, opens_at)| self.records.hold(org, due, *opens_at))
-            .buffer_unordered(MOVED_AT_ONCE)
-            .try_collect::<()>()
-            .await?;
+        let moves: Vec<_> =
+            waiting.iter().map(|(due, opens_at)| self.records.hold(org, due, *opens_at)).collect();
+        futures::stream::iter(moves).buffer_unordered(MOVED_AT_ONCE).try_collect::<()>().await?;
         Ok(waiting.len())
     }
 
@@ -183,11 +181,8 @@ impl EvaluateRules {
             }
         }
         self.hold(org, &earlier).await?;
-        futures::stream::iter(released)
-            .map(|due| self.records.release(org, due, now))
-            .buffer_unordered(MOVED_AT_ONCE)
-            .try_collect::<()>()
-            .await?;
+        let moves: Vec<_> = released.into_iter().map(|due| self.records.release(org, due, now)).collect();
+        futures::stream::iter(moves).buffer_unordered(MOVED_AT_ONCE).try_collect::<()>().await?;
         Ok(all_known)
     }
 

@@ -144,7 +144,7 @@ impl Law {
         self.world.queue.clear();
     }
 
-    async fn two_ticks(&mut self, steps: &[(bool, bool)], minutes: u64, killed: bool) {
+    fn two_ticks(&mut self, steps: &[(bool, bool)], minutes: u64, killed: bool) {
         let evaluator = self.world.pausing_evaluator();
         let mut tasks = Interleaving::new();
         let both = [tasks.start(evaluator.tick()), tasks.start(evaluator.tick())];
@@ -178,7 +178,7 @@ impl Law {
         match event {
             Event::Pass(minutes) => self.world.clock.advance(Duration::from_secs(60 * minutes)),
             Event::Tick => drop(self.world.tick().await),
-            Event::TwoTicks { steps, minutes, killed } => self.two_ticks(&steps, minutes, killed).await,
+            Event::TwoTicks { steps, minutes, killed } => self.two_ticks(&steps, minutes, killed),
             Event::Find { rule, image, later } => {
                 self.seconds += u64::from(later);
                 let mut work = self.work(image, Some(rule));
