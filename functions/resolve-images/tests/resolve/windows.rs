@@ -1,6 +1,7 @@
 //! Listings of a rule whose window closes.
 
 use serde_json::json;
+use tidewatch_core::names::RepositoryName;
 use tidewatch_core::ports::Clock as _;
 use tidewatch_store::records::{BROKEN_OFF, ListingState, Run, RunTrigger};
 
@@ -19,7 +20,7 @@ async fn a_listing_asks_the_registry_in_its_window_only() {
     let world = world().await;
     for message in [repositories(), tags_of("team/web")] {
         let repository = message.repository.clone();
-        let listing = async || world.listing(repository.as_ref().map(|name| name.as_str())).await;
+        let listing = async || world.listing(repository.as_ref().map(RepositoryName::as_str)).await;
         world.clock.set(time("2026-06-15T05:59:59Z"));
         world.deliver(message.clone()).await.unwrap();
         assert_eq!(listing().await.state, ListingState::Done);

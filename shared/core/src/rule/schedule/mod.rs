@@ -28,12 +28,12 @@ pub use timetable::Timetable;
 /// of a rule still lists, for six hours at most, its next one waits. After an `apply` that changes something, a `cron`
 /// schedule counts from then: a new one does not start at once, and a start that was missed before is not made up for.
 ///
-/// With `until`, each start opens a window. Once it is closed, nothing is begun: a listing that goes on then is broken off,
-/// for the next run to begin anew, and images that are left wait for the next window; what is being scanned or listed comes
-/// to its end. A start that was missed is made up for within its window only. Windows that overlap or meet are one:
-/// `{cron: "0 * * * *", until: "06:00"}` never closes. Images that were pushed are scanned at any time; so is an image that
-/// another rule has found as well, when that one has no window or an open one. Who runs a rule by hand while its window is
-/// closed does not wait for that: nothing of the rule is held up before its next window opens.
+/// With `until`, each start opens a window. When it closes, what is being scanned comes to its end, and nothing more is
+/// begun: images that are left wait for the next window, and what is left of a listing is broken off, for the next run to
+/// list anew. A start that was missed is made up for within its window only. Windows that overlap or meet are one: `{cron:
+/// "0 * * * *", until: "06:00"}` never closes. Images that were pushed are scanned at any time; so is an image that another
+/// rule has found as well, when that one has no window or an open one. A rule that is run by hand while its window is closed
+/// does not wait: nothing of it is held up before its next window opens.
 ///
 /// Clocks that are changed: each time of `cron`, and `until`, comes at the first moment at which the clock has shown it or a
 /// later one. So a time that does not exist comes at the next minute that does, and one that exists twice comes once, the

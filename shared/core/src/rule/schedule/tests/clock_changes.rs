@@ -94,6 +94,26 @@ fn a_time_that_exists_twice_runs_once() {
     }
 }
 
+/// Why croner is asked for times on the clock only, and never for moments: at changes it goes by the form of the expression.
+#[test]
+fn croner_itself_treats_expressions_differently_when_clocks_are_changed() {
+    let following = |expression: &str, zone: &str, after: &str, count: usize| -> Vec<String> {
+        let cron = CronParser::new().parse(expression).unwrap();
+        let after = at(after).to_zoned(TimeZone::get(zone).unwrap());
+        cron.iter_after(after)
+            .take(count)
+            .map(|time| time.timestamp().strftime("%d %H:%M").to_string())
+            .collect()
+    };
+    let (gap, fold) = ("2026-03-29T00:00:00Z", "2026-10-24T23:45:00Z");
+    assert_eq!(following("30 2 * * *", "Europe/Berlin", gap, 1), ["29 01:00"], "the next minute that exists");
+    assert_eq!(following("30 1,2 * * *", "Europe/Berlin", gap, 2), ["29 00:30", "29 23:30"], "not at all");
+    assert_eq!(following("30 2 * * *", "Europe/Berlin", fold, 2), ["25 00:30", "26 01:30"], "once");
+    assert_eq!(following("30 2,4 * * *", "Europe/Berlin", fold, 2), ["25 00:30", "25 01:30"], "twice");
+    let saturday = following("30 23 * * SAT", "America/Nuuk", "2026-03-28T12:00:00Z", 1);
+    assert_eq!(saturday, ["05 00:30"], "a week later: the next minute that exists is on a Sunday");
+}
+
 #[test]
 fn a_window_whose_end_does_not_exist_closes_at_the_next_minute_that_does() {
     let night = cron("0 0 * * *", "Europe/Berlin", Some("02:30"));
