@@ -147,17 +147,20 @@ impl Installation {
     }
 }
 
-/// A configuration with one rule, `everything`, which takes every image of every registry when it is told to.
+/// A configuration with one rule, `everything`, which takes every image of every registry, when it is told to unless it has
+/// another schedule.
 #[derive(Clone)]
 pub(crate) struct Configuration {
     org: String,
     registries: Vec<(String, String)>,
     policies: Vec<String>,
+    schedule: String,
 }
 
 impl Configuration {
     pub(crate) fn new(org: &str) -> Self {
-        Self { org: org.to_owned(), registries: Vec::new(), policies: Vec::new() }
+        let (registries, policies) = (Vec::new(), Vec::new());
+        Self { org: org.to_owned(), registries, policies, schedule: "manual".to_owned() }
     }
 
     /// One of [`ORG`] with `registry` under the id `local`.
@@ -176,6 +179,12 @@ impl Configuration {
         self
     }
 
+    /// Another schedule of the rule, as it stands in the file.
+    pub(crate) fn schedule(mut self, schedule: &str) -> Self {
+        schedule.clone_into(&mut self.schedule);
+        self
+    }
+
     /// A registry with credentials, as they stand in the file: `{env: VAR}`.
     pub(crate) fn registry_with_credentials(mut self, id: &str, url: &str, credentials: &str) -> Self {
         self.registries.push((id.to_owned(), format!("url: {url:?}, credentials: {credentials}")));
@@ -190,7 +199,8 @@ impl fmt::Display for Configuration {
             writeln!(f, "  - {{id: {id}, kind: oci, {rest}}}")?;
         }
         let ids: Vec<&str> = self.registries.iter().map(|(id, _)| id.as_str()).collect();
-        writeln!(f, "rules:\n  - {{id: everything, registries: [{}], schedule: manual}}", ids.join(", "))?;
+        let (ids, schedule) = (ids.join(", "), &self.schedule);
+        writeln!(f, "rules:\n  - {{id: everything, registries: [{ids}], schedule: {schedule}}}")?;
         writeln!(f, "policies: [{}]", self.policies.join(", "))
     }
 }

@@ -33,3 +33,4 @@ mod sboms;
 mod stacks;
 mod versions;
 mod webhooks;
+mod windows;

@@ -1,36 +1,30 @@
-//! The function `evaluate-rules`, run every minute: starts the rules that are due, dispatches the work that is due, and
-//! sends images to be matched again when advisories or policies have changed.
+//! The function `evaluate-rules`, run every minute: starts the rules that are due, dispatches the work that is due within
+//! their windows, and sends images to be matched again when advisories or policies have changed.
 //!
 //! It asks no registry anything. A run that was started twice, by two evaluators or after a crash, has the same id and
 //! sends the same messages, which do no harm twice.
 
 mod bases;
+mod dispatch;
 mod environments;
 mod rematch;
+mod windows;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use tidewatch_core::config::RuleConfig;
 use tidewatch_core::names::{OrgName, RuleId};
 use tidewatch_core::ports::queue::{QueueError, QueueName};
 use tidewatch_core::ports::{Clock, QueueSender};
-use tidewatch_core::work::{ListingMessage, Priority, RunId, ScanMessage};
+use tidewatch_core::work::{ListingMessage, RunId};
 use tidewatch_core::{Retry, Retryable};
 use tidewatch_runtime::messages::{describe, send};
 use tidewatch_store::records::{AppliedConfig, RecordError, Records, Run, RunTrigger};
 
-/// The most images that one tick dispatches for one registry.
-const MOST_PER_TICK: usize = 2_000;
-
-/// How many messages are sent, and their rows moved, at a time.
-const BATCH: usize = 10;
-
-/// When work that was dispatched is due again, in case its message is lost: longer than any scan takes.
-const REDISPATCH: Duration = Duration::from_secs(20 * 60);
+use windows::Windows;
 
 /// How long the listings of a run can hold up the next run of its rule.
 const LONGEST_LISTING: SignedDuration = SignedDuration::from_hours(6);
@@ -71,6 +65,8 @@ pub struct Tick {
     pub started: usize,
     /// Images that were dispatched.
     pub dispatched: usize,
+    /// Images that were due while no rule that has found them has an open window: due when one opens.
+    pub held: usize,
 }
 
 /// Evaluates the rules of all organisations.
@@ -91,7 +87,7 @@ impl EvaluateRules {
     }
 
     /// One tick: for every organisation, starts due rules, and sends images to be matched again when something else is in
-    /// force; then dispatches the due work of all, which takes the longest. A rule whose last run still lists is started
+    /// force; then dispatches the due work of all, as far as its windows are open, which takes the longest. A rule whose last run still lists is started
     /// when that has ended. What fails for one organisation, rule or registry is logged, does not stop the others, and is
     /// done at the next tick.
     pub async fn tick(&self) -> Result<Tick, EvaluateError> {
@@ -103,8 +99,9 @@ impl EvaluateRules {
             match self.records.config(&org).await {
                 Ok(Some(applied)) => {
                     tick.started += self.tick_org(&org, &applied, turn).await;
+                    let windows = Arc::new(self.windows(&org, &applied).await);
                     let of_org = applied.config.registries.into_iter().map(|registry| registry.id);
-                    registries.extend(of_org.map(|registry| (org.clone(), registry)));
+                    registries.extend(of_org.map(|registry| (org.clone(), registry, Arc::clone(&windows))));
                 }
                 Ok(None) => {}
                 Err(error) => {
@@ -116,9 +113,12 @@ impl EvaluateRules {
         // Each minute another one is the first: should a tick be ended before its time, none waits for ever.
         let first = usize::try_from(minute % registries.len().max(1) as u64).unwrap_or(0);
         registries.rotate_left(first);
-        for (org, registry) in &registries {
-            match self.dispatch(org, registry).await {
-                Ok(dispatched) => tick.dispatched += dispatched,
+        for (org, registry, windows) in &registries {
+            match self.dispatch(org, registry, windows).await {
+                Ok(dispatch) => {
+                    tick.dispatched += dispatch.sent;
+                    tick.held += dispatch.held;
+                }
                 Err(error) => {
                     let error = describe(&error);
                     tracing::error!(org.name = %org, registry.id = %registry, error, "work cannot be dispatched");
@@ -126,6 +126,16 @@ impl EvaluateRules {
             }
         }
         Ok(tick)
+    }
+
+    /// The windows of an organisation. What waits for others than these is moved; when that fails, at the next tick.
+    async fn windows(&self, org: &OrgName, applied: &AppliedConfig) -> Windows {
+        let windows = Windows::read(&self.records, org, applied, self.clock.now()).await;
+        if let Err(error) = self.apply_windows(org, applied, &windows).await {
+            let error = describe(&error);
+            tracing::error!(org.name = %org, error, "work that waits for a window cannot be looked at");
+        }
+        windows
     }
 
     /// Gives the number of rules that were started. What fails for one of them is logged, and does not stop the others.
@@ -228,30 +238,6 @@ impl EvaluateRules {
         send(&*self.queue, QueueName::Listings, &messages, Duration::ZERO).await?;
         tracing::info!(org.name = %org, rule.id = %rule.id, run.id = %id.run, "run started");
         Ok(id)
-    }
-
-    /// Sends the work of a registry that is due, then moves its rows into the future. A crash in between sends it
-    /// twice, which does no harm; the other order could lose it until it is due again. Images that were pushed go to a
-    /// queue of their own, before all others.
-    async fn dispatch(
-        &self,
-        org: &OrgName,
-        registry: &tidewatch_core::names::RegistryId,
-    ) -> Result<usize, EvaluateError> {
-        let now = self.clock.now();
-        let due = self.records.due_work(org, registry, now, MOST_PER_TICK).await?;
-        let again_at = now.checked_add(REDISPATCH).unwrap_or(Timestamp::MAX);
-        let pushed = due.partition_point(|due| due.work.priority == Priority::Pushed);
-        let (pushed, others) = due.split_at(pushed);
-        let batches = pushed.chunks(BATCH).map(|batch| (QueueName::Pushed, batch));
-        for (queue, batch) in batches.chain(others.chunks(BATCH).map(|batch| (QueueName::Scans, batch))) {
-            let messages: Vec<ScanMessage> =
-                batch.iter().map(|due| ScanMessage { org: org.clone(), work: due.work.clone() }).collect();
-            send(&*self.queue, queue, &messages, Duration::ZERO).await?;
-            let moved = batch.iter().map(|due| self.records.note_dispatched(org, due, again_at));
-            try_join_all(moved).await?;
-        }
-        Ok(due.len())
     }
 }
 

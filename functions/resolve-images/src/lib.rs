@@ -30,7 +30,7 @@ use tidewatch_core::work::{ListingMessage, ListingPosition};
 use tidewatch_core::{Retry, Retryable};
 use tidewatch_runtime::messages::{describe, send};
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler};
-use tidewatch_store::records::{ListingProgress, ListingState, RecordError, Records};
+use tidewatch_store::records::{BROKEN_OFF, ListingProgress, ListingState, RecordError, Records};
 
 use listing::{Listing, Reached};
 
@@ -148,6 +148,9 @@ impl ResolveImages {
             let reason = "the rule or the registry is not in the configuration any more";
             return Ok(Some(Reached::End(failed(message, reason.to_owned()))));
         };
+        if self.records.held_until(&message.org, rule, self.clock.now()).await?.is_some() {
+            return Ok(Some(Reached::End(failed(message, BROKEN_OFF.to_owned()))));
+        }
         let registry = self.registries.open(registry).await?;
         let (registry, applied) = (&*registry, &applied);
         let listing = Listing { resolver: self, registry, message, rule, applied, deadline };

@@ -15,4 +15,5 @@ mod previews;
 mod pushes;
 mod repositories;
 mod tags;
+mod windows;
 mod world;

@@ -1,5 +1,7 @@
 //! `tidewatch rules`: lists rules, runs them, shows how runs are getting on.
 
+mod window;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -23,6 +25,8 @@ use crate::output::{
     ProgressBars, Table, advise, ago, cell, number_cell, print_document, print_line, while_waiting,
 };
 
+use window::{WindowRow, cell_text};
+
 /// Up to how many failed images of a run are named.
 const MOST_NAMED: usize = 10;
 
@@ -41,6 +45,8 @@ struct RuleRow {
     schedule: String,
     last_run_at: Option<Timestamp>,
     next_run_at: Option<Timestamp>,
+    /// `null` when there is none, and what is found is scanned at any time.
+    window: Option<WindowRow>,
 }
 
 #[derive(Serialize)]
@@ -68,6 +74,10 @@ struct RunRow {
     queued: u64,
     /// Images of the rule's registries that are still to be scanned, for this or another run.
     remaining: u64,
+    /// Images that wait for the window of the rule.
+    waiting: u64,
+    /// How the windows of the rule stand; `null` when it has none.
+    window: Option<WindowRow>,
     /// Why listings failed.
     errors: Vec<String>,
     /// What became of the images; only of a run that was waited for.
@@ -113,20 +123,21 @@ async fn list(context: &Context, org: Org) -> Result<(), Failure> {
             schedule: rule.schedule.to_string(),
             last_run_at: last_run.first().map(|run| run.started_at),
             next_run_at: rule.schedule.next(last_slot, now),
+            window: WindowRow::of(&instance, &org, rule, now).await?,
         });
     }
     if context.is_json() {
         return print_document("rules", 1, &RuleRows { rules });
     }
-    let mut table =
-        Table::new(["RULE", "REGISTRIES", "INCLUDE", "EXCLUDE", "SCHEDULE", "LAST RUN", "NEXT RUN"]);
+    let titles = ["RULE", "REGISTRIES", "INCLUDE", "EXCLUDE", "SCHEDULE", "LAST RUN", "NEXT RUN", "WINDOW"];
+    let mut table = Table::new(titles);
     for rule in rules {
         let time = |time: Option<Timestamp>| time.map_or_else(|| "never".to_owned(), |time| ago(time, now));
         let or = |list: &[String], none: &str| if list.is_empty() { none.to_owned() } else { list.join(" ") };
         let (include, exclude) = (or(&rule.include, "all"), or(&rule.exclude, "none"));
         let (last, next) = (time(rule.last_run_at), time(rule.next_run_at));
-        table
-            .row([rule.id, rule.registries.join(" "), include, exclude, rule.schedule, last, next].map(cell));
+        let (registries, window) = (rule.registries.join(" "), cell_text(rule.window.as_ref(), now));
+        table.row([rule.id, registries, include, exclude, rule.schedule, last, next, window].map(cell));
     }
     table.print();
     Ok(())
@@ -292,10 +303,16 @@ async fn row(instance: &Instance, org: &OrgName, rule: &RuleConfig, run: &Run) -
     for (reason, tags) in listings.iter().flat_map(|listing| &listing.left_out) {
         *left_out.entry(*reason).or_default() += tags;
     }
-    let soon = SystemClock.now().checked_add(SOON)?;
-    let mut remaining = 0;
+    let now = SystemClock.now();
+    let window = WindowRow::of(instance, org, rule, now).await?;
+    let soon = now.checked_add(SOON)?;
+    let (mut remaining, mut waiting) = (0, 0);
     for registry in &rule.registries {
         remaining += instance.records.count_work(org, registry, soon, MOST_COUNTED).await?;
+        if window.is_some() {
+            let held = instance.records.held_work(org, registry).await?;
+            waiting += held.iter().filter(|held| held.rules.contains(id)).count();
+        }
     }
     Ok(RunRow {
         rule: id.to_string(),
@@ -310,6 +327,8 @@ async fn row(instance: &Instance, org: &OrgName, rule: &RuleConfig, run: &Run) -
         skipped: sum(|listing| listing.skipped),
         queued: sum(|listing| listing.queued),
         remaining: remaining as u64,
+        waiting: waiting as u64,
+        window,
         errors: listings.into_iter().filter_map(|listing| listing.error).collect(),
         images: None,
     })
@@ -327,16 +346,18 @@ fn print(runs: &[RunRow]) {
         "SKIPPED",
         "QUEUED",
         "REMAINING",
+        "WAITING",
         "FAILED",
+        "WINDOW",
     ];
     let mut table = Table::new(titles);
     for run in runs {
         let listings = format!("{}/{}", run.listings_done, run.listings);
-        let counts =
-            [run.listed, run.selected, run.skipped, run.queued, run.remaining, run.errors.len() as u64];
-        let [listed, selected, skipped, queued, remaining, failed] = counts.map(number_cell);
-        let (rule, id, started) = (cell(&run.rule), cell(&run.run), cell(ago(run.started_at, now)));
-        table.row([rule, id, started, cell(listings), listed, selected, skipped, queued, remaining, failed]);
+        let (remaining, waiting, failed) = (run.remaining, run.waiting, run.errors.len() as u64);
+        let counts = [run.listed, run.selected, run.skipped, run.queued, remaining, waiting, failed];
+        let texts = [run.rule.clone(), run.run.clone(), ago(run.started_at, now), listings].map(cell);
+        let window = cell(cell_text(run.window.as_ref(), now));
+        table.row(texts.into_iter().chain(counts.map(number_cell)).chain([window]));
     }
     table.print();
     for run in runs {

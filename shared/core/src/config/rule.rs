@@ -44,7 +44,7 @@ pub struct RuleConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pulled_within: Option<Period>,
     /// What becomes of an image of which the time that one of these limits looks at is not known.
-    #[serde(default, skip_serializing_if = "UnknownAge::is_default")]
+    #[serde(default)]
     pub unknown_age: UnknownAge,
     /// Only so many images of each repository: those made or pushed last. Tags of the same image are one; images of which no
     /// time is known come after the others.
@@ -64,11 +64,4 @@ pub enum UnknownAge {
     Include,
     /// It is left out.
     Exclude,
-}
-
-impl UnknownAge {
-    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
 }

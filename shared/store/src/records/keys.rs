@@ -115,6 +115,11 @@ pub(super) fn rule(name: &OrgName, rule: &RuleId) -> Key {
     Key::new(org(name), format!("RULE#{rule}"))
 }
 
+/// For which windows work was last made to wait.
+pub(super) fn windows(name: &OrgName) -> Key {
+    Key::new(org(name), "WINDOWS")
+}
+
 pub(super) fn org_token(name: &OrgName, id: &str) -> Key {
     Key::new(org(name), format!("{TOKEN}{id}"))
 }

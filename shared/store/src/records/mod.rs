@@ -28,6 +28,7 @@ mod streams;
 mod switches;
 mod tokens;
 mod vex;
+mod windows;
 mod work;
 
 use std::collections::{HashMap, HashSet};
@@ -69,6 +70,7 @@ pub use staged::{CreatedTimes, StagedListing, StagedTag};
 pub use streams::{NewTotals, Part, PartState};
 pub use switches::{Switch, SwitchProgress};
 pub use vex::{MOST_DOCUMENT_BYTES, NewVex, StoredVex, UploadedVex, VexEntry, VexError};
+pub use windows::BROKEN_OFF;
 pub use work::{DueWork, Enqueued, PendingWork};
 
 /// The version of the items that this code writes.

@@ -4,16 +4,18 @@
 //! a due row that finds it by registry, priority and time.
 
 mod attempts;
+mod held;
 mod pushed;
+mod queued;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use tidewatch_core::image::Image;
-use tidewatch_core::names::{OrgName, RegistryId};
+use tidewatch_core::names::{OrgName, RegistryId, RuleId};
 use tidewatch_core::ports::table::{Condition, Item, Key, Query, TableError, Update, Write};
 use tidewatch_core::work::{Priority, Work};
 
-use super::{RecordError, Records, corrupt, decode, encode, keys, millis, unless_condition_failed};
+use super::{RecordError, Records, corrupt, decode, keys, unless_condition_failed};
+use queued::{Due, Queued};
 
 /// Work that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +24,17 @@ pub struct DueWork {
     pub work: Work,
     /// Since when.
     pub due_at: Timestamp,
+    /// The rules whose runs have found it; none of what was pushed only.
+    pub rules: Vec<RuleId>,
     /// The due row.
     key: Key,
+}
+
+impl DueWork {
+    fn new(queued: Queued, due_at: Timestamp, key: Key) -> Self {
+        let rules = queued.rules().cloned().collect();
+        Self { work: queued.work, due_at, rules, key }
+    }
 }
 
 /// Work as it stands.
@@ -39,7 +50,9 @@ pub struct PendingWork {
     pub deferrals: u32,
     /// Why it was deferred the last time, when that was since the last attempt that counted.
     pub deferred_because: Option<String>,
-    /// The work as it is written in the row.
+    /// The work with what else is written of it.
+    queued: Queued,
+    /// The same, as it is written in the row.
     stored: String,
     /// The due row.
     due: Key,
@@ -62,16 +75,11 @@ pub enum Enqueued {
     Known,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Due {
-    work: Work,
-    due_at: Timestamp,
-}
-
 impl Records {
     /// Queues `work` for `due_at`, unless the image has work already. Work for the same image that was seen at its tag
     /// earlier is replaced, and keeps its attempts. What either asks for stays ([`Work::joined`]), whatever comes before or
-    /// after it.
+    /// after it, and it belongs to the rules of both. Work that waits for a window is due at `due_at` if that is earlier: the
+    /// rule of `work` may have none, or an open one.
     pub async fn enqueue(
         &self,
         org: &OrgName,
@@ -79,9 +87,10 @@ impl Records {
         due_at: Timestamp,
     ) -> Result<Enqueued, RecordError> {
         let due = keys::due(org, work, due_at);
+        let queued = Queued::from(work);
         let writes = vec![
-            Write::Put(work_item(org, work, &due, due_at)?, Condition::ItemAbsent),
-            Write::Put(due_item(&due, work, due_at)?, Condition::Always),
+            Write::Put(queued.item(org, &due, due_at)?, Condition::ItemAbsent),
+            Write::Put(queued.due_item(&due, due_at)?, Condition::Always),
         ];
         // Newer work must stand in the end, also when somebody moves or completes the older in between.
         loop {
@@ -89,15 +98,18 @@ impl Records {
                 return Ok(Enqueued::New);
             }
             let Some(pending) = self.pending_work(org, &work.image).await? else { continue };
-            let joined = pending.work.joined(work);
+            let mut joined = pending.queued.joined(work);
             if pending.work.seen_at < work.seen_at {
                 if self.replace(org, &pending, &joined, due_at).await? {
                     return Ok(Enqueued::New);
                 }
                 continue;
             }
-            let joined = Work { priority: pending.work.priority, ..joined };
-            if joined == pending.work || self.ask_for_more(org, &pending, &joined).await? {
+            joined.work.priority = pending.work.priority;
+            let is_released = pending.queued.held && due_at < pending.due_time()?;
+            joined.held = pending.queued.held && !is_released;
+            let due_at = if is_released { due_at } else { pending.due_time()? };
+            if joined == pending.queued || self.ask_for_more(org, &pending, &joined, due_at).await? {
                 return Ok(Enqueued::Known);
             }
         }
@@ -153,7 +165,7 @@ impl Records {
                 if due_at > now || due.len() == most {
                     return Ok(due);
                 }
-                due.push(DueWork { work, due_at, key: item.key.clone() });
+                due.push(DueWork::new(work, due_at, item.key.clone()));
             }
             match page.next {
                 Some(next) => query.after = Some(next),
@@ -211,7 +223,7 @@ impl Records {
         match self.pending_work(org, &due.work.image).await? {
             Some(pending) if pending.due == due.key => {
                 let dispatched = Update::default().set("dispatched", 1);
-                self.move_due(org, &pending, &pending.work, due_at, dispatched).await.map(drop)
+                self.move_due(org, &pending, &pending.queued.released(), due_at, dispatched).await.map(drop)
             }
             _ => Ok(()),
         }
@@ -233,8 +245,8 @@ impl Records {
         self.put_off(org, pending, due_at, update).await
     }
 
-    /// A message can be handled before its dispatch is noted, so that the due row moves once more under its worker; and
-    /// the work can turn out to be counted.
+    /// A message can be handled before its dispatch is noted, so that the due row moves once more under its worker; the
+    /// work can turn out to be counted; and it can be held, when its window closes while an attempt is at work.
     async fn put_off(
         &self,
         org: &OrgName,
@@ -243,11 +255,11 @@ impl Records {
         update: Update,
     ) -> Result<(), RecordError> {
         let mut pending = pending.clone();
-        while !self.move_due(org, &pending, &pending.work, due_at, update.clone()).await? {
+        while !self.move_due(org, &pending, &pending.queued.released(), due_at, update.clone()).await? {
             match self.pending_work(org, &pending.work.image).await? {
                 Some(moved)
                     if moved.work.seen_at == pending.work.seen_at
-                        && (moved.dispatched || moved.due == pending.due) =>
+                        && (moved.dispatched || moved.queued.held || moved.due == pending.due) =>
                 {
                     pending = moved;
                 }
@@ -261,23 +273,22 @@ impl Records {
         &self,
         org: &OrgName,
         pending: &PendingWork,
-        work: &Work,
+        queued: &Queued,
         due_at: Timestamp,
     ) -> Result<bool, RecordError> {
-        self.move_due(org, pending, work, due_at, Update::default().set("dispatched", 0)).await
+        self.move_due(org, pending, queued, due_at, Update::default().set("dispatched", 0)).await
     }
 
-    /// Puts `work` in the place of pending work that is due at the same time. `false` when somebody else has changed it in the
-    /// meantime.
+    /// Puts `queued` in the place of pending work, and leaves what became of its message. `false` when somebody else has
+    /// changed it in the meantime.
     async fn ask_for_more(
         &self,
         org: &OrgName,
         pending: &PendingWork,
-        work: &Work,
+        queued: &Queued,
+        due_at: Timestamp,
     ) -> Result<bool, RecordError> {
-        let due_at = keys::due_time(&pending.due)
-            .ok_or_else(|| corrupt(pending.due.sort.clone(), "its key has no time"))?;
-        self.move_due(org, pending, work, due_at, Update::default()).await
+        self.move_due(org, pending, queued, due_at, Update::default()).await
     }
 
     /// Writes the work and moves its due row. `false` when somebody else has moved that in the meantime: then nothing
@@ -286,19 +297,19 @@ impl Records {
         &self,
         org: &OrgName,
         pending: &PendingWork,
-        work: &Work,
+        queued: &Queued,
         due_at: Timestamp,
         update: Update,
     ) -> Result<bool, RecordError> {
-        let due = keys::due(org, work, due_at);
-        let item = work_item(org, work, &due, due_at)?;
+        let due = keys::due(org, &queued.work, due_at);
+        let item = queued.item(org, &due, due_at)?;
         let update = item.attributes.into_iter().fold(update, |update, (name, value)| match name.as_str() {
             "attempts" | "cooldowns" | "deferrals" | "dispatched" => update,
             name => update.set(name, value),
         });
         let mut writes = vec![
             Write::Update(item.key, update, pending.unmoved()),
-            Write::Put(due_item(&due, work, due_at)?, Condition::Always),
+            Write::Put(queued.due_item(&due, due_at)?, Condition::Always),
         ];
         if due != pending.due {
             writes.push(Write::Delete(pending.due.clone(), Condition::Always));
@@ -334,22 +345,11 @@ impl PendingWork {
             Condition::Equal("data".to_owned(), self.stored.clone().into()),
         ])
     }
-}
 
-fn work_item(org: &OrgName, work: &Work, due: &Key, due_at: Timestamp) -> Result<Item, RecordError> {
-    Ok(encode(keys::work(org, &work.image), work)?
-        .with("due_partition", due.partition.clone())
-        .with("due_sort", due.sort.clone())
-        .with("due_at", millis(due_at))
-        .with("seen_at", millis(work.seen_at))
-        .with("attempts", 0)
-        .with("cooldowns", 0)
-        .with("deferrals", 0)
-        .with("dispatched", 0))
-}
-
-fn due_item(key: &Key, work: &Work, due_at: Timestamp) -> Result<Item, RecordError> {
-    encode(key.clone(), &Due { work: work.clone(), due_at })
+    /// When it is due; rows of earlier versions say it in the key only.
+    fn due_time(&self) -> Result<Timestamp, RecordError> {
+        keys::due_time(&self.due).ok_or_else(|| corrupt(self.due.sort.clone(), "its key has no time"))
+    }
 }
 
 fn read_work(item: &Item) -> Result<PendingWork, RecordError> {
@@ -361,8 +361,10 @@ fn read_work(item: &Item) -> Result<PendingWork, RecordError> {
         let millis = item.number(name).unwrap_or(0);
         Timestamp::from_millisecond(millis).map_err(|error| corrupt(place(), error))
     };
+    let queued: Queued = decode(item)?;
     Ok(PendingWork {
-        work: decode(item)?,
+        work: queued.work.clone(),
+        queued,
         attempts: count("attempts"),
         cooldowns: count("cooldowns"),
         deferrals: count("deferrals"),

@@ -49,7 +49,8 @@ impl Records {
             if pending.attempt_until > now {
                 // The message is used up by this: like a dispatch, it must not be the last word about the work.
                 let dispatched = Update::default().set("dispatched", 1);
-                self.move_due(org, &pending, &pending.work, pending.attempt_until, dispatched).await?;
+                let queued = pending.queued.released();
+                self.move_due(org, &pending, &queued, pending.attempt_until, dispatched).await?;
                 return Ok(None);
             }
         }

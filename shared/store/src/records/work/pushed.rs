@@ -5,7 +5,7 @@ use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::table::{Condition, Update, Write};
 use tidewatch_core::work::{Priority, Work};
 
-use super::{due_item, work_item};
+use super::queued::Queued;
 use crate::records::{RecordError, Records, keys, unless_condition_failed};
 
 impl Records {
@@ -21,23 +21,24 @@ impl Records {
     ) -> Result<Option<Work>, RecordError> {
         let work = &Work { priority: Priority::Pushed, ..work.clone() };
         let due = keys::due(org, work, due_at);
+        let queued = Queued::from(work);
         let writes = vec![
-            Write::Put(work_item(org, work, &due, due_at)?.with("dispatched", 1), Condition::ItemAbsent),
-            Write::Put(due_item(&due, work, due_at)?, Condition::Always),
+            Write::Put(queued.item(org, &due, due_at)?.with("dispatched", 1), Condition::ItemAbsent),
+            Write::Put(queued.due_item(&due, due_at)?, Condition::Always),
         ];
         loop {
             if unless_condition_failed(self.transact(writes.clone()).await)?.is_some() {
                 return Ok(Some(work.clone()));
             }
             let Some(pending) = self.pending_work(org, &work.image).await? else { continue };
-            let raised = pending.work.joined(work);
-            if raised == pending.work {
+            let raised = pending.queued.joined(work);
+            if raised.work == pending.work {
                 // Whoever queued it may have died before it was sent.
                 return Ok(pending.dispatched.then_some(pending.work));
             }
             let dispatched = Update::default().set("dispatched", 1);
             if self.move_due(org, &pending, &raised, due_at, dispatched).await? {
-                return Ok(Some(raised));
+                return Ok(Some(raised.work));
             }
         }
     }

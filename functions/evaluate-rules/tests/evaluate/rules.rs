@@ -1,167 +1,31 @@
-//! Evaluating rules on a table in memory: what is started and dispatched, also by two evaluators at once and after a
-//! crash between any two table operations.
-
-// Test code: a broken set-up ends the test.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! What is started and dispatched, also by two evaluators at once and after a crash between any two table operations.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tidewatch_core::Digest;
 use tidewatch_core::config::Config;
-use tidewatch_core::image::{Image, ImageId, Platform};
-use tidewatch_core::names::OrgName;
+use tidewatch_core::image::{ImageId, Platform};
+use tidewatch_core::ports::Clock as _;
 use tidewatch_core::ports::queue::QueueName;
-use tidewatch_core::ports::table::{Condition, Key, Update};
-use tidewatch_core::ports::{Clock as _, Table as _};
-use tidewatch_core::work::{HintMessage, ListingMessage, Priority, RunId, ScanMessage, Work};
+use tidewatch_core::work::{HintMessage, Priority, RunId, ScanMessage};
 use tidewatch_evaluate_rules::{EvaluateError, EvaluateRules, Tick};
+use tidewatch_store::Records;
 use tidewatch_store::records::{BASE_TURNS, ListingState, RunTrigger};
-use tidewatch_store::{MemoryTable, ObjectStorage, Records};
 use tidewatch_testkit::failing::{FailingTable, Outages};
-use tidewatch_testkit::interleave::{Interleaving, PausingTable};
-use tidewatch_testkit::ports::{InstantSleeper, RecordingQueue, SettableClock};
+use tidewatch_testkit::interleave::Interleaving;
+use tidewatch_testkit::ports::InstantSleeper;
 
-const MINUTE: Duration = Duration::from_secs(60);
-
-struct World {
-    table: Arc<MemoryTable>,
-    objects: Arc<ObjectStorage>,
-    clock: Arc<SettableClock>,
-    queue: Arc<RecordingQueue>,
-    records: Records,
-    pausing: Records,
-}
-
-impl World {
-    /// The organisation `acme`, whose only rule has this schedule.
-    async fn new(schedule: Value) -> Self {
-        let world = Self::empty();
-        world.apply(&config("acme", &schedule)).await;
-        world
-    }
-
-    fn empty() -> Self {
-        let table = Arc::new(MemoryTable::new());
-        let objects = Arc::new(ObjectStorage::in_memory());
-        let sleeper = Arc::new(InstantSleeper::new());
-        let pausing = Arc::new(PausingTable::new(Arc::clone(&table) as _));
-        Self {
-            records: Records::new(
-                Arc::clone(&table) as _,
-                Arc::clone(&objects) as _,
-                Arc::clone(&sleeper) as _,
-            ),
-            pausing: Records::new(pausing, Arc::clone(&objects) as _, sleeper),
-            table,
-            objects,
-            clock: Arc::new(SettableClock::at("2026-03-01T00:00:00Z")),
-            queue: Arc::new(RecordingQueue::new()),
-        }
-    }
-
-    async fn apply(&self, config: &Config) {
-        let version = self.records.config(&config.org).await.unwrap().map(|applied| applied.version);
-        self.records.apply_config(config, version, self.clock.now()).await.unwrap();
-    }
-
-    fn evaluator(&self) -> EvaluateRules {
-        EvaluateRules::new(self.records.clone(), Arc::clone(&self.queue) as _, Arc::clone(&self.clock) as _)
-    }
-
-    fn pausing_evaluator(&self) -> EvaluateRules {
-        EvaluateRules::new(self.pausing.clone(), Arc::clone(&self.queue) as _, Arc::clone(&self.clock) as _)
-    }
-
-    async fn tick(&self) -> Tick {
-        self.evaluator().tick().await.unwrap()
-    }
-
-    fn listings(&self) -> Vec<ListingMessage> {
-        self.queue.messages(QueueName::Listings)
-    }
-
-    /// Completes every listing that is queued.
-    async fn finish_listings(&self) {
-        for message in self.listings() {
-            for mut listing in self.records.listings(&message.org, &message.run).await.unwrap() {
-                listing.state = ListingState::Done;
-                self.records
-                    .put_listing(&message.org, &message.run, &listing, self.clock.now())
-                    .await
-                    .unwrap();
-            }
-        }
-    }
-
-    /// Makes an item unreadable, or puts one there that is.
-    async fn break_item(&self, partition: &str, sort: &str) {
-        let broken = Update::default().set("v", 1).set("data", "{");
-        self.table.update(&Key::new(partition, sort), broken, Condition::Always).await.unwrap();
-    }
-
-    /// The contents of the images that were dispatched, in the order of dispatch.
-    fn dispatched(&self) -> Vec<Digest> {
-        let messages: Vec<ScanMessage> = self.queue.messages(QueueName::Scans);
-        messages.into_iter().map(|message| message.work.image.digest).collect()
-    }
-
-    /// Queues work that is due so many seconds from now.
-    async fn enqueue(&self, work: &Work, seconds: i64) {
-        let due_at = jiff::Timestamp::from_second(self.clock.now().as_second() + seconds).unwrap();
-        self.records.enqueue(&acme(), work, due_at).await.unwrap();
-    }
-}
-
-fn acme() -> OrgName {
-    "acme".parse().unwrap()
-}
-
-fn config(org: &str, schedule: &Value) -> Config {
-    serde_json::from_value(json!({
-        "org": org,
-        "registries": [
-            {"id": "hub", "kind": "oci", "url": "https://hub.example.com"},
-            {"id": "quay", "kind": "oci", "url": "https://quay.example.com"},
-        ],
-        "rules": [{"id": "nightly", "registries": ["hub", "quay"], "schedule": schedule}],
-    }))
-    .unwrap()
-}
-
-fn hourly() -> Value {
-    json!({"cron": "0 * * * *"})
-}
-
-fn work(content: &str, priority: Priority) -> Work {
-    Work {
-        image: Image {
-            registry: "hub".parse().unwrap(),
-            repository: "team/web".parse().unwrap(),
-            digest: Digest::of(content.as_bytes()),
-            platform: Platform::linux_amd64(),
-        },
-        tag: "latest".parse().unwrap(),
-        seen_at: "2026-02-28T00:00:00Z".parse().unwrap(),
-        counted: true,
-        priority,
-        run: Some(RunId { rule: "nightly".parse().unwrap(), run: "1".to_owned() }),
-        attestations: None,
-    }
-}
-
-fn digests(contents: &[&str]) -> Vec<Digest> {
-    contents.iter().map(|content| Digest::of(content.as_bytes())).collect()
-}
+use crate::world::{MINUTE, World, acme, config, digests, hourly, work};
 
 #[tokio::test]
 async fn a_due_rule_starts_one_run_with_one_message_for_each_registry() {
     let world = World::new(hourly()).await;
     assert_eq!(world.tick().await, Tick::default(), "its time has not come");
     world.clock.advance(MINUTE * 60);
-    assert_eq!(world.tick().await, Tick { started: 1, dispatched: 0 });
+    assert_eq!(world.tick().await, Tick { started: 1, dispatched: 0, held: 0 });
     assert_eq!(world.tick().await, Tick::default(), "it has started");
 
     let runs = world.records.runs(&acme(), &"nightly".parse().unwrap(), 10).await.unwrap();
@@ -290,7 +154,7 @@ async fn work_is_dispatched_by_priority_and_then_by_time() {
     for (content, priority, seconds) in queued {
         world.enqueue(&work(content, priority), seconds).await;
     }
-    assert_eq!(world.tick().await, Tick { started: 0, dispatched: 6 });
+    assert_eq!(world.tick().await, Tick { started: 0, dispatched: 6, held: 0 });
     let order = ["new, first", "new, second", "new, third", "new, last", "stale, early", "stale, late"];
     assert_eq!(world.dispatched(), digests(&order));
 }
@@ -302,7 +166,7 @@ async fn pushed_images_are_dispatched_to_a_queue_of_their_own() {
         world.enqueue(&work(&format!("new {number}"), Priority::New), number - 100).await;
         world.enqueue(&work(&format!("pushed {number}"), Priority::Pushed), number - 50).await;
     }
-    assert_eq!(world.tick().await, Tick { started: 0, dispatched: 24 });
+    assert_eq!(world.tick().await, Tick { started: 0, dispatched: 24, held: 0 });
     let pushed: Vec<ScanMessage> = world.queue.messages(QueueName::Pushed);
     let pushed: Vec<Digest> = pushed.into_iter().map(|message| message.work.image.digest).collect();
     let named = |word: &str| -> Vec<Digest> {
@@ -412,7 +276,7 @@ async fn a_rule_that_cannot_be_read_does_not_stop_the_others_of_its_organisation
     let world = with_rules_and_work().await;
     world.break_item("ORG#acme", "RULE#b").await;
     world.clock.advance(MINUTE * 60);
-    assert_eq!(world.tick().await, Tick { started: 2, dispatched: 2 });
+    assert_eq!(world.tick().await, Tick { started: 2, dispatched: 2, held: 0 });
     let rules: Vec<String> =
         world.listings().into_iter().map(|message| message.run.rule.to_string()).collect();
     assert_eq!(rules, ["a", "c"]);
@@ -433,7 +297,7 @@ async fn whichever_operation_fails_all_other_rules_and_registries_go_on() {
         outages.fail_once_after(failing);
         let tick = evaluator.tick().await.unwrap();
         if outages.operations() <= failing {
-            assert_eq!(tick, Tick { started: 3, dispatched: 2 });
+            assert_eq!(tick, Tick { started: 3, dispatched: 2, held: 0 });
             return;
         }
         // Three rules, work of two registries, and images to be matched again: one of them is done at the next tick.
