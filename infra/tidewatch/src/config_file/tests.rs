@@ -114,7 +114,7 @@ policies:
     16:46: failed to find the time zone "Asia/Tokio": expected an IANA name, for example Europe/Berlin
     17:9: "nightly" is there twice
     18:17: at least one registry is needed
-    19:23: expected `manual`, {every: 6h} or {cron: "0 2 * * *", timezone: Europe/Berlin}; found the number 6
+    19:23: expected `manual`, {every: 6h} or {cron: "0 2 * * *", timezone: Europe/Berlin, until: "06:00"}; found the number 6
     20:14: expected a list, found the text "sandbox/*" (write it as a list: ["sandbox/*"])
     22:10: no policy has the id "fixable-vulnerability" (did you mean `fixable-vulnerabilities`?)
     24:14: expected true or false, found the text "yes" (write `true`, without quotes)
@@ -325,19 +325,29 @@ fn schedules_are_judged_in_all_their_parts() {
             "org: a\nregistries: [{{id: r, kind: oci, url: 'http://r'}}]\nrules:\n- id: a\n  registries: [r]\n  schedule: {schedule}"
         ))
     };
-    insta::assert_snapshot!(rule("manuel"), @r#"6:13: expected `manual`, {every: 6h} or {cron: "0 2 * * *", timezone: Europe/Berlin}; found the text "manuel" (did you mean `manual`?)"#);
-    insta::assert_snapshot!(rule("0 2 * * *"), @r#"6:13: expected `manual`, {every: 6h} or {cron: "0 2 * * *", timezone: Europe/Berlin}; found the text "0 2 * * *""#);
+    insta::assert_snapshot!(rule("manuel"), @r#"6:13: expected `manual`, {every: 6h} or {cron: "0 2 * * *", timezone: Europe/Berlin, until: "06:00"}; found the text "manuel" (did you mean `manual`?)"#);
+    insta::assert_snapshot!(rule("0 2 * * *"), @r#"6:13: expected `manual`, {every: 6h} or {cron: "0 2 * * *", timezone: Europe/Berlin, until: "06:00"}; found the text "0 2 * * *""#);
     insta::assert_snapshot!(rule("{cron: '0 2 * *', timezon: UTC}"), @r#"
     6:20: failed to read "0 2 * *" as a cron expression of five fields: Invalid pattern: Pattern must have 5 fields when seconds are disallowed.
     6:31: unknown key `timezon` (did you mean `timezone`?)
     "#);
-    insta::assert_snapshot!(rule("{every: 6, until: '06:00'}"), @r#"
-    6:21: expected `manual`, {every: 6h} or {cron: "0 2 * * *", timezone: Europe/Berlin}; found the number 6
-    6:24: unknown key `until` (expected `manual`, {every: 6h} or {cron: "0 2 * * *", timezone: Europe/Berlin})
-    "#);
+    insta::assert_snapshot!(rule("{every: 6, until: '06:00'}"), @r#"6:21: expected `manual`, {every: 6h} or {cron: "0 2 * * *", timezone: Europe/Berlin, until: "06:00"}; found the number 6"#);
+    insta::assert_snapshot!(rule("{every: 6h, until: '06:00'}"), @r#"6:13: expected `manual`, {every: 6h} or {cron: "0 2 * * *", timezone: Europe/Berlin, until: "06:00"}"#);
+    insta::assert_snapshot!(rule("{cron: '0 2 * * *', until: '6:00'}"), @r#"6:40: failed to read "6:00" as a time of day: expected hour and minute, for example 06:00"#);
+    insta::assert_snapshot!(rule("{cron: '0 2 * * *', until: 6}"), @r#"6:40: expected `manual`, {every: 6h} or {cron: "0 2 * * *", timezone: Europe/Berlin, until: "06:00"}; found the number 6"#);
     insta::assert_snapshot!(rule("{every: 6 hours}"), @r#"6:21: failed to read "6 hours" as a length of time: expected a number and a unit, for example 30m, 6h or 60d"#);
-    insta::assert_snapshot!(rule("{every: 6h, cron: '0 2 * * *'}"), @r#"6:13: expected `manual`, {every: 6h} or {cron: "0 2 * * *", timezone: Europe/Berlin}"#);
+    insta::assert_snapshot!(rule("{every: 6h, cron: '0 2 * * *'}"), @r#"6:13: expected `manual`, {every: 6h} or {cron: "0 2 * * *", timezone: Europe/Berlin, until: "06:00"}"#);
     insta::assert_snapshot!(rule("[manual]"), @r#"6:14: failed to read "manual" as a length of time: expected a number and a unit, for example 30m, 6h or 60d"#);
+}
+
+#[test]
+fn the_end_of_windows_needs_no_quotes() {
+    for until in ["06:00", "'06:00'", "\"06:00\""] {
+        let text = format!(
+            "org: a\nrules:\n- {{id: a, registries: [r], schedule: {{cron: '0 2 * * *', until: {until}}}}}\nregistries: [{{id: r, kind: oci, url: 'http://r'}}]"
+        );
+        assert_eq!(parse(&text).unwrap().rules[0].schedule.to_string(), "0 2 * * * UTC until 06:00");
+    }
 }
 
 #[test]
