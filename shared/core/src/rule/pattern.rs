@@ -145,7 +145,8 @@ fn split(text: &str) -> (&str, Option<&str>) {
 /// `team/**` also matches `team` itself, since `**` is any number of parts; globset wants one there at least.
 fn repository_globs(text: &str) -> Result<Vec<GlobMatcher>, String> {
     let mut globs = vec![glob(text)?];
-    if let Some(parent) = text.strip_suffix("/**") {
+    // Several of them in a row are as good as one.
+    if let Some(parent) = text.strip_suffix("/**").map(|rest| rest.trim_end_matches("/**")) {
         globs.push(glob(parent)?);
     }
     Ok(globs)
@@ -156,13 +157,44 @@ fn glob(text: &str) -> Result<GlobMatcher, String> {
     if let Some(part) = stray {
         return Err(format!("`**` must stand alone between slashes, not as {part:?}"));
     }
-    GlobBuilder::new(text)
+    GlobBuilder::new(&within_parts(text)?)
         .literal_separator(true)
         .backslash_escape(false)
         .empty_alternates(true)
         .build()
         .map(|glob| glob.compile_matcher())
         .map_err(|error| error.kind().to_string())
+}
+
+/// The glob with classes that do not match a slash: globset's do, when they are negated or have a range around it.
+fn within_parts(text: &str) -> Result<String, String> {
+    let mut within = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(open) = rest.find('[') {
+        let (before, class) = rest.split_at(open + 1);
+        within.push_str(before);
+        let is_negated = class.starts_with(['!', '^']);
+        let start = usize::from(is_negated);
+        // A bracket at the beginning is one of the class.
+        let first = class[start..].chars().next().map_or(0, char::len_utf8);
+        let Some(end) = class[start + first..].find(']').map(|end| start + first + end) else {
+            within.push_str(class);
+            return Ok(within);
+        };
+        let characters: Vec<char> = class[start..end].chars().collect();
+        let mut ranges = characters.windows(3).filter(|range| range[1] == '-');
+        if ranges.any(|range| (range[0]..=range[2]).contains(&'/')) {
+            return Err(format!("the class [{}] has a range around `/`", &class[..end]));
+        }
+        within.push_str(&class[..start]);
+        if is_negated {
+            within.push('/');
+        }
+        within.push_str(&class[start..=end]);
+        rest = &class[end + 1..];
+    }
+    within.push_str(rest);
+    Ok(within)
 }
 
 impl TryFrom<String> for Pattern {
