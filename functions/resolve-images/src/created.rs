@@ -11,25 +11,29 @@ use crate::ResolveError;
 use crate::tag::Tags;
 
 impl Tags<'_> {
-    /// When it was made, by its configuration: from what a scan has stored, else from the registry. `None` where there is no
-    /// image, or its configuration does not say it or cannot be read.
-    pub(crate) async fn created_at(&self, images: &[TaggedImage]) -> Result<Option<Timestamp>, ResolveError> {
+    /// When it was made, by its configuration: from what a scan has stored, else from the registry; none within that where
+    /// there is no image, or its configuration does not say it or cannot be read. `None` when the registry does not have it:
+    /// that can pass.
+    pub(crate) async fn created_at(
+        &self,
+        images: &[TaggedImage],
+    ) -> Result<Option<Option<Timestamp>>, ResolveError> {
         let Some(counted) = images.iter().find(|image| image.counted).or(images.first()) else {
-            return Ok(None);
+            return Ok(Some(None));
         };
         if let Some(manifest) = self.records.image_manifest(self.org, &counted.digest).await? {
-            return Ok(manifest.created_at);
+            return Ok(Some(manifest.created_at));
         }
         let reference = ManifestReference::Digest(counted.digest);
         let manifest = match self.registry.manifest(self.repository, &reference).await {
             Err(RegistryError::NotFound { .. }) => return Ok(None),
             manifest => manifest?,
         };
-        let Ok(Classified::Image { config, .. }) = classify(&manifest) else { return Ok(None) };
+        let Ok(Classified::Image { config, .. }) = classify(&manifest) else { return Ok(Some(None)) };
         let content = read_blob(self.registry, self.id, self.repository, &config, CONFIG_LIMIT).await;
         match content {
             Err(RegistryError::NotFound { .. }) => Ok(None),
-            content => Ok(ImageConfig::parse(&content?).ok().and_then(|config| config.created)),
+            content => Ok(Some(ImageConfig::parse(&content?).ok().and_then(|config| config.created))),
         }
     }
 }

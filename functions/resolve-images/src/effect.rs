@@ -35,7 +35,7 @@ impl Listing<'_> {
         applied: Option<usize>,
     ) -> Result<Reached, ResolveError> {
         let records = &self.resolver.records;
-        let mut tags = records.staged_tags(self.staged(repository), staging.parts).await?;
+        let mut tags = records.staged_tags(self.staged(repository), &staging.parts).await?;
         let before = tags.len();
         tags.append(&mut staging.tags);
         let chosen = self.choose(repository, &tags, &mut staging, applied.is_none());
@@ -55,7 +55,7 @@ impl Listing<'_> {
             return self.stop_at(repository, staging, &tags[before..], done).await;
         }
         self.keep_created(repository, &tags).await?;
-        records.remove_staged_tags(self.staged(repository), staging.parts).await?;
+        records.remove_staged_tags(self.staged(repository), &staging.parts).await?;
         let earlier = || self.message.position.as_ref()?.fault.clone().map(ResolveError::Earlier);
         let state = if staging.stopped.is_some() { ListingState::Failed } else { ListingState::Done };
         let progress = ListingProgress { state, error: staging.stopped, ..staging.progress };
@@ -109,12 +109,10 @@ impl Listing<'_> {
         found: &[StagedTag],
         done: usize,
     ) -> Result<Reached, ResolveError> {
-        let reached = self.reached(staging.progress, &staging.pages, staging.fault);
-        let Reached::Position(position) = reached else { return Ok(reached) };
+        let position = self.position(staging.progress, &staging.pages, staging.fault);
         let mut parts = staging.parts;
         if !found.is_empty() {
-            self.resolver.records.put_staged_tags(self.staged(repository), parts, found).await?;
-            parts += 1;
+            parts.push(self.resolver.records.put_staged_tags(self.staged(repository), found).await?);
         }
         let (begun_at, applied, stopped) = (Some(staging.begun_at), Some(done), staging.stopped);
         Ok(Reached::Position(ListingPosition { begun_at, parts, applied, stopped, ..position }))
@@ -178,11 +176,11 @@ impl Listing<'_> {
         if !needs_times(self.rule) {
             return Ok(());
         }
-        let (records, org, registry) = (&self.resolver.records, &self.message.org, &self.message.registry);
+        let (records, listing) = (&self.resolver.records, self.staged(repository));
         let created: CreatedTimes =
             tags.iter().filter_map(|tag| Some((tag.digest, tag.times?.created_at))).collect();
-        if records.created_times(org, registry, repository).await? != created {
-            records.put_created_times(org, registry, repository, &created).await?;
+        if records.created_times(listing).await? != created {
+            records.put_created_times(listing, &created).await?;
         }
         Ok(())
     }

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tidewatch_core::config::RuleConfig;
 use tidewatch_core::names::{OrgName, RegistryId};
 use tidewatch_core::ports::queue::{QueueError, QueueName};
 use tidewatch_core::ports::registry::RegistryError;
@@ -30,9 +31,11 @@ use tidewatch_core::work::{ListingMessage, ListingPosition};
 use tidewatch_core::{Retry, Retryable};
 use tidewatch_runtime::messages::{describe, send};
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler};
-use tidewatch_store::records::{BROKEN_OFF, ListingProgress, ListingState, RecordError, Records};
+use tidewatch_store::records::{
+    AppliedConfig, BROKEN_OFF, ListingProgress, ListingState, RecordError, Records,
+};
 
-use listing::{Listing, Reached};
+use listing::{Listing, Reached, rule_fingerprint};
 
 pub use hint::ResolveHints;
 pub use images::{Found, find_images};
@@ -94,6 +97,16 @@ fn failed(message: &ListingMessage, reason: String) -> ListingProgress {
     ListingProgress { state: ListingState::Failed, error: Some(reason), ..progress }
 }
 
+/// The message, which begins anew when it was to go on with another rule: what it has counted and staged would be decided
+/// about otherwise.
+fn anew_for(message: &ListingMessage, rule: &RuleConfig, applied: &AppliedConfig) -> ListingMessage {
+    let of_rule = |position: &ListingPosition| {
+        position.rule.is_none_or(|known| known == rule_fingerprint(rule, applied))
+    };
+    let position = message.position.clone().filter(of_rule);
+    ListingMessage { position, ..message.clone() }
+}
+
 /// Lists registries and repositories for runs.
 #[derive(Clone)]
 pub struct ResolveImages {
@@ -122,6 +135,7 @@ impl ResolveImages {
         match self.list(message, deadline).await {
             Ok(None) => Ok(()),
             Ok(Some(Reached::End(progress))) => self.record(message, &progress).await,
+            Ok(Some(Reached::NotMade(reason))) => self.record_unless_ended(message, reason).await,
             Ok(Some(Reached::Position(position))) => self.go_on(message, position).await,
             Ok(Some(Reached::Interrupted(position, error))) => {
                 let message = ListingMessage { position: Some(position), ..message.clone() };
@@ -146,11 +160,12 @@ impl ResolveImages {
             (applied.config.rule(&message.run.rule), applied.config.registry(&message.registry));
         let (Some(rule), Some(registry)) = (rule, registry) else {
             let reason = "the rule or the registry is not in the configuration any more";
-            return Ok(Some(Reached::End(failed(message, reason.to_owned()))));
+            return Ok(Some(Reached::NotMade(reason)));
         };
         if self.records.held_until(&message.org, rule, self.clock.now()).await?.is_some() {
-            return Ok(Some(Reached::End(failed(message, BROKEN_OFF.to_owned()))));
+            return Ok(Some(Reached::NotMade(BROKEN_OFF)));
         }
+        let message = &anew_for(message, rule, &applied);
         let registry = self.registries.open(registry).await?;
         let (registry, applied) = (&*registry, &applied);
         let listing = Listing { resolver: self, registry, message, rule, applied, deadline };
@@ -164,8 +179,8 @@ impl ResolveImages {
     /// Sends for the rest of the listing: that is no failure, unless nothing at all was listed.
     async fn go_on(&self, message: &ListingMessage, position: ListingPosition) -> Result<(), ResolveError> {
         let before = message.position.clone().unwrap_or_default();
-        let begun_at = position.begun_at;
-        if position == (ListingPosition { begun_at, ..before }) {
+        let (begun_at, rule) = (position.begun_at, position.rule);
+        if position == (ListingPosition { begun_at, rule, ..before }) {
             return self.note_failure(message, &ResolveError::OutOfTime).await;
         }
         let rest = ListingMessage { position: Some(position), ..message.clone() };
@@ -174,6 +189,20 @@ impl ResolveImages {
 
     async fn record(&self, message: &ListingMessage, progress: &ListingProgress) -> Result<(), ResolveError> {
         Ok(self.records.put_listing(&message.org, &message.run, progress, self.clock.now()).await?)
+    }
+
+    /// Records that a listing was not made, unless it was: a message may come twice, and the second time too late.
+    async fn record_unless_ended(
+        &self,
+        message: &ListingMessage,
+        reason: &'static str,
+    ) -> Result<(), ResolveError> {
+        let ListingMessage { org, run, registry, repository, .. } = message;
+        let known = self.records.listing(org, run, registry, repository.as_ref()).await?;
+        if known.is_some_and(|known| known.state != ListingState::Queued) {
+            return Ok(());
+        }
+        self.record(message, &failed(message, reason.to_owned())).await
     }
 
     /// A listing that is worth trying again is sent again, later; one that is not, or has failed too often, is recorded.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tidewatch_core::Digest;
 use tidewatch_core::config::RuleConfig;
 use tidewatch_core::names::RepositoryName;
 use tidewatch_core::ports::Registry;
@@ -34,6 +35,8 @@ pub(crate) struct Listing<'a> {
 pub(crate) enum Reached {
     /// Its end, with this to record.
     End(ListingProgress),
+    /// Nothing was asked, for this reason.
+    NotMade(&'static str),
     /// Not its end, but that of the time: it goes on here.
     Position(ListingPosition),
     /// This failed; what came before is kept, and the next try goes on here.
@@ -53,13 +56,13 @@ impl Listing<'_> {
         let (mut progress, mut pages) = self.begin();
         loop {
             if !self.has_time() {
-                return Ok(self.reached(progress, &pages, None));
+                return Ok(self.reached(progress, &pages));
             }
             let page = self.registry.repositories(pages.cursor()).await?;
             for repositories in pages.left(page.entries, RepositoryName::as_str).chunks(REPOSITORIES_AT_ONCE)
             {
                 if !self.has_time() {
-                    return Ok(self.reached(progress, &pages, None));
+                    return Ok(self.reached(progress, &pages));
                 }
                 let wanted: Vec<RepositoryName> =
                     repositories.iter().filter(|repository| self.may_match(repository)).cloned().collect();
@@ -112,21 +115,29 @@ impl Listing<'_> {
     }
 
     /// The place to go on at, unless the listing has been going on for too long.
-    pub(crate) fn reached(
+    fn reached(&self, progress: ListingProgress, pages: &Pages) -> Reached {
+        match limit(progress.listed) {
+            Ok(()) => Reached::Position(self.position(progress, pages, None)),
+            Err(endless) => stopped(progress, &endless),
+        }
+    }
+
+    /// The place to go on at, with what was found before it but for tags.
+    pub(crate) fn position(
         &self,
         progress: ListingProgress,
         pages: &Pages,
         fault: Option<RegistryError>,
-    ) -> Reached {
-        if let Err(endless) = limit(progress.listed) {
-            return stopped(progress, &endless);
-        }
+    ) -> ListingPosition {
         let earlier = || self.message.position.as_ref()?.fault.clone();
-        let ListingProgress { listed, left_out, selected, skipped, queued, .. } = progress;
         let fault = fault.map(|fault| describe(&fault)).or_else(earlier);
-        let before = self.message.position.clone().unwrap_or_default();
-        let ListingPosition { begun_at, parts, applied, .. } = before;
-        let position = ListingPosition { begun_at, parts, applied, ..pages.position() };
-        Reached::Position(ListingPosition { listed, left_out, selected, skipped, queued, fault, ..position })
+        let ListingProgress { listed, left_out, selected, skipped, queued, .. } = progress;
+        let rule = Some(rule_fingerprint(self.rule, self.applied));
+        ListingPosition { listed, left_out, selected, skipped, queued, fault, rule, ..pages.position() }
     }
+}
+
+/// Names what a listing decides by: the rule, and the platforms that are wanted.
+pub(crate) fn rule_fingerprint(rule: &RuleConfig, applied: &AppliedConfig) -> Digest {
+    Digest::of(&serde_json::to_vec(&(rule, &applied.config.platforms)).unwrap_or_default())
 }

@@ -5,13 +5,15 @@ use tidewatch_core::Digest;
 use tidewatch_core::config::RuleConfig;
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, Tag};
 use tidewatch_core::ports::Registry;
+use tidewatch_core::ports::registry::RegistryError;
 use tidewatch_core::rule::{Decision, LeftOut};
 use tidewatch_core::work::{ListingMessage, Priority, RunId};
 use tidewatch_runtime::Deadline;
+use tidewatch_runtime::messages::describe;
 use tidewatch_store::records::{AppliedConfig, StagedTag};
 
 use crate::listing::Listing;
-use crate::staging::{TAGS_AT_ONCE, Unread};
+use crate::staging::{Found, TAGS_AT_ONCE, Unread};
 use crate::tag::Tags;
 use crate::{ResolveError, ResolveImages};
 
@@ -24,6 +26,9 @@ pub struct RepositoryPreview {
     pub repository: RepositoryName,
     /// Its tags, sorted.
     pub tags: Vec<PreviewedTag>,
+    /// What a run would fail of. When that is that the listing has no end, and the rule wants the newest, nothing of it would
+    /// take effect.
+    pub problem: Option<String>,
 }
 
 /// What a run would decide about a tag.
@@ -95,14 +100,14 @@ impl ResolveImages {
         (registry, repository): (&RegistryId, &RepositoryName),
     ) -> Result<RepositoryPreview, ResolveError> {
         let message = preview_of(org, rule, registry, Some(repository));
-        let mut tags = match self.open(applied, registry).await? {
+        let (mut tags, problem) = match self.open(applied, registry).await? {
             Some(opened) => {
                 self.previewed(&*opened, &message, rule, applied).preview_tags(repository).await?
             }
-            None => Vec::new(),
+            None => (Vec::new(), None),
         };
         tags.sort_unstable_by(|one, other| one.tag.cmp(&other.tag));
-        Ok(RepositoryPreview { registry: registry.clone(), repository: repository.clone(), tags })
+        Ok(RepositoryPreview { registry: registry.clone(), repository: repository.clone(), tags, problem })
     }
 
     async fn open(
@@ -141,10 +146,17 @@ fn preview_of(
 }
 
 impl Listing<'_> {
-    async fn preview_tags(&self, repository: &RepositoryName) -> Result<Vec<PreviewedTag>, ResolveError> {
+    async fn preview_tags(
+        &self,
+        repository: &RepositoryName,
+    ) -> Result<(Vec<PreviewedTag>, Option<String>), ResolveError> {
         let mut staging = self.begin_tags(repository).await?;
         staging.unread = Some(Vec::new());
-        self.find_tags(repository, &mut staging).await?;
+        let endless = match self.find_tags(repository, &mut staging).await? {
+            Found::Endless(endless) => Some(endless.to_string()),
+            Found::All | Found::Some => None,
+        };
+        let problem = endless.or_else(|| staging.fault.as_ref().map(|fault| describe(fault)));
         let decisions = self.decide(repository, &staging.tags, staging.begun_at);
         let basis = self.resolver.records.basis(self.applied, staging.begun_at).await?;
         let tags = self.of_repository(repository, &basis, staging.begun_at);
@@ -159,7 +171,7 @@ impl Listing<'_> {
         let mut previewed: Vec<PreviewedTag> = verdicts.buffered(TAGS_AT_ONCE).try_collect().await?;
         let unread = staging.unread.unwrap_or_default().into_iter();
         previewed.extend(unread.map(|Unread { tag, verdict }| PreviewedTag { tag, digest: None, verdict }));
-        Ok(previewed)
+        Ok((previewed, problem))
     }
 
     async fn verdict(
@@ -171,7 +183,12 @@ impl Listing<'_> {
         if !decision.is_selected() {
             return Ok(Verdict::LeftOut(decision));
         }
-        let resolved = self.resolved(tags, staged).await?;
+        let resolved = match self.resolved(tags, staged).await {
+            Err(ResolveError::Registry(RegistryError::NotFound { .. })) => {
+                return Ok(Verdict::Skipped(decision, "it was deleted since it was listed".to_owned()));
+            }
+            resolved => resolved?,
+        };
         if let Some(reason) = resolved.record.skipped.clone() {
             return Ok(Verdict::Skipped(decision, reason));
         }

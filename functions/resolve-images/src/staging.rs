@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
 use jiff::Timestamp;
+use tidewatch_core::Digest;
 use tidewatch_core::basis::Basis;
 use tidewatch_core::manifest::is_artifact_tag;
 use tidewatch_core::names::{RepositoryName, Tag};
@@ -15,7 +16,7 @@ use tidewatch_store::records::{CreatedTimes, ListingProgress, StagedListing, Sta
 
 use crate::ResolveError;
 use crate::listing::{Listing, Reached, stopped};
-use crate::pages::{Endless, Pages, Turned};
+use crate::pages::{Endless, Pages, Turned, limit};
 use crate::preview::Verdict;
 use crate::tag::{Resolved, Tags};
 
@@ -37,8 +38,8 @@ pub(crate) struct Staging {
     pub(crate) stopped: Option<String>,
     /// When the listing began.
     pub(crate) begun_at: Timestamp,
-    /// How many parts were staged by calls before.
-    pub(crate) parts: u32,
+    /// What calls before have staged.
+    pub(crate) parts: Vec<Digest>,
 }
 
 /// How much of a listing was found.
@@ -87,9 +88,8 @@ impl Listing<'_> {
         let (progress, pages) = self.begin();
         let position = self.message.position.clone().unwrap_or_default();
         let begun_at = position.begun_at.unwrap_or_else(|| self.resolver.clock.now());
-        let (records, org) = (&self.resolver.records, &self.message.org);
         let created = if needs_times(self.rule) {
-            records.created_times(org, &self.message.registry, repository).await?
+            self.resolver.records.created_times(self.staged(repository)).await?
         } else {
             CreatedTimes::new()
         };
@@ -119,21 +119,33 @@ impl Listing<'_> {
             let seen_at = if known.is_empty() { staging.begun_at } else { self.resolver.clock.now() };
             let tags = self.of_repository(repository, &basis, seen_at);
             let created = &staging.created;
-            let outcomes: Vec<Outcome> = futures::stream::iter(listed.clone())
+            let mut outcomes = futures::stream::iter(listed.clone())
                 // Those that are begun are ended, so what was taken is what is done with.
                 .take_while(|_| std::future::ready(self.has_time()))
                 .map(|tag| {
                     let known = known.get(&tag).copied();
                     self.stage_tag(&tags, tag, known, created)
                 })
-                .buffered(TAGS_AT_ONCE)
-                .try_collect()
-                .await?;
-            let done = outcomes.len();
+                .buffered(TAGS_AT_ONCE);
+            // Those before one that fails are done with: some registries give all tags as one page.
+            let (mut of_page, mut failure) = (Vec::new(), None);
+            while let Some(outcome) = outcomes.next().await {
+                match outcome {
+                    Ok(outcome) => of_page.push(outcome),
+                    Err(error) => {
+                        failure = Some(error);
+                        break;
+                    }
+                }
+            }
+            drop(outcomes);
+            let done = of_page.len();
             listed[..done].last().inspect(|last| staging.pages.done_with(last.as_str()));
-            staging.note(outcomes);
-            if done < listed.len() {
-                return Ok(Found::Some);
+            staging.note(of_page);
+            match failure {
+                Some(error) => return Err(error),
+                None if done < listed.len() => return Ok(Found::Some),
+                None => {}
             }
             match staging.pages.turn(page.next, staging.progress.listed) {
                 Ok(Turned::Next) => {}
@@ -174,9 +186,16 @@ impl Listing<'_> {
         staging: &mut Staging,
         found: Result<Found, ResolveError>,
     ) -> Result<Option<Reached>, ResolveError> {
+        // However many calls it takes.
+        let found = match found {
+            Ok(Found::Some) => {
+                Ok(limit(staging.progress.listed).map_or_else(Found::Endless, |()| Found::Some))
+            }
+            found => found,
+        };
         match found {
             Ok(Found::All) => Ok(None),
-            Ok(Found::Some) => self.put_off(repository, staging).await.map(Some),
+            Ok(Found::Some) => Ok(Some(Reached::Position(self.put_off(repository, staging).await?))),
             // Which are the newest, nobody knows without the others.
             Ok(Found::Endless(endless)) if self.rule.newest.is_some() => {
                 Ok(Some(stopped(staging.progress.clone(), &endless)))
@@ -187,10 +206,8 @@ impl Listing<'_> {
             }
             // It says nothing about what was found before: the next try goes on there.
             Err(error) if error.keeps_position() && !staging.tags.is_empty() => {
-                match self.put_off(repository, staging).await? {
-                    Reached::Position(position) => Ok(Some(Reached::Interrupted(position, error))),
-                    reached => Ok(Some(reached)),
-                }
+                let position = self.put_off(repository, staging).await?;
+                Ok(Some(Reached::Interrupted(position, error)))
             }
             Err(error) => Err(error),
         }
@@ -201,16 +218,15 @@ impl Listing<'_> {
         &self,
         repository: &RepositoryName,
         staging: &mut Staging,
-    ) -> Result<Reached, ResolveError> {
-        let reached = self.reached(staging.progress.clone(), &staging.pages, staging.fault.take());
-        let Reached::Position(position) = reached else { return Ok(reached) };
-        let mut parts = staging.parts;
+    ) -> Result<ListingPosition, ResolveError> {
+        let fault = staging.fault.take();
+        let position = self.position(staging.progress.clone(), &staging.pages, fault);
+        let mut parts = staging.parts.clone();
         if !staging.tags.is_empty() {
             let records = &self.resolver.records;
-            records.put_staged_tags(self.staged(repository), parts, &staging.tags).await?;
-            parts += 1;
+            parts.push(records.put_staged_tags(self.staged(repository), &staging.tags).await?);
         }
-        Ok(Reached::Position(ListingPosition { begun_at: Some(staging.begun_at), parts, ..position }))
+        Ok(ListingPosition { begun_at: Some(staging.begun_at), parts, ..position })
     }
 
     /// Resolves one tag, if its name is chosen; of those that are chosen by their age, only as far as that needs.
@@ -251,7 +267,7 @@ impl Listing<'_> {
             let Resolved { record, changed: is_changed } = resolved;
             let times = match time {
                 Some(created_at) => Some(of(created_at)),
-                None if looks_at_age => Some(of(tags.created_at(&record.images).await?)),
+                None if looks_at_age => tags.created_at(&record.images).await?.map(of),
                 None => None,
             };
             Ok(StagedTag { tag, digest, times, record: Some(record), is_changed, known: before })

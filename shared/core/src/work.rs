@@ -63,9 +63,12 @@ pub struct ListingPosition {
     /// When the listing began; for the tags of a repository, what it decides by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun_at: Option<Timestamp>,
-    /// In how many parts tags are staged.
-    #[serde(default)]
-    pub parts: u32,
+    /// The parts in which tags are staged, by their content hashes: whoever else lists the same stages others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Digest>,
+    /// Names the rule that tags are staged for: for another one the listing begins anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Digest>,
     /// Why the registry's pages were not followed to their end, which they may not have: the listing fails of it, but only at
     /// its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -7,12 +7,13 @@ use tidewatch_core::Timestamp;
 use tidewatch_core::image::Platform;
 use tidewatch_core::ports::Clock as _;
 use tidewatch_core::rule::LeftOut;
-use tidewatch_store::records::{ListingState, StagedListing};
+use tidewatch_core::work::ListingMessage;
+use tidewatch_store::records::ListingState;
 use tidewatch_testkit::image::{BuiltImage, ImageBuilder, IndexBuilder};
 use tidewatch_testkit::layer::LayerBuilder;
 
 use crate::deadlines::deliver_all_parts;
-use crate::world::{World, acme, reg, run, tags_of};
+use crate::world::{World, tags_of};
 
 const DAY: i64 = 86_400;
 
@@ -93,9 +94,7 @@ async fn the_newest_of_a_repository_are_the_newest_of_all_its_pages_and_parts() 
     assert_eq!((progress.state, progress.listed, progress.selected), (ListingState::Done, 20, 3));
     assert_eq!(progress.left_out, [(LeftOut::NotAmongNewest, 17)].into());
     assert_eq!(world.due_tags().await, ["team/web:v17", "team/web:v18", "team/web:v19"]);
-    let (org, run, registry, repository) = (acme(), run(), reg(), "team/web".parse().unwrap());
-    let staged = StagedListing { org: &org, run: &run, registry: &registry, repository: &repository };
-    assert!(world.records.staged_tags(staged, 1).await.is_err(), "nothing stays staged");
+    assert_eq!(world.staged().await, [""; 0], "nothing stays staged");
 
     // Another one is pushed: the oldest of the three is not chosen any more, and what it is is not asked again.
     push(&world, "v20", Some(1));
@@ -129,4 +128,46 @@ async fn nothing_of_a_listing_takes_effect_before_it_is_complete() {
         deliver_all_parts(&world, message).await;
     }
     assert_eq!((world.due().await.len(), world.tags("team/web").await.len()), (20, 20));
+}
+
+#[tokio::test]
+async fn a_message_that_comes_twice_does_not_mix_what_it_stages() {
+    let world = crate::deadlines::slow_with_rule(json!({"newest": 3}), 5, 100).await;
+    world.registry.set_page_size(4);
+    for number in 0..20 {
+        push(&world, &format!("v{number:02}"), Some(40 - number));
+    }
+    let mut goes_on = Vec::new();
+    for seconds in [900, 560] {
+        let end = world.clock.now().checked_add(Duration::from_secs(seconds)).unwrap();
+        world.deliver_until(tags_of("team/web"), end).await.unwrap();
+        goes_on.extend(world.sent().into_iter().map(|(message, _)| message));
+    }
+    let [first, second] = <[ListingMessage; 2]>::try_from(goes_on).unwrap();
+    assert_ne!(first.position, second.position, "they came differently far");
+    for message in [first, second] {
+        deliver_all_parts(&world, message).await;
+        let progress = world.listing(Some("team/web")).await;
+        assert_eq!((progress.state, progress.listed, progress.selected), (ListingState::Done, 20, 3));
+        assert_eq!(world.due_tags().await, ["team/web:v17", "team/web:v18", "team/web:v19"]);
+    }
+    assert_eq!(world.staged().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_listing_whose_rule_changes_meanwhile_begins_anew() {
+    let world = crate::deadlines::slow_with_rule(json!({}), 5, 100).await;
+    world.registry.set_page_size(4);
+    for number in 0..20 {
+        push(&world, &format!("v{number:02}"), Some(40 - number));
+    }
+    let sent = crate::deadlines::deliver(&world, tags_of("team/web")).await;
+    let [(message, _)] = <[_; 1]>::try_from(sent).unwrap();
+    world
+        .apply(json!({"rules": [{"id": "nightly", "registries": ["reg"], "include": [":v1*"], "newest": 1}]}))
+        .await;
+    deliver_all_parts(&world, message).await;
+    let progress = world.listing(Some("team/web")).await;
+    assert_eq!((progress.state, progress.listed, progress.selected), (ListingState::Done, 20, 1));
+    assert_eq!(world.due_tags().await, ["team/web:v19"]);
 }

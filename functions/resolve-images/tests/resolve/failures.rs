@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tidewatch_core::work::ListingMessage;
+use tidewatch_core::work::{ListingMessage, RunId};
 use tidewatch_core::{Retry, Retryable as _};
 use tidewatch_store::records::ListingState;
 use tidewatch_testkit::registry::{Access, Fault};
 
-use crate::world::{PAUSE, World, repositories, tags_of};
+use crate::world::{PAUSE, World, repositories, run, tags_of};
 
 /// Delivers `message` and each retry that is sent for it; gives the pauses before them.
 async fn deliver_with_retries(world: &World, message: ListingMessage) -> Vec<Duration> {
@@ -112,9 +112,12 @@ async fn a_rule_or_registry_that_is_gone_is_recorded_and_not_tried_again() {
         let tags = world.tags("team/web").await;
         world.apply(gone).await;
         world.requests();
-        for (message, repository) in [(tags_of("team/web"), Some("team/web")), (repositories(), None)] {
-            assert_eq!(deliver_with_retries(&world, message).await, Vec::<Duration>::new());
-            let progress = world.listing(repository).await;
+        for message in [tags_of("team/web"), repositories()] {
+            let message = ListingMessage { run: RunId { run: "2".to_owned(), ..run() }, ..message };
+            assert_eq!(deliver_with_retries(&world, message.clone()).await, Vec::<Duration>::new());
+            let ListingMessage { org, run, registry, repository, .. } = &message;
+            let progress = world.records.listing(org, run, registry, repository.as_ref()).await;
+            let progress = progress.unwrap().unwrap();
             assert_eq!(progress.state, ListingState::Failed);
             assert!(progress.error.unwrap().contains("not in the configuration any more"));
         }

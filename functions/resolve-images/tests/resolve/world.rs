@@ -11,7 +11,7 @@ use tidewatch_core::image::Platform;
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName};
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::ports::table::{Condition, Key, Update};
-use tidewatch_core::ports::{Clock as _, Registries, Table as _};
+use tidewatch_core::ports::{Clock as _, Objects as _, Registries, Table as _};
 use tidewatch_core::result::{ImageResult, ResultState};
 use tidewatch_core::severity::SeverityCounts;
 use tidewatch_core::work::{HintMessage, ListingMessage, RunId, ScanMessage, Work};
@@ -33,6 +33,7 @@ pub(crate) const PAUSE: Duration = Duration::from_secs(10);
 pub(crate) struct World {
     pub(crate) registry: TestRegistry,
     table: Arc<MemoryTable>,
+    objects: Arc<ObjectStorage>,
     pub(crate) records: Records,
     /// Outages of what the resolver sees of the table and the queue; `records` has none.
     pub(crate) outages: Arc<Outages>,
@@ -70,8 +71,8 @@ impl World {
             Arc::clone(&clock) as _,
             PAUSE,
         );
-        let records = Records::new(Arc::clone(&table) as _, objects, sleeper);
-        let world = Self { registry, table, records, outages, queue, clock, registries, resolver };
+        let records = Records::new(Arc::clone(&table) as _, Arc::clone(&objects) as _, sleeper);
+        let world = Self { registry, table, objects, records, outages, queue, clock, registries, resolver };
         world.apply(json!({"rules": [with(json!({"id": "nightly", "registries": ["reg"]}), rule)]})).await;
         world
     }
@@ -173,6 +174,11 @@ impl World {
             .into_iter()
             .find(|listing| listing.repository.as_ref().map(RepositoryName::as_str) == repository);
         found.expect("the listing is recorded")
+    }
+
+    /// The keys of what is staged.
+    pub(crate) async fn staged(&self) -> Vec<String> {
+        self.objects.list("listings/").await.unwrap()
     }
 
     pub(crate) fn resolver(&self) -> &ResolveImages {

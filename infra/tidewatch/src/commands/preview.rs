@@ -140,11 +140,16 @@ impl Reading<'_> {
             done += 1;
             bar.set(done, total);
             match previewed {
-                Ok(previewed) => preview.repositories.push(RepositoryRow {
-                    registry: previewed.registry,
-                    repository: previewed.repository,
-                    tags: previewed.tags.iter().map(TagRow::of).collect(),
-                }),
+                Ok(previewed) => {
+                    if let Some(problem) = previewed.problem {
+                        preview.errors.push(format!("{}/{repository}: {problem}", self.registry));
+                    }
+                    preview.repositories.push(RepositoryRow {
+                        registry: previewed.registry,
+                        repository: previewed.repository,
+                        tags: previewed.tags.iter().map(TagRow::of).collect(),
+                    });
+                }
                 Err(error) => {
                     preview.errors.push(format!("{}/{repository}: {}", self.registry, describe(&error)));
                 }

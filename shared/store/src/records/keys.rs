@@ -352,7 +352,7 @@ pub(super) fn group_totals(org: &OrgName, stream: &StreamName, group: u16) -> Ke
 /// Objects.
 pub(super) mod object {
     use tidewatch_core::Digest;
-    use tidewatch_core::names::{OrgName, RegistryId, RepositoryName};
+    use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId};
     use tidewatch_core::work::RunId;
 
     pub(in crate::records) fn advisory_index(family: &str, hash: &Digest) -> String {
@@ -410,17 +410,19 @@ pub(super) mod object {
         run: &RunId,
         registry: &RegistryId,
         repository: &RepositoryName,
-        part: u32,
+        part: &Digest,
     ) -> String {
-        format!("listings/{org}/{}/{}/{registry}/{repository}/{part}.json", run.rule, run.run)
+        let RunId { rule, run } = run;
+        format!("listings/{org}/{rule}/{run}/{registry}/{repository}/{}.json", part.hex())
     }
 
     pub(in crate::records) fn created_times(
         org: &OrgName,
+        rule: &RuleId,
         registry: &RegistryId,
         repository: &RepositoryName,
     ) -> String {
-        format!("created/{org}/{registry}/{repository}.json")
+        format!("created/{org}/{rule}/{registry}/{repository}.json")
     }
 
     pub(in crate::records) fn segment(org: &OrgName, content: &Digest) -> String {

@@ -155,6 +155,17 @@ impl Records {
         Ok(self.table.put(item, Condition::Always).await?)
     }
 
+    /// A listing of a run.
+    pub async fn listing(
+        &self,
+        org: &OrgName,
+        run: &RunId,
+        registry: &RegistryId,
+        repository: Option<&RepositoryName>,
+    ) -> Result<Option<ListingProgress>, RecordError> {
+        self.record(&keys::listing(org, run, registry, repository)).await
+    }
+
     /// The listings of a run, sorted by registry and repository.
     pub async fn listings(&self, org: &OrgName, run: &RunId) -> Result<Vec<ListingProgress>, RecordError> {
         let items = self.all(Query::prefix(keys::listings(org, run), keys::LISTING)).await?;

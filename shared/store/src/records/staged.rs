@@ -50,28 +50,29 @@ pub struct StagedListing<'a> {
 }
 
 impl Records {
-    /// Keeps a part of what was listed, numbered from 0. Written again it replaces that.
+    /// Keeps a part of what was listed, and gives its name.
     pub async fn put_staged_tags(
         &self,
         listing: StagedListing<'_>,
-        part: u32,
         tags: &[StagedTag],
-    ) -> Result<(), RecordError> {
+    ) -> Result<Digest, RecordError> {
         let StagedListing { org, run, registry, repository } = listing;
-        let key = keys::object::staged_tags(org, run, registry, repository, part);
-        let content = serde_json::to_vec(tags).map_err(|error| corrupt(key.clone(), error))?;
-        Ok(self.objects.put(&key, Bytes::from(content)).await?)
+        let content = serde_json::to_vec(tags).map_err(|error| corrupt("staged tags".to_owned(), error))?;
+        let part = Digest::of(&content);
+        let key = keys::object::staged_tags(org, run, registry, repository, &part);
+        self.objects.put(&key, Bytes::from(content)).await?;
+        Ok(part)
     }
 
-    /// All that was listed, in so many parts. A part that is missing is an error: the listing has to begin anew.
+    /// What is in these parts, one after the other. A part that is missing is an error: the listing has to begin anew.
     pub async fn staged_tags(
         &self,
         listing: StagedListing<'_>,
-        parts: u32,
+        parts: &[Digest],
     ) -> Result<Vec<StagedTag>, RecordError> {
         let StagedListing { org, run, registry, repository } = listing;
         let mut tags = Vec::new();
-        for part in 0..parts {
+        for part in parts {
             let key = keys::object::staged_tags(org, run, registry, repository, part);
             let read: Option<Vec<StagedTag>> = self.object(&key).await?;
             tags.extend(read.ok_or_else(|| corrupt(key, "it is not there"))?);
@@ -79,39 +80,34 @@ impl Records {
         Ok(tags)
     }
 
-    /// Removes what was staged of a listing, which need not be there.
+    /// Removes these parts of a listing, which need not be there.
     pub async fn remove_staged_tags(
         &self,
         listing: StagedListing<'_>,
-        parts: u32,
+        parts: &[Digest],
     ) -> Result<(), RecordError> {
         let StagedListing { org, run, registry, repository } = listing;
-        for part in 0..parts {
+        for part in parts {
             let key = keys::object::staged_tags(org, run, registry, repository, part);
             self.objects.delete(&key).await?;
         }
         Ok(())
     }
 
-    /// When images of a repository were made, as far as that was looked at.
-    pub async fn created_times(
-        &self,
-        org: &OrgName,
-        registry: &RegistryId,
-        repository: &RepositoryName,
-    ) -> Result<CreatedTimes, RecordError> {
-        let times = self.object(&keys::object::created_times(org, registry, repository)).await?;
+    /// When images of a repository were made, as far as the listings of a rule have looked at that.
+    pub async fn created_times(&self, listing: StagedListing<'_>) -> Result<CreatedTimes, RecordError> {
+        let StagedListing { org, run, registry, repository } = listing;
+        let times = self.object(&keys::object::created_times(org, &run.rule, registry, repository)).await?;
         Ok(times.unwrap_or_default())
     }
 
-    /// Keeps when images of a repository were made.
+    /// Keeps when images of a repository were made, for the rule of a listing.
     pub async fn put_created_times(
         &self,
-        org: &OrgName,
-        registry: &RegistryId,
-        repository: &RepositoryName,
+        listing: StagedListing<'_>,
         times: &CreatedTimes,
     ) -> Result<(), RecordError> {
-        self.put_object(&keys::object::created_times(org, registry, repository), times).await
+        let StagedListing { org, run, registry, repository } = listing;
+        self.put_object(&keys::object::created_times(org, &run.rule, registry, repository), times).await
     }
 }
