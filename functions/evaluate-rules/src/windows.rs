@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use tidewatch_core::Digest;
+use tidewatch_core::config::RuleConfig;
 use tidewatch_core::names::{OrgName, RegistryId, RuleId};
 use tidewatch_core::rule::Schedule;
 use tidewatch_runtime::messages::describe;
@@ -82,8 +83,13 @@ impl Windows {
             rules.insert(rule.id.clone(), RuleWindows { schedule: rule.schedule.clone(), closed });
         }
         let with_windows = applied.config.rules.iter().filter(|rule| rule.schedule.has_windows());
+        // Work that was found by a run by hand, and made to wait by one who did not know of that, is looked at again.
+        let by_hand = |rule: &RuleConfig| match rules.get(&rule.id).map(|rule: &RuleWindows| rule.closed) {
+            Some(Closed::ByHandUntil(opens_at)) => opens_at.to_string(),
+            _ => String::new(),
+        };
         let windows: Vec<String> =
-            with_windows.map(|rule| format!("{} {}", rule.id, rule.schedule)).collect();
+            with_windows.map(|rule| format!("{} {} {}", rule.id, rule.schedule, by_hand(rule))).collect();
         let fingerprint = Digest::of(windows.join("\n").as_bytes());
         Self { rules, are_there: !windows.is_empty(), fingerprint }
     }

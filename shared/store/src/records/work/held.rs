@@ -12,7 +12,7 @@ use crate::records::{RecordError, Records, decode, keys};
 impl Records {
     /// Makes due work wait for a window that opens at `opens_at`. A message about it that is still on its way begins no
     /// attempt any more; one that is at work comes to its end. When somebody has made it due at another time since it was
-    /// read, that stands.
+    /// read, that stands; and when another rule has found it since, whose window may be open, it stays due.
     pub async fn hold(&self, org: &OrgName, due: &DueWork, opens_at: Timestamp) -> Result<(), RecordError> {
         self.move_due_work(org, due, opens_at, |pending| Queued { held: true, ..pending.queued.clone() })
             .await
@@ -32,7 +32,7 @@ impl Records {
         queued: impl Fn(&PendingWork) -> Queued,
     ) -> Result<(), RecordError> {
         match self.pending_work(org, &due.work.image).await? {
-            Some(pending) if pending.due == due.key => {
+            Some(pending) if pending.due == due.key && pending.queued.rules().eq(&due.rules) => {
                 let update = Update::default().set("dispatched", 0);
                 self.move_due(org, &pending, &queued(&pending), due_at, update).await.map(drop)
             }
