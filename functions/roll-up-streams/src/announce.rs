@@ -11,10 +11,13 @@ use tidewatch_core::event::{AffectedEvent, EventMember};
 use tidewatch_core::image::{Image, ImageId};
 use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::ports::EventBus;
+use tidewatch_core::ports::events::EventBusError;
 use tidewatch_core::stream::Member;
 use tidewatch_core::{Retry, Retryable as _, Timestamp};
 use tidewatch_runtime::messages::describe;
-use tidewatch_store::records::{ANNOUNCEMENT_SHARDS, Announcement, ImagePlace, RecordError};
+use tidewatch_store::records::{
+    ANNOUNCEMENT_SHARDS, Announcement, ImagePlace, RecordError, StoredAnnouncement,
+};
 
 use crate::RollUpStreams;
 
@@ -24,17 +27,26 @@ pub const EVENT_BUS_VARIABLE: &str = "TIDEWATCH_EVENT_BUS";
 /// How long nobody else tells announcements of a shard.
 const LEASE: Duration = Duration::from_secs(120);
 
-/// How many announcements are read at a time, and how many images are looked up, or notes made, at the same time.
+/// How many announcements are read at a time, and how many events are told before that is noted.
 const PAGE: usize = 100;
+const EVENTS: usize = 200;
+
+/// How many images are looked up, or notes made, at the same time.
 const AT_ONCE: usize = 32;
 
-/// What became of a page of announcements.
+/// Some of the vulnerabilities of an announcement, which are told together.
+struct Part {
+    read: StoredAnnouncement,
+    told: Vec<String>,
+}
+
+/// What became of some events.
 #[derive(Default)]
 struct Told {
-    /// How many events were taken.
+    /// How many were taken.
     events: usize,
-    /// Whether some announcement stays.
-    is_rest: bool,
+    /// Why some were not, for now.
+    failure: Option<EventBusError>,
 }
 
 impl RollUpStreams {
@@ -65,88 +77,77 @@ impl RollUpStreams {
         if !self.records.lease_announcements(org, shard, (now, until)).await? {
             return Ok(0);
         }
+        let told = self.tell_shard(bus, org, shard, stop).await;
+        let returned = self.records.return_announcements(org, shard, until).await;
+        told.and_then(|told| returned.map(|()| told))
+    }
+
+    /// Tells the announcements of a shard, some at a time, until nothing is left, or the bus does not take one, or `stop`.
+    async fn tell_shard(
+        &self,
+        bus: &dyn EventBus,
+        org: &OrgName,
+        shard: u64,
+        stop: Timestamp,
+    ) -> Result<usize, RecordError> {
         let Some(applied) = self.records.config(org).await? else { return Ok(0) };
-        let config = &applied.config;
         let mut events = 0;
         while self.clock.now() < stop {
-            let page = self.records.announcements(org, shard, PAGE).await?;
-            let is_last = page.len() < PAGE;
-            let told = self.tell(bus, config, page).await?;
+            let parts = first_of(org, self.records.announcements(org, shard, PAGE).await?);
+            if parts.is_empty() {
+                break;
+            }
+            let told = self.tell(bus, &applied.config, parts).await?;
             events += told.events;
-            // What stays would be read again.
-            if is_last || told.is_rest {
+            if let Some(error) = told.failure {
+                let error = describe(&error);
+                tracing::warn!(org.name = %org, error, "events cannot be told now");
                 break;
             }
         }
-        self.records.return_announcements(org, shard, until).await?;
         Ok(events)
     }
 
-    /// Tells a page of announcements, and notes what was told of them.
-    async fn tell(
-        &self,
-        bus: &dyn EventBus,
-        config: &Config,
-        page: Vec<Result<Announcement, RecordError>>,
-    ) -> Result<Told, RecordError> {
-        let (org, mut told) = (&config.org, Told::default());
-        let mut announcements = Vec::with_capacity(page.len());
-        for announcement in page {
-            match announcement {
-                Ok(announcement) => announcements.push(announcement),
-                Err(error) => {
-                    told.is_rest = true;
-                    let error = describe(&error);
-                    tracing::error!(org.name = %org, error, "an announcement cannot be read");
-                }
-            }
-        }
-        let news: Vec<_> = announcements.iter().map(|announcement| self.news(config, announcement)).collect();
-        let news = futures::stream::iter(news).buffered(AT_ONCE);
-        let news: Vec<Vec<AffectedEvent>> = news.try_collect().await?;
-        let events: Vec<AffectedEvent> = news.iter().flatten().cloned().collect();
-        let mut answers = bus.put(&events).await.into_iter();
+    /// Tells these parts, and notes what is still to be told of their announcements.
+    async fn tell(&self, bus: &dyn EventBus, config: &Config, parts: Vec<Part>) -> Result<Told, RecordError> {
+        let news: Vec<_> = parts.iter().map(|part| self.news(config, part)).collect();
+        let news: Vec<Vec<AffectedEvent>> =
+            futures::stream::iter(news).buffered(AT_ONCE).try_collect().await?;
+        let counts: Vec<usize> = news.iter().map(Vec::len).collect();
+        let events: Vec<AffectedEvent> = news.into_iter().flatten().collect();
+        let answers = bus.put(&events).await;
 
-        let mut first_failure = None;
-        for (announcement, events) in announcements.iter_mut().zip(news) {
-            announcement.vulnerabilities.clear();
-            for (event, answer) in events.into_iter().zip(answers.by_ref()) {
+        let (mut told, mut notes) = (Told::default(), Vec::with_capacity(parts.len()));
+        let mut answered = events.into_iter().zip(answers);
+        for (part, count) in parts.iter().zip(counts) {
+            let mut left = Vec::new();
+            for (event, answer) in answered.by_ref().take(count) {
                 match answer {
                     Ok(()) => told.events += 1,
                     Err(error) if error.retry() == Retry::Never => {
                         let (event, error) = (event.id, describe(&error));
-                        tracing::error!(org.name = %org, event.id = %event, error, "an event is refused");
+                        tracing::error!(org.name = %config.org, event.id = %event, error, "an event is refused");
                     }
                     Err(error) => {
-                        announcement.vulnerabilities.push(event.vulnerability);
-                        first_failure.get_or_insert(error);
+                        left.push(event.vulnerability);
+                        told.failure.get_or_insert(error);
                     }
                 }
             }
-            told.is_rest |= !announcement.vulnerabilities.is_empty();
+            left.extend(part.read.announcement.vulnerabilities.iter().skip(part.told.len()).cloned());
+            notes.push(self.records.keep_announcement(&config.org, &part.read, left));
         }
-        if let Some(error) = first_failure {
-            let error = describe(&error);
-            tracing::warn!(org.name = %org, error, "events cannot be told now");
-        }
-        let notes: Vec<_> = announcements
-            .iter()
-            .map(|announcement| self.records.keep_announcement(org, announcement))
-            .collect();
         futures::stream::iter(notes).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         Ok(told)
     }
 
     /// What is to be told of an announcement now: nothing when the image counts nowhere, or is not affected any more.
-    async fn news(
-        &self,
-        config: &Config,
-        announcement: &Announcement,
-    ) -> Result<Vec<AffectedEvent>, RecordError> {
+    async fn news(&self, config: &Config, part: &Part) -> Result<Vec<AffectedEvent>, RecordError> {
+        let announcement = &part.read.announcement;
         if announcement.is_old(self.clock.now()) || !config.events.enabled {
             return Ok(Vec::new());
         }
-        match self.events(config, announcement).await {
+        match self.events(config, announcement, &part.told).await {
             Err(error) if error.retry() == Retry::Never => {
                 let (image, error) = (&announcement.image, describe(&error));
                 tracing::error!(org.name = %config.org, image = %image, error, "what affects an image cannot be read");
@@ -159,7 +160,8 @@ impl RollUpStreams {
     async fn events(
         &self,
         config: &Config,
-        Announcement { image, vulnerabilities, .. }: &Announcement,
+        Announcement { image, noted_at, .. }: &Announcement,
+        vulnerabilities: &[String],
     ) -> Result<Vec<AffectedEvent>, RecordError> {
         let org = &config.org;
         let Some(stored) = self.records.result(org, &image.digest, &image.platform).await? else {
@@ -171,9 +173,11 @@ impl RollUpStreams {
         if members.is_empty() {
             return Ok(Vec::new());
         }
-        let found = (&report, stored.result.scanned_at);
+        let found = (&report, *noted_at);
         let event = |vulnerability: &String| AffectedEvent::new(org, image, vulnerability, found, &members);
-        Ok(vulnerabilities.iter().filter_map(event).collect())
+        let is_bad =
+            |event: &AffectedEvent| config.events.threshold().is_some_and(|least| event.severity <= least);
+        Ok(vulnerabilities.iter().filter_map(event).filter(is_bad).collect())
     }
 
     /// Where an image counts, sorted.
@@ -201,4 +205,26 @@ impl RollUpStreams {
         members.dedup();
         Ok(members)
     }
+}
+
+/// What is told first of a page: so many vulnerabilities that the memory for their events is bounded. What cannot be read is
+/// logged.
+fn first_of(org: &OrgName, page: Vec<Result<StoredAnnouncement, RecordError>>) -> Vec<Part> {
+    let (mut parts, mut room) = (Vec::new(), EVENTS);
+    for read in page {
+        match read {
+            Ok(read) if room > 0 => {
+                let told: Vec<String> =
+                    read.announcement.vulnerabilities.iter().take(room).cloned().collect();
+                room -= told.len();
+                parts.push(Part { read, told });
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let error = describe(&error);
+                tracing::error!(org.name = %org, error, "an announcement cannot be read");
+            }
+        }
+    }
+    parts
 }

@@ -110,7 +110,7 @@ impl RollUpStreams {
         let tick = Self { advisories: Some(self.advisories().await?), ..self.clone() };
         let minute = self.clock.now().as_second().div_euclid(60);
         let is_turn = self.reconciled.swap(minute, Ordering::Relaxed) != minute;
-        let orgs = self.records.orgs().await?;
+        let mut orgs = self.records.orgs().await?;
         for org in &orgs {
             let rolled_up = async {
                 let new = tick.roll_up(org).await?;
@@ -128,6 +128,9 @@ impl RollUpStreams {
                 }
             }
         }
+        // Each minute another one is the first: should the time not be enough for all, none waits for ever.
+        let first = usize::try_from(minute).unwrap_or(0) % orgs.len().max(1);
+        orgs.rotate_left(first);
         self.announce_all(&orgs).await;
         Ok(published)
     }

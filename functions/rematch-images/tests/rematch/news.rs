@@ -21,7 +21,7 @@ async fn announced(world: &World) -> Vec<String> {
     let mut found = Vec::new();
     for shard in 0..ANNOUNCEMENT_SHARDS {
         let announcements = world.records.announcements(&acme(), shard, 100).await.unwrap();
-        found.extend(announcements.into_iter().flat_map(|one| one.unwrap().vulnerabilities));
+        found.extend(announcements.into_iter().flat_map(|one| one.unwrap().announcement.vulnerabilities));
     }
     found
 }

@@ -133,6 +133,38 @@ async fn what_the_bus_does_not_take_now_is_told_later_and_what_it_refuses_is_not
 }
 
 #[tokio::test]
+async fn an_announcement_of_very_many_is_told_some_at_a_time_and_as_a_whole() {
+    let (world, bus) = (world().await, Arc::new(RecordingBus::new()));
+    let web = image("hub/team/web", "web");
+    count(&world, &web, 0).await;
+    let ids: Vec<String> = (0..450).map(|number| format!("CVE-2099-{number:04}")).collect();
+    let all: Vec<&str> = ids.iter().map(String::as_str).collect();
+    affect(&world, &web, &all, &[]).await;
+    bus.fail(Failing::Now(vec!["CVE-2099-0300".to_owned()]));
+    assert_eq!(announce(&world, &bus).await, 399);
+    bus.fail(Failing::Nothing);
+    assert_eq!(announce(&world, &bus).await, 51);
+    let mut told = bus.vulnerabilities();
+    told.sort_unstable();
+    assert_eq!(told, ids);
+}
+
+#[tokio::test]
+async fn what_was_announced_before_events_were_switched_off_is_not_told() {
+    let (world, bus) = (world().await, Arc::new(RecordingBus::new()));
+    let mut config = config(&["hub"], 0);
+    let web = image("hub/team/web", "web");
+    count(&world, &web, 0).await;
+    affect(&world, &web, &["CVE-1"], &[]).await;
+    config.events.enabled = false;
+    world.apply(&config).await;
+    assert_eq!(announce(&world, &bus).await, 0);
+    config.events.enabled = true;
+    world.apply(&config).await;
+    assert_eq!(announce(&world, &bus).await, 0, "it is gone");
+}
+
+#[tokio::test]
 async fn what_does_not_affect_the_image_any_more_or_is_old_is_no_news() {
     let (world, bus) = (world().await, Arc::new(RecordingBus::new()));
     let web = image("hub/team/web", "web");

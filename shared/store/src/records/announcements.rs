@@ -13,7 +13,7 @@ use tidewatch_core::basis::Basis;
 use tidewatch_core::finding::Finding;
 use tidewatch_core::image::ImageId;
 use tidewatch_core::names::OrgName;
-use tidewatch_core::ports::table::{Condition, Query, Update, Write};
+use tidewatch_core::ports::table::{Condition, Item, Query, Update, Write};
 
 use super::{
     DAY, ITEM_VERSION, RecordError, Records, decode, encode, keys, millis, time_to_live,
@@ -48,6 +48,14 @@ impl Announcement {
     pub fn is_old(&self, now: Timestamp) -> bool {
         self.noted_at.checked_add(LIFE).is_ok_and(|end| end <= now)
     }
+}
+
+/// An announcement as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredAnnouncement {
+    /// The announcement.
+    pub announcement: Announcement,
+    data: String,
 }
 
 /// What is written with a result that was computed from `before`, beside itself.
@@ -102,9 +110,9 @@ impl Records {
         org: &OrgName,
         shard: u64,
         most: usize,
-    ) -> Result<Vec<Result<Announcement, RecordError>>, RecordError> {
+    ) -> Result<Vec<Result<StoredAnnouncement, RecordError>>, RecordError> {
         let query = Query::prefix(keys::announcement_partition(org, shard), keys::ANNOUNCEMENT).limit(most);
-        Ok(self.table.query(query).await?.items.iter().map(decode).collect())
+        Ok(self.table.query(query).await?.items.iter().map(read).collect())
     }
 
     /// Whether the caller alone may tell the announcements of a shard until `until`. It is given back by the time alone.
@@ -135,17 +143,29 @@ impl Records {
         unless_condition_failed(returned).map(drop)
     }
 
-    /// Notes what is still to be told of an announcement: with nothing, it is gone.
+    /// Notes that this is still to be told of an announcement: with nothing, it is gone. What somebody else has noted since it
+    /// was `read` stays.
     pub async fn keep_announcement(
         &self,
         org: &OrgName,
-        announcement: &Announcement,
+        read: &StoredAnnouncement,
+        vulnerabilities: Vec<String>,
     ) -> Result<(), RecordError> {
+        let StoredAnnouncement { announcement, data } = read;
         let key = keys::announcement(org, &announcement.image, announcement.revision);
-        if announcement.vulnerabilities.is_empty() {
-            return Ok(self.table.delete(&key, Condition::Always).await?);
-        }
-        let item = encode(key, announcement)?.with("ttl", time_to_live(announcement.noted_at, LIFE));
-        Ok(self.table.put(item, Condition::Always).await?)
+        let as_read = Condition::Equal("data".to_owned(), data.as_str().into());
+        let noted = if vulnerabilities.is_empty() {
+            self.table.delete(&key, as_read).await
+        } else {
+            let left = Announcement { vulnerabilities, ..announcement.clone() };
+            let item = encode(key, &left)?.with("ttl", time_to_live(announcement.noted_at, LIFE));
+            self.table.put(item, as_read).await
+        };
+        unless_condition_failed(noted).map(drop)
     }
+}
+
+fn read(item: &Item) -> Result<StoredAnnouncement, RecordError> {
+    let data = item.text("data").unwrap_or_default().to_owned();
+    Ok(StoredAnnouncement { announcement: decode(item)?, data })
 }

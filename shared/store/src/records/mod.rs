@@ -51,7 +51,7 @@ pub use advisory_sources::{
     AdvisorySource, CompiledSource, SourceArchive, SourceError, SourceProgress, StoredSource,
 };
 pub use advisory_standing::AdvisoryStanding;
-pub use announcements::{ANNOUNCEMENT_SHARDS, Alongside, Announcement};
+pub use announcements::{ANNOUNCEMENT_SHARDS, Alongside, Announcement, StoredAnnouncement};
 pub use bases::{BASE_TURNS, LayeredImage};
 pub use configuration::AppliedConfig;
 pub use environments::{EnvironmentPlace, MadeEnvironments, Streams};
