@@ -184,11 +184,11 @@ fn within_an_item(ids: impl IntoIterator<Item = String>) -> impl Iterator<Item =
 }
 
 fn bytes<'a>(ids: impl IntoIterator<Item = &'a String>) -> usize {
-    ids.into_iter().map(size).sum()
+    ids.into_iter().map(|id| size(id)).sum()
 }
 
 /// What an id takes in a list: itself, two quotes and a comma.
-const fn size(id: &String) -> usize {
+const fn size(id: &str) -> usize {
     id.len() + 3
 }
 
