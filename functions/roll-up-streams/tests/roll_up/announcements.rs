@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tidewatch_core::Digest;
 use tidewatch_core::image::Image;
 use tidewatch_core::policy::Outcome;
 use tidewatch_core::ports::Clock as _;
 use tidewatch_core::result::{ImageResult, Report};
+use tidewatch_core::{Digest, Severity};
 use tidewatch_roll_up_streams::RollUpStreams;
 use tidewatch_store::Records;
 use tidewatch_store::records::{Alongside, ImagePlace};
@@ -33,11 +33,18 @@ async fn announce(world: &World, bus: &Arc<RecordingBus>) -> usize {
 
 /// The result of an image which these vulnerabilities affect, all but the suppressed ones of which are told.
 async fn affect(world: &World, image: &Image, vulnerabilities: &[&str], suppressed: &[usize]) {
+    let critical: Vec<(&str, Severity)> =
+        vulnerabilities.iter().map(|id| (*id, Severity::Critical)).collect();
+    affect_by(world, image, &critical, suppressed).await;
+}
+
+/// The same, of these severities.
+async fn affect_by(world: &World, image: &Image, vulnerabilities: &[(&str, Severity)], suppressed: &[usize]) {
     let (org, digest, platform) = (&world.org, &image.digest, &image.platform);
-    let finding = |id: &&str| {
+    let finding = |(id, severity): &(&str, Severity)| {
         json!({
             "vulnerability": id, "advisories": [], "aliases": [], "package_type": "deb", "package": "zlib",
-            "version": "1", "purl": "pkg:deb/debian/zlib@1", "severity": "CRITICAL", "fixed_version": "2",
+            "version": "1", "purl": "pkg:deb/debian/zlib@1", "severity": severity, "fixed_version": "2",
             "published_at": null,
         })
     };
@@ -57,7 +64,7 @@ async fn affect(world: &World, image: &Image, vulnerabilities: &[&str], suppress
     }))
     .unwrap();
     let before = world.records.result(org, digest, platform).await.unwrap();
-    let newly: Vec<String> = vulnerabilities.iter().map(|id| (*id).to_owned()).collect();
+    let newly: Vec<String> = vulnerabilities.iter().map(|(id, _)| (*id).to_owned()).collect();
     let alongside = Alongside { newly_affecting: &newly, ..Alongside::default() };
     let put = world.records.put_result_with(org, digest, platform, &result, before.as_ref(), alongside);
     put.await.unwrap();
@@ -147,6 +154,19 @@ async fn an_announcement_of_very_many_is_told_some_at_a_time_and_as_a_whole() {
     let mut told = bus.vulnerabilities();
     told.sort_unstable();
     assert_eq!(told, ids);
+}
+
+#[tokio::test]
+async fn what_is_not_bad_enough_any_more_when_it_is_told_is_not_told() {
+    let (world, bus) = (world().await, Arc::new(RecordingBus::new()));
+    let mut config = config(&["hub"], 0);
+    config.events.severity = Severity::Critical;
+    world.apply(&config).await;
+    let web = image("hub/team/web", "web");
+    count(&world, &web, 0).await;
+    affect_by(&world, &web, &[("CVE-1", Severity::High), ("CVE-2", Severity::Critical)], &[]).await;
+    assert_eq!(announce(&world, &bus).await, 1);
+    assert_eq!(bus.vulnerabilities(), ["CVE-2"]);
 }
 
 #[tokio::test]

@@ -78,13 +78,13 @@ impl World {
         self.records.snapshot(&self.org).await.unwrap()
     }
 
-    /// What is told of the published snapshot.
     /// What whoever judges images again notes under `config`: that there is nothing left to do.
     pub(crate) async fn switched(&self, config: &Config) {
         let (judging, sent_at) = (config.judging_fingerprint(), self.clock.now());
         self.records.put_switch(&self.org, &Switch { judging, sent_at, parts: 0 }).await.unwrap();
     }
 
+    /// What is told of the published snapshot.
     pub(crate) async fn head(&self) -> SnapshotHead {
         self.records.snapshot_head(&self.org).await.unwrap().expect("a published snapshot")
     }

@@ -26,8 +26,9 @@ pub const ANNOUNCEMENT_SHARDS: u64 = 4;
 /// How long an announcement waits at most: what is older is no news, and is not told any more.
 const LIFE: Duration = Duration::from_secs(7 * DAY.as_secs());
 
-/// How many vulnerabilities are remembered of an image. Over it, those that do not affect it any more are forgotten.
-const MOST_ANNOUNCED: usize = 10_000;
+/// The most bytes that ids of vulnerabilities have in an item, of which a table takes 400 KiB: a result must not fail to be
+/// stored because of what is told of it.
+const MOST_BYTES: usize = 300 * 1024;
 
 /// An image that is newly affected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,15 +88,23 @@ impl Records {
         let mut announced: BTreeSet<String> = self.record(&key).await?.unwrap_or_default();
         let newly = alongside.newly_affecting.iter();
         let newly: Vec<String> = newly.filter(|id| !announced.contains(*id)).cloned().collect();
+        let count = newly.len();
+        let newly: Vec<String> = within_an_item(newly).collect();
         if newly.is_empty() {
             return Ok(Vec::new());
         }
-        announced.extend(newly.iter().cloned());
-        if announced.len() > MOST_ANNOUNCED {
+        if newly.len() < count {
+            let left_out = count - newly.len();
+            tracing::error!(org.name = %org, image = %image, vulnerabilities.count = left_out, "too much is newly found to be told");
+        }
+        let known = bytes(&announced) + bytes(&newly);
+        if known > MOST_BYTES {
+            // What does not affect the image any more is forgotten first.
             let findings = alongside.findings.iter();
             let affecting: BTreeSet<&String> = findings.map(|finding| &finding.vulnerability).collect();
             announced.retain(|id| affecting.contains(id));
         }
+        let announced: BTreeSet<String> = within_an_item(newly.iter().cloned().chain(announced)).collect();
         let row = Announcement { image: image.clone(), revision, vulnerabilities: newly, noted_at };
         let item = encode(keys::announcement(org, image, revision), &row)?;
         let item = item.with("ttl", time_to_live(noted_at, LIFE));
@@ -163,6 +172,24 @@ impl Records {
         };
         unless_condition_failed(noted).map(drop)
     }
+}
+
+/// The first of `ids` that one item can hold.
+fn within_an_item(ids: impl IntoIterator<Item = String>) -> impl Iterator<Item = String> {
+    let mut room = MOST_BYTES;
+    ids.into_iter().map_while(move |id| {
+        room = room.checked_sub(size(&id))?;
+        Some(id)
+    })
+}
+
+fn bytes<'a>(ids: impl IntoIterator<Item = &'a String>) -> usize {
+    ids.into_iter().map(|id| size(id)).sum()
+}
+
+/// What an id takes in a list: itself, two quotes and a comma.
+const fn size(id: &str) -> usize {
+    id.len() + 3
 }
 
 fn read(item: &Item) -> Result<StoredAnnouncement, RecordError> {

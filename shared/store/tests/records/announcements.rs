@@ -15,6 +15,7 @@ on_every_table!(
     what_is_still_to_be_told_stays_and_what_was_told_goes,
     one_at_a_time_tells_the_announcements_of_a_shard,
     an_announcement_that_cannot_be_read_hides_none,
+    a_result_is_stored_however_much_it_announces,
 );
 
 const DAY: i64 = 86_400;
@@ -132,4 +133,23 @@ async fn an_announcement_that_cannot_be_read_hides_none(world: World) {
     }
     assert_eq!(read.iter().filter(|one| one.is_ok()).count(), 2);
     assert_eq!(read.iter().filter(|one| one.is_err()).count(), 1);
+}
+
+async fn a_result_is_stored_however_much_it_announces(world: World) {
+    let web = image("web");
+    let mut last = put(&world, &web, (&result(1), &[]), None).await.unwrap();
+    // Each alone is more than an item can hold.
+    for round in 1..=3 {
+        let ids: Vec<String> = (0..30_000).map(|number| format!("CVE-{round}-{number:08}")).collect();
+        let newly: Vec<&str> = ids.iter().map(String::as_str).collect();
+        last = put(&world, &web, (&result(round + 1), &newly), Some(&last)).await.unwrap();
+        let found = announcements(&world).await;
+        let told = &found.last().unwrap().vulnerabilities;
+        assert_eq!(
+            (found.len(), told[..10].to_vec()),
+            (usize::try_from(round).unwrap(), ids[..10].to_vec()),
+            "the worst are told"
+        );
+        assert!(told.len() > 10_000 && told.len() < 30_000, "{}", told.len());
+    }
 }

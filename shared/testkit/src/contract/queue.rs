@@ -19,7 +19,7 @@ use crate::ports::SettableClock;
 /// [`Fresh`](crate::contract::Fresh) says, an `Arc` of the queue with the `Arc` of the [`Passing`] time that it goes by.
 #[macro_export]
 macro_rules! queue_contract {
-    (@tests $backend:ident, $make:path, $($promise:ident),+ $(,)?) => {
+    (@tests $contract:ident, $backend:ident, $make:path, $($promise:ident),+ $(,)?) => {
         mod $backend {
             use super::*;
             $(
@@ -27,13 +27,13 @@ macro_rules! queue_contract {
                 async fn $promise() {
                     let fresh = $crate::contract::Fresh::fresh($make().await);
                     let Some(((queue, time), _kept)) = fresh else { return };
-                    $crate::contract::queue::$promise(queue, &*time).await;
+                    $crate::contract::$contract::$promise(queue, &*time).await;
                 }
             )+
         }
     };
     ($backend:ident, $make:path) => {
-        $crate::queue_contract!(@tests $backend, $make,
+        $crate::queue_contract!(@tests queue, $backend, $make,
             a_sent_message_is_received_with_its_body,
             queues_are_apart,
             a_received_message_is_invisible_until_its_time_has_passed,

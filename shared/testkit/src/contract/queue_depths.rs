@@ -18,21 +18,8 @@ use super::queue::Passing;
 /// [`queue_contract`](crate::queue_contract).
 #[macro_export]
 macro_rules! queue_depths_contract {
-    (@tests $backend:ident, $make:path, $($promise:ident),+ $(,)?) => {
-        mod $backend {
-            use super::*;
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $promise() {
-                    let fresh = $crate::contract::Fresh::fresh($make().await);
-                    let Some(((queue, time), _kept)) = fresh else { return };
-                    $crate::contract::queue_depths::$promise(queue, &*time).await;
-                }
-            )+
-        }
-    };
     ($backend:ident, $make:path) => {
-        $crate::queue_depths_contract!(@tests $backend, $make,
+        $crate::queue_contract!(@tests queue_depths, $backend, $make,
             an_empty_queue_holds_nothing,
             a_message_counts_once_by_what_becomes_of_it_next,
             what_is_hidden_becomes_visible_when_its_time_has_passed,
