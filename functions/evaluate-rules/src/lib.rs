@@ -225,12 +225,13 @@ impl EvaluateRules {
         self.records.put_run(org, &Run { id: id.clone(), trigger, started_at: now }).await?;
         let mut messages = Vec::with_capacity(rule.registries.len());
         for registry in &rule.registries {
-            self.records.put_listing_queued(org, &id, registry, None, now).await?;
+            self.records.put_listing_queued(org, &id, registry, now).await?;
             messages.push(ListingMessage {
                 org: org.clone(),
                 run: id.clone(),
                 registry: registry.clone(),
                 repository: None,
+                unlisted: false,
                 failures: 0,
                 position: None,
             });

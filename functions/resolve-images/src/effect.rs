@@ -3,13 +3,17 @@
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
+use tidewatch_core::image::Image;
 use tidewatch_core::names::RepositoryName;
 use tidewatch_core::ports::registry::RegistryError;
-use tidewatch_core::rule::{Candidate, Decision, decide, needs_times};
+use tidewatch_core::rule::{Candidate, Decision, decide, needs_times, unused};
 use tidewatch_core::work::ListingPosition;
-use tidewatch_store::records::{CreatedTimes, Enqueued, ListingProgress, ListingState, StagedTag};
+use tidewatch_store::records::{
+    CreatedTimes, Enqueued, ListingProgress, ListingState, StagedPart, StagedTag, TaggedImage,
+};
 
 use crate::ResolveError;
+use crate::leaving::Seen;
 use crate::listing::{Listing, Reached};
 use crate::staging::{Staging, TAGS_AT_ONCE};
 use crate::tag::{Resolved, Tags};
@@ -35,10 +39,13 @@ impl Listing<'_> {
         applied: Option<usize>,
     ) -> Result<Reached, ResolveError> {
         let records = &self.resolver.records;
-        let mut tags = records.staged_tags(self.staged(repository), &staging.parts).await?;
-        let before = tags.len();
-        tags.append(&mut staging.tags);
-        let chosen = self.choose(repository, &tags, &mut staging, applied.is_none());
+        let mut staged = records.staged_tags(self.staged(repository), &staging.parts).await?;
+        let before = (staged.tags.len(), staged.unchosen.len());
+        staged.tags.append(&mut staging.found.tags);
+        staged.unchosen.append(&mut staging.found.unchosen);
+        let tags = &staged.tags;
+        let decisions = self.decide(repository, tags, staging.begun_at).await?;
+        let chosen = staging.choose(&decisions, applied.is_none());
         let from = applied.unwrap_or(0).min(chosen.len());
 
         let basis = records.basis(self.applied, staging.begun_at).await?;
@@ -52,53 +59,75 @@ impl Listing<'_> {
         let done = from + effects.len();
         staging.note_effects(effects);
         if done < chosen.len() {
-            return self.stop_at(repository, staging, &tags[before..], done).await;
+            let found = StagedPart {
+                tags: staged.tags.split_off(before.0),
+                unchosen: staged.unchosen.split_off(before.1),
+            };
+            return self.stop_at(repository, staging, found, done).await;
         }
-        self.keep_created(repository, &tags).await?;
-        records.remove_staged_tags(self.staged(repository), &staging.parts).await?;
+        self.keep_created(repository, tags).await?;
         let earlier = || self.message.position.as_ref()?.fault.clone().map(ResolveError::Earlier);
+        let is_complete = staging.fault.is_none() && staging.stopped.is_none() && earlier().is_none();
+        if is_complete {
+            let seen = Seen { tags, decisions: &decisions, unchosen: &staged.unchosen };
+            self.let_go(repository, seen, staging.begun_at).await?;
+        }
+        records.remove_staged_tags(self.staged(repository), &staging.parts).await?;
         let state = if staging.stopped.is_some() { ListingState::Failed } else { ListingState::Done };
         let progress = ListingProgress { state, error: staging.stopped, ..staging.progress };
         staging.fault.map(ResolveError::from).or_else(earlier).map_or(Ok(Reached::End(progress)), Err)
     }
 
     /// What the rule says of each of all tags whose names it chooses, as of the time at which the listing began.
-    pub(crate) fn decide(
+    pub(crate) async fn decide(
         &self,
         repository: &RepositoryName,
         tags: &[StagedTag],
         begun_at: Timestamp,
-    ) -> Vec<Decision> {
+    ) -> Result<Vec<Decision>, ResolveError> {
         let candidate = |staged: &StagedTag| {
             let StagedTag { tag, digest, times, .. } = staged.clone();
             Candidate { tag, digest, times: times.unwrap_or_default() }
         };
         let candidates: Vec<Candidate> = tags.iter().map(candidate).collect();
-        decide(self.rule, repository, &candidates, begun_at)
-    }
-
-    /// The positions of the tags that the rule chooses. Counts them, and those that it leaves out, where nobody has done so before.
-    fn choose(
-        &self,
-        repository: &RepositoryName,
-        tags: &[StagedTag],
-        staging: &mut Staging,
-        is_first: bool,
-    ) -> Vec<usize> {
-        let decisions = self.decide(repository, tags, staging.begun_at);
-        let progress = &mut staging.progress;
-        let mut chosen = Vec::new();
-        for (position, decision) in decisions.iter().enumerate() {
-            match decision.left_out() {
-                None => chosen.push(position),
-                Some(reason) if is_first => *progress.left_out.entry(reason).or_default() += 1,
-                Some(_) => {}
+        let mut decisions = decide(self.rule, repository, &candidates, begun_at);
+        if self.rule.unused.is_some() {
+            for (staged, decision) in tags.iter().zip(&mut decisions) {
+                if let Some(unused) = self.unused(repository, staged, decision, begun_at).await? {
+                    *decision = unused;
+                }
             }
         }
-        if is_first {
-            progress.selected += chosen.len() as u64;
+        Ok(decisions)
+    }
+
+    /// What becomes of a tag that the rule would choose by this `decision`, where nobody uses what it points to.
+    async fn unused(
+        &self,
+        repository: &RepositoryName,
+        staged: &StagedTag,
+        decision: &Decision,
+        begun_at: Timestamp,
+    ) -> Result<Option<Decision>, ResolveError> {
+        let seen_at = staged.record.as_ref().map_or(begun_at, |record| record.seen_at);
+        let last_used_at = staged.times.unwrap_or_default().last_used_at(seen_at);
+        let Some(decision) = unused(self.rule, decision, last_used_at, begun_at) else { return Ok(None) };
+        let (records, org) = (&self.resolver.records, &self.message.org);
+        for image in staged.record.iter().flat_map(|record| &record.images) {
+            if records.is_in_environment(org, &self.image(repository, image)).await? {
+                return Ok(None);
+            }
         }
-        chosen
+        Ok(Some(decision))
+    }
+
+    pub(crate) fn image(&self, repository: &RepositoryName, image: &TaggedImage) -> Image {
+        Image {
+            registry: self.message.registry.clone(),
+            repository: repository.clone(),
+            digest: image.digest,
+            platform: image.platform.clone(),
+        }
     }
 
     /// Stages all that there is, for another call to go on after `done` of those that were chosen.
@@ -106,13 +135,13 @@ impl Listing<'_> {
         &self,
         repository: &RepositoryName,
         staging: Staging,
-        found: &[StagedTag],
+        found: StagedPart,
         done: usize,
     ) -> Result<Reached, ResolveError> {
         let position = self.position(staging.progress, &staging.pages, staging.fault);
         let mut parts = staging.parts;
         if !found.is_empty() {
-            parts.push(self.resolver.records.put_staged_tags(self.staged(repository), found).await?);
+            parts.push(self.resolver.records.put_staged_tags(self.staged(repository), &found).await?);
         }
         let (begun_at, applied, stopped) = (Some(staging.begun_at), Some(done), staging.stopped);
         Ok(Reached::Position(ListingPosition { begun_at, parts, applied, stopped, ..position }))
@@ -141,8 +170,8 @@ impl Listing<'_> {
         if resolved.changed {
             let place = (tags.id, tags.repository);
             self.resolver.send_for_followers(org, place, &resolved.record.tag).await?;
-            records.put_tag(org, tags.id, tags.repository, &resolved.record).await?;
         }
+        tags.record(&resolved).await?;
         Ok(Effect { queued, skipped: resolved.record.images.is_empty(), fault: None })
     }
 
@@ -187,6 +216,23 @@ impl Listing<'_> {
 }
 
 impl Staging {
+    /// The positions of the tags that the rule chooses. Counts them, and those that it leaves out, where nobody has done so before.
+    fn choose(&mut self, decisions: &[Decision], is_first: bool) -> Vec<usize> {
+        let progress = &mut self.progress;
+        let mut chosen = Vec::new();
+        for (position, decision) in decisions.iter().enumerate() {
+            match decision.left_out() {
+                None => chosen.push(position),
+                Some(reason) if is_first => *progress.left_out.entry(reason).or_default() += 1,
+                Some(_) => {}
+            }
+        }
+        if is_first {
+            progress.selected += chosen.len() as u64;
+        }
+        chosen
+    }
+
     fn note_effects(&mut self, effects: Vec<Effect>) {
         for Effect { queued, skipped, fault } in effects {
             self.progress.queued += queued;

@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tidewatch_core::config::{Config, RegistryConfig};
 use tidewatch_core::manifest::is_artifact_tag;
+use tidewatch_core::names::RuleId;
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::ports::registry::RegistryError;
 use tidewatch_core::rule::select;
@@ -59,7 +60,8 @@ impl ResolveHints {
         let records = &self.0.records;
         let Some(applied) = records.config(org).await? else { return Ok(()) };
         let Some(config) = applied.config.registry(id) else { return Ok(()) };
-        if !is_chosen(&applied.config, config, message) {
+        let rules = choosing(&applied.config, config, message);
+        if rules.is_empty() {
             tracing::debug!(org.name = %org, registry.id = %id, %repository, %tag, "push ignored: no rule chooses it");
             return Ok(());
         }
@@ -76,6 +78,7 @@ impl ResolveHints {
             basis: &basis,
             seen_at: *received_at,
             pushed: true,
+            rules: &rules,
         };
         let resolved = match tags.resolve(tag.clone(), known.as_ref()).await {
             // It was deleted since it was pushed.
@@ -94,8 +97,8 @@ impl ResolveHints {
         send(&*self.0.queue, QueueName::Pushed, &messages, Duration::ZERO).await?;
         if resolved.changed {
             self.0.send_for_followers(org, (id, repository), tag).await?;
-            records.put_tag(org, id, repository, &resolved.record).await?;
         }
+        tags.record(&resolved).await?;
         tracing::info!(
             org.name = %org, registry.id = %id, %repository, %tag, push.images = messages.len(), "push resolved"
         );
@@ -120,12 +123,16 @@ impl ResolveHints {
     }
 }
 
-/// Whether a listing by any rule of the registry would choose what `message` names.
-fn is_chosen(config: &Config, registry: &RegistryConfig, message: &HintMessage) -> bool {
+/// The rules of the registry whose listings would choose what `message` names. What was pushed just now is as young as can be,
+/// and the newest of its repository: names decide alone.
+fn choosing(config: &Config, registry: &RegistryConfig, message: &HintMessage) -> Vec<RuleId> {
     let HintMessage { repository, tag, .. } = message;
     let is_listed = registry.repositories.is_empty() || registry.repositories.contains(repository);
-    let mut rules = config.rules.iter().filter(|rule| rule.registries.contains(&registry.id));
-    is_listed && !is_artifact_tag(tag) && rules.any(|rule| select(rule, repository, tag).is_selected())
+    if !is_listed || is_artifact_tag(tag) {
+        return Vec::new();
+    }
+    let rules = config.rules.iter().filter(|rule| rule.registries.contains(&registry.id));
+    rules.filter(|rule| select(rule, repository, tag).is_selected()).map(|rule| rule.id.clone()).collect()
 }
 
 #[async_trait]

@@ -12,9 +12,12 @@ mod effect;
 mod environment;
 mod hint;
 mod images;
+mod leaving;
 mod listing;
 mod pages;
 mod preview;
+mod repositories;
+mod slot;
 mod staging;
 mod tag;
 
@@ -23,7 +26,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tidewatch_core::config::RuleConfig;
-use tidewatch_core::names::{OrgName, RegistryId};
+use tidewatch_core::names::RepositoryName;
 use tidewatch_core::ports::queue::{QueueError, QueueName};
 use tidewatch_core::ports::registry::RegistryError;
 use tidewatch_core::ports::{Clock, QueueSender, Registries};
@@ -170,7 +173,7 @@ impl ResolveImages {
         let (registry, applied) = (&*registry, &applied);
         let listing = Listing { resolver: self, registry, message, rule, applied, deadline };
         let reached = match &message.repository {
-            None => listing.repositories().await,
+            None => listing.list_repositories().await,
             Some(repository) => listing.list_tags(repository).await,
         };
         reached.map(Some)
@@ -235,25 +238,21 @@ impl ResolveImages {
         backoff.max(asked).min(tidewatch_core::ports::queue::MAX_DELAY)
     }
 
-    /// Sends for the tags of these repositories.
+    /// Sends for the tags of these repositories, which the registry does (not) name where it lists them.
     async fn send_for(
         &self,
         message: &ListingMessage,
-        repositories: &[tidewatch_core::names::RepositoryName],
+        repositories: &[RepositoryName],
+        unlisted: bool,
     ) -> Result<(), ResolveError> {
-        let now = self.clock.now();
-        let mut messages = Vec::with_capacity(repositories.len());
-        for repository in repositories {
-            let (org, registry): (&OrgName, &RegistryId) = (&message.org, &message.registry);
-            self.records.put_repository(org, registry, repository).await?;
-            self.records.put_listing_queued(org, &message.run, registry, Some(repository), now).await?;
-            messages.push(ListingMessage {
-                repository: Some(repository.clone()),
-                failures: 0,
-                position: None,
-                ..message.clone()
-            });
-        }
+        let of = |repository: &RepositoryName| ListingMessage {
+            repository: Some(repository.clone()),
+            unlisted,
+            failures: 0,
+            position: None,
+            ..message.clone()
+        };
+        let messages: Vec<ListingMessage> = repositories.iter().map(of).collect();
         Ok(send(&*self.queue, QueueName::Listings, &messages, Duration::ZERO).await?)
     }
 }

@@ -1,4 +1,5 @@
-//! One listing: of the repositories of a registry. That of the tags of a repository is in `staging` and `effect`.
+//! One listing, and how far it came: that of the repositories of a registry is in `repositories`, that of the tags of a
+//! repository in `staging`, `effect` and `leaving`.
 
 use std::time::Duration;
 
@@ -13,11 +14,8 @@ use tidewatch_runtime::Deadline;
 use tidewatch_runtime::messages::describe;
 use tidewatch_store::records::{AppliedConfig, ListingProgress, ListingState};
 
-use crate::pages::{Endless, Pages, Turned, limit};
+use crate::pages::{Endless, Pages, Turned};
 use crate::{ResolveError, ResolveImages};
-
-/// How many repositories are sent for before the time is looked at.
-const REPOSITORIES_AT_ONCE: usize = 100;
 
 /// How long before the end of the function nothing more is begun.
 const STOP: Duration = Duration::from_secs(60);
@@ -50,38 +48,7 @@ pub(crate) fn stopped(progress: ListingProgress, endless: &Endless) -> Reached {
 }
 
 impl Listing<'_> {
-    /// Lists the repositories of the registry, and sends for the tags of each that the rule could match. A listing
-    /// without an end fails; what was sent for before stays.
-    pub(crate) async fn repositories(&self) -> Result<Reached, ResolveError> {
-        let (mut progress, mut pages) = self.begin();
-        loop {
-            if !self.has_time() {
-                return Ok(self.reached(progress, &pages));
-            }
-            let page = self.registry.repositories(pages.cursor()).await?;
-            for repositories in pages.left(page.entries, RepositoryName::as_str).chunks(REPOSITORIES_AT_ONCE)
-            {
-                if !self.has_time() {
-                    return Ok(self.reached(progress, &pages));
-                }
-                let wanted: Vec<RepositoryName> =
-                    repositories.iter().filter(|repository| self.may_match(repository)).cloned().collect();
-                self.resolver.send_for(self.message, &wanted).await?;
-                progress.listed += repositories.len() as u64;
-                progress.selected += wanted.len() as u64;
-                repositories.iter().last().inspect(|last| pages.done_with(last.as_str()));
-            }
-            match pages.turn(page.next, progress.listed) {
-                Ok(Turned::Next) => {}
-                Ok(Turned::End) => break,
-                Err(endless) => return Ok(stopped(progress, &endless)),
-            }
-        }
-        progress.state = ListingState::Done;
-        Ok(Reached::End(progress))
-    }
-
-    /// The repositories whose tags [`Listing::repositories`] would send for.
+    /// The repositories whose tags [`Listing::list_repositories`] would send for.
     pub(crate) async fn all_repositories(&self) -> Result<Vec<RepositoryName>, ResolveError> {
         let (mut found, mut pages, mut listed) = (Vec::new(), Pages::default(), 0);
         loop {
@@ -96,7 +63,7 @@ impl Listing<'_> {
         }
     }
 
-    fn may_match(&self, repository: &RepositoryName) -> bool {
+    pub(crate) fn may_match(&self, repository: &RepositoryName) -> bool {
         let may = |patterns: &[Pattern]| patterns.iter().any(|one| one.may_match_repository(repository));
         self.rule.include.is_empty() || may(&self.rule.include) || may(&self.rule.always)
     }
@@ -112,14 +79,6 @@ impl Listing<'_> {
 
     pub(crate) fn has_time(&self) -> bool {
         !self.deadline.remaining(self.resolver.clock.now(), STOP).is_zero()
-    }
-
-    /// The place to go on at, unless the listing has been going on for too long.
-    fn reached(&self, progress: ListingProgress, pages: &Pages) -> Reached {
-        match limit(progress.listed) {
-            Ok(()) => Reached::Position(self.position(progress, pages, None)),
-            Err(endless) => stopped(progress, &endless),
-        }
     }
 
     /// The place to go on at, with what was found before it but for tags.

@@ -142,7 +142,7 @@ fn preview_of(
 ) -> ListingMessage {
     let run = RunId { rule: rule.id.clone(), run: "preview".to_owned() };
     let (org, registry, repository) = (org.clone(), registry.clone(), repository.cloned());
-    ListingMessage { org, run, registry, repository, failures: 0, position: None }
+    ListingMessage { org, run, registry, repository, unlisted: false, failures: 0, position: None }
 }
 
 impl Listing<'_> {
@@ -157,10 +157,11 @@ impl Listing<'_> {
             Found::All | Found::Some => None,
         };
         let problem = endless.or_else(|| staging.fault.as_ref().map(|fault| describe(fault)));
-        let decisions = self.decide(repository, &staging.tags, staging.begun_at);
+        let found = staging.found.tags;
+        let decisions = self.decide(repository, &found, staging.begun_at).await?;
         let basis = self.resolver.records.basis(self.applied, staging.begun_at).await?;
         let tags = self.of_repository(repository, &basis, staging.begun_at);
-        let decided: Vec<(StagedTag, Decision)> = staging.tags.into_iter().zip(decisions).collect();
+        let decided: Vec<(StagedTag, Decision)> = found.into_iter().zip(decisions).collect();
         let verdicts = futures::stream::iter(decided).map(|(staged, decision)| {
             let tags = &tags;
             async move {

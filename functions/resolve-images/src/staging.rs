@@ -9,10 +9,12 @@ use tidewatch_core::Digest;
 use tidewatch_core::basis::Basis;
 use tidewatch_core::manifest::is_artifact_tag;
 use tidewatch_core::names::{RepositoryName, Tag};
-use tidewatch_core::ports::registry::RegistryError;
+use tidewatch_core::ports::registry::{ListPage, RegistryError};
 use tidewatch_core::rule::{Decision, ImageTimes, LeftOut, Selection, needs_times, select};
 use tidewatch_core::work::ListingPosition;
-use tidewatch_store::records::{CreatedTimes, ListingProgress, StagedListing, StagedTag, TagRecord};
+use tidewatch_store::records::{
+    CreatedTimes, ListingProgress, StagedListing, StagedPart, StagedTag, TagRecord,
+};
 
 use crate::ResolveError;
 use crate::listing::{Listing, Reached, stopped};
@@ -27,8 +29,8 @@ pub(crate) const TAGS_AT_ONCE: usize = 8;
 pub(crate) struct Staging {
     pub(crate) progress: ListingProgress,
     pub(crate) pages: Pages,
-    /// The tags that were found by this call.
-    pub(crate) tags: Vec<StagedTag>,
+    /// What was found by this call.
+    pub(crate) found: StagedPart,
     /// Those that were not looked at, where somebody wants to know.
     pub(crate) unread: Option<Vec<Unread>>,
     /// When images were made, for rules that look at it.
@@ -94,8 +96,8 @@ impl Listing<'_> {
             CreatedTimes::new()
         };
         let (parts, stopped) = (position.parts, position.stopped);
-        let (tags, fault, unread) = (Vec::new(), None, None);
-        Ok(Staging { progress, pages, tags, unread, created, fault, stopped, begun_at, parts })
+        let (found, fault, unread) = (StagedPart::default(), None, None);
+        Ok(Staging { progress, pages, found, unread, created, fault, stopped, begun_at, parts })
     }
 
     /// Finds all tags, or as many as there is time for. Nothing is written.
@@ -112,7 +114,7 @@ impl Listing<'_> {
             if !self.has_time() {
                 return Ok(Found::Some);
             }
-            let page = self.registry.tags(repository, staging.pages.cursor()).await?;
+            let page = self.page_of(repository, &staging.pages).await?;
             let listed = staging.pages.left(page.entries, Tag::as_str);
             // Others are pushed while a listing goes on. Of a repository without any known, all are seen at the same
             // time: which of them is the newest, their creation says, and not the page.
@@ -141,7 +143,7 @@ impl Listing<'_> {
             drop(outcomes);
             let done = of_page.len();
             listed[..done].last().inspect(|last| staging.pages.done_with(last.as_str()));
-            staging.note(of_page);
+            staging.note(of_page, |tag| known.contains_key(tag));
             match failure {
                 Some(error) => return Err(error),
                 None if done < listed.len() => return Ok(Found::Some),
@@ -152,6 +154,24 @@ impl Listing<'_> {
                 Ok(Turned::End) => return Ok(Found::All),
                 Err(endless) => return Ok(Found::Endless(endless)),
             }
+        }
+    }
+
+    /// The next page of tags; none at all of a repository that the registry does not name where it lists them, and does not
+    /// have when it is asked for it, or that the configuration does not name any more.
+    async fn page_of(
+        &self,
+        repository: &RepositoryName,
+        pages: &Pages,
+    ) -> Result<ListPage<Tag>, ResolveError> {
+        let none = || ListPage { entries: Vec::new(), next: None };
+        let named = self.applied.config.registry(&self.message.registry).map(|config| &config.repositories);
+        if self.message.unlisted && named.is_some_and(|named| !named.is_empty()) {
+            return Ok(none());
+        }
+        match self.registry.tags(repository, pages.cursor()).await {
+            Err(RegistryError::NotFound { .. }) if self.message.unlisted => Ok(none()),
+            page => Ok(page?),
         }
     }
 
@@ -171,6 +191,7 @@ impl Listing<'_> {
             basis,
             seen_at,
             pushed: false,
+            rules: std::slice::from_ref(&self.rule.id),
         }
     }
 
@@ -205,7 +226,7 @@ impl Listing<'_> {
                 Ok(None)
             }
             // It says nothing about what was found before: the next try goes on there.
-            Err(error) if error.keeps_position() && !staging.tags.is_empty() => {
+            Err(error) if error.keeps_position() && !staging.found.is_empty() => {
                 let position = self.put_off(repository, staging).await?;
                 Ok(Some(Reached::Interrupted(position, error)))
             }
@@ -222,9 +243,9 @@ impl Listing<'_> {
         let fault = staging.fault.take();
         let position = self.position(staging.progress.clone(), &staging.pages, fault);
         let mut parts = staging.parts.clone();
-        if !staging.tags.is_empty() {
+        if !staging.found.is_empty() {
             let records = &self.resolver.records;
-            parts.push(records.put_staged_tags(self.staged(repository), &staging.tags).await?);
+            parts.push(records.put_staged_tags(self.staged(repository), &staging.found).await?);
         }
         Ok(ListingPosition { begun_at: Some(staging.begun_at), parts, ..position })
     }
@@ -284,14 +305,17 @@ impl Listing<'_> {
 }
 
 impl Staging {
-    /// Adds what became of some tags.
-    fn note(&mut self, outcomes: Vec<Outcome>) {
+    /// Adds what became of some tags, of which some are known.
+    fn note(&mut self, outcomes: Vec<Outcome>, is_known: impl Fn(&Tag) -> bool) {
         self.progress.listed += outcomes.len() as u64;
         for outcome in outcomes {
             match outcome {
                 Outcome::Unread(unread) => {
                     let reason = unread.verdict.left_out().unwrap_or(LeftOut::Artifact);
                     *self.progress.left_out.entry(reason).or_default() += 1;
+                    if is_known(&unread.tag) {
+                        self.found.unchosen.push(unread.tag.clone());
+                    }
                     if let Some(known) = &mut self.unread {
                         known.push(unread);
                     }
@@ -303,7 +327,7 @@ impl Staging {
                         self.fault = fault;
                     }
                 }
-                Outcome::Staged(tag) => self.tags.push(*tag),
+                Outcome::Staged(tag) => self.found.tags.push(*tag),
             }
         }
     }

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use tidewatch_core::Digest;
 use tidewatch_core::basis::Basis;
 use tidewatch_core::image::{Image, ImageId, ManifestReference};
-use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, Tag};
+use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId, Tag};
 use tidewatch_core::ports::Registry;
 use tidewatch_core::ports::registry::RegistryError;
 use tidewatch_core::work::{Priority, RunId, Work};
@@ -25,6 +25,8 @@ pub(crate) struct Tags<'a> {
     pub(crate) basis: &'a Basis,
     /// When tags that are new, or have moved, count as seen.
     pub(crate) seen_at: Timestamp,
+    /// The rules that choose them.
+    pub(crate) rules: &'a [RuleId],
     /// Whether they were pushed then: one that has not moved counts as seen then as well.
     pub(crate) pushed: bool,
 }
@@ -64,7 +66,10 @@ impl Tags<'_> {
         let reference = ManifestReference::Digest(digest);
         let found = find_images(self.registry, self.id, self.repository, &reference, config).await?;
         let (images, skipped, platforms) = (found.images, found.skipped, config.platforms.clone());
-        let record = TagRecord { tag, digest, images, skipped, platforms, seen_at };
+        let chosen_by = known.and_then(|known| known.chosen_by.clone());
+        let (missing_at, forgotten) = (None, false);
+        let record =
+            TagRecord { tag, digest, images, skipped, platforms, seen_at, chosen_by, missing_at, forgotten };
         Ok(Resolved { record, changed: true })
     }
 
@@ -80,6 +85,15 @@ impl Tags<'_> {
     /// again it is not newer, and changes nothing.
     fn unmoved_at(&self, known: &TagRecord) -> Timestamp {
         if self.pushed { known.seen_at.max(self.seen_at) } else { known.seen_at }
+    }
+
+    /// Records what a tag points to, where that is not as it was recorded, or is not known to be chosen.
+    pub(crate) async fn record(&self, resolved: &Resolved) -> Result<(), RecordError> {
+        let chosen = resolved.record.clone().chosen(self.rules);
+        if resolved.changed || chosen != resolved.record {
+            self.records.put_tag(self.org, self.id, self.repository, &chosen).await?;
+        }
+        Ok(())
     }
 
     /// The work of an image behind a tag: when the tag is new, has moved or was pushed again, or its result is none or out

@@ -36,6 +36,9 @@ pub struct ListingMessage {
     /// The repository whose tags are to be listed; without one, the repositories of the registry are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<RepositoryName>,
+    /// Whether the registry does not name that repository any more where it lists its repositories.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unlisted: bool,
     /// How often it has failed before.
     #[serde(default)]
     pub failures: u32,

@@ -10,6 +10,7 @@ mod deadlines;
 mod endless;
 mod environments;
 mod failures;
+mod leaving;
 mod limited;
 mod previews;
 mod pushes;

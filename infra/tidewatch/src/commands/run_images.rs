@@ -12,6 +12,7 @@ use tidewatch_core::result::ResultState;
 use tidewatch_core::rule::select;
 use tidewatch_core::work::RunId;
 use tidewatch_store::Records;
+use tidewatch_store::records::TagRecord;
 
 use crate::failure::Failure;
 
@@ -55,7 +56,11 @@ impl RunImages {
         for listing in records.listings(org, run).await? {
             let Some(repository) = &listing.repository else { continue };
             let tags = records.tags(org, &listing.registry, repository).await?;
-            for tag in tags.iter().filter(|tag| select(rule, repository, &tag.tag).is_selected()) {
+            let is_chosen = |tag: &&TagRecord| match &tag.chosen_by {
+                Some(rules) => rules.contains(&rule.id),
+                None => select(rule, repository, &tag.tag).is_selected(),
+            };
+            for tag in tags.iter().filter(is_chosen) {
                 for image in &tag.images {
                     if !seen.insert((image.digest, image.platform.clone())) {
                         continue;

@@ -31,7 +31,7 @@ pub use metrics::MetricsConfig;
 pub use period::{Period, PeriodError};
 pub use policy::{Policies, PolicyConfig};
 pub use registry::{Credentials, RegistryConfig, RegistryKind};
-pub use rule::{RuleConfig, UnknownAge};
+pub use rule::{Leaving, Rescan, RuleConfig, UnknownAge, Unused};
 
 /// The keys at the top of the file.
 ///

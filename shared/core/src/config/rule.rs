@@ -53,6 +53,52 @@ pub struct RuleConfig {
     /// When the rule runs by itself.
     #[serde(default)]
     pub schedule: Schedule,
+    /// When an image that was scanned is scanned again. Of several rules that choose an image the strictest counts.
+    #[serde(default)]
+    pub rescan: Rescan,
+    /// What becomes of an image that nobody uses any more; without it, every image that the rule chooses counts as used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unused: Option<Unused>,
+    /// What becomes of an image that no rule chooses any more.
+    #[serde(default)]
+    pub unselected: Leaving,
+}
+
+/// When an image that was scanned is scanned again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rescan {
+    /// Never: a digest is scanned once, and what is known of it stays as it was then.
+    Never,
+    /// What was found in it is matched again when advisories change, or policies; nothing is pulled.
+    #[default]
+    OnAdvisory,
+    /// The same, and an image that was read by an earlier version of the readers is read again once its result is so old. A
+    /// layer that the present ones have read is never pulled.
+    Every(Period),
+}
+
+/// When an image counts as unused, and what becomes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Unused {
+    /// An image that was neither pushed nor pulled for so long, and is in no environment. Where the registry tells neither,
+    /// the time at which its tag was first seen to point to it counts.
+    pub after: Period,
+    /// What becomes of it.
+    #[serde(default)]
+    pub then: Leaving,
+}
+
+/// What becomes of an image that a rule does not scan any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Leaving {
+    /// Nothing of it is pulled any more. It is still matched against new advisories, and stays in its streams.
+    #[default]
+    Stop,
+    /// It leaves `latest-indexed` as well.
+    Forget,
 }
 
 /// What becomes of an image whose age is not known.

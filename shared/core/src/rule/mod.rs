@@ -7,5 +7,5 @@ mod selection;
 pub use pattern::{Pattern, PatternError};
 pub use schedule::{Schedule, ScheduleError, Timetable, Window};
 pub use selection::{
-    AgeLimit, Candidate, Decision, ImageTimes, LeftOut, Selection, decide, needs_times, select,
+    AgeLimit, Candidate, Decision, ImageTimes, LeftOut, Selection, decide, needs_times, select, unused,
 };

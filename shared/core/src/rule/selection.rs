@@ -1,7 +1,7 @@
 //! Which images of a repository a rule chooses, and why.
 //!
-//! The order is: include, exclude, `always` adds back, age, newest. Names are decided first, because times cost requests;
-//! what `always` matches is dropped neither by its age nor for being among the older ones. Nothing here depends on the order
+//! The order is: include, exclude, `always` adds back, age, newest, and of those that are left, which nobody uses. Names are
+//! decided first, because times cost requests; what `always` matches is dropped by none of the others. Nothing here depends on the order
 //! of the candidates.
 
 use std::cmp::Reverse;
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Pattern;
-use crate::config::{Period, RuleConfig, UnknownAge};
+use crate::config::{Leaving, Period, RuleConfig, UnknownAge, Unused};
 use crate::digest::Digest;
 use crate::names::{RepositoryName, Tag};
 use crate::{Date, Timestamp};
@@ -68,6 +68,11 @@ impl ImageTimes {
     pub fn made_at(self) -> Option<Timestamp> {
         let first = Date::constant(FIRST_CREDIBLE_YEAR, 1, 1);
         self.created_at.filter(|created| created.to_zoned(jiff::tz::TimeZone::UTC).date() >= first)
+    }
+
+    /// When it was last pushed or pulled; where the registry tells neither, when it was first seen, at `seen_at`.
+    pub fn last_used_at(self, seen_at: Timestamp) -> Timestamp {
+        self.pushed_at.max(self.pulled_at).unwrap_or(seen_at)
     }
 
     /// The later of when it was made and when it was pushed; `None` when neither is known.
@@ -135,6 +140,13 @@ pub enum Decision {
         /// How many the rule takes.
         newest: u32,
     },
+    /// Nobody uses it any more.
+    Unused {
+        /// When somebody did.
+        last_used_at: Timestamp,
+        /// What becomes of it.
+        then: Leaving,
+    },
 }
 
 impl Decision {
@@ -160,6 +172,8 @@ pub enum LeftOut {
     AgeUnknown,
     /// Too many images of the repository are newer.
     NotAmongNewest,
+    /// Nobody uses it any more.
+    Unused,
 }
 
 impl LeftOut {
@@ -172,6 +186,7 @@ impl LeftOut {
             Self::TooOld => "too_old",
             Self::AgeUnknown => "age_unknown",
             Self::NotAmongNewest => "not_among_newest",
+            Self::Unused => "unused",
         }
     }
 }
@@ -186,6 +201,7 @@ impl Decision {
             Self::TooOld { .. } => Some(LeftOut::TooOld),
             Self::AgeUnknown(_) => Some(LeftOut::AgeUnknown),
             Self::NotAmongNewest { .. } => Some(LeftOut::NotAmongNewest),
+            Self::Unused { .. } => Some(LeftOut::Unused),
         }
     }
 }
@@ -258,6 +274,19 @@ fn newest_of(candidates: &[Candidate], decisions: &[Decision], newest: u32) -> V
         images.into_iter().map(|(digest, born_at)| (Reverse(born_at), digest)).collect();
     images.sort_unstable();
     images.into_iter().take(newest as usize).map(|(_, digest)| digest).collect()
+}
+
+/// What becomes of an image that `rule` would choose by this `decision`, when it was last used at `last_used_at` and is in no
+/// environment; `None` when it counts as used at `now`. The boundary is inclusive.
+pub fn unused(
+    rule: &RuleConfig,
+    decision: &Decision,
+    last_used_at: Timestamp,
+    now: Timestamp,
+) -> Option<Decision> {
+    let Unused { after, then } = rule.unused.filter(|_| matches!(decision, Decision::Selected(_)))?;
+    let oldest = now.checked_sub(after.duration()).unwrap_or(Timestamp::MIN);
+    (last_used_at < oldest).then_some(Decision::Unused { last_used_at, then })
 }
 
 /// Whether a rule looks at times: without that, names decide alone.

@@ -118,6 +118,20 @@ impl Records {
         }
     }
 
+    /// Removes the place of an image, unless it was seen there after `seen_by`, or is in an environment there.
+    pub async fn remove_place(
+        &self,
+        org: &OrgName,
+        image: &Image,
+        seen_by: Timestamp,
+    ) -> Result<(), RecordError> {
+        if self.is_in_environment(org, image).await? {
+            return Ok(());
+        }
+        let seen = Condition::LessOrEqual("seen_at".to_owned(), millis(seen_by).into());
+        unless_condition_failed(self.table.delete(&keys::image_place(org, image), seen).await).map(drop)
+    }
+
     /// Every repository that is known to hold an image.
     pub async fn places(
         &self,

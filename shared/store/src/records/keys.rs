@@ -416,6 +416,17 @@ pub(super) mod object {
         format!("listings/{org}/{rule}/{run}/{registry}/{repository}/{}.json", part.hex())
     }
 
+    /// The same of the repositories of a registry.
+    pub(in crate::records) fn staged_repositories(
+        org: &OrgName,
+        run: &RunId,
+        registry: &RegistryId,
+        part: &Digest,
+    ) -> String {
+        let RunId { rule, run } = run;
+        format!("listings/{org}/{rule}/{run}/{registry}/{}.json", part.hex())
+    }
+
     pub(in crate::records) fn created_times(
         org: &OrgName,
         rule: &RuleId,

@@ -63,11 +63,11 @@ pub use postings::{
 };
 pub use repositories::{RepositoryPage, TagPage, TagRecord, TaggedImage};
 pub use results::StoredResult;
-pub use rules::{ListingProgress, ListingState, RuleState, Run, RunTrigger};
+pub use rules::{ListingProgress, ListingState, Listings, RuleState, Run, RunTrigger};
 pub use slots::{Filling, ResultRows};
 pub use snapshots::{Snapshot, SnapshotHead, TextHead};
-pub use staged::{CreatedTimes, StagedListing, StagedTag};
-pub use streams::{NewTotals, Part, PartState};
+pub use staged::{CreatedTimes, StagedListing, StagedPart, StagedTag};
+pub use streams::{HeldSlot, NewTotals, Part, PartState};
 pub use switches::{Switch, SwitchProgress};
 pub use vex::{MOST_DOCUMENT_BYTES, NewVex, StoredVex, UploadedVex, VexEntry, VexError};
 pub use windows::BROKEN_OFF;

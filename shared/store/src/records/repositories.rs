@@ -1,11 +1,15 @@
 //! Repositories and their tags as they were last listed.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tidewatch_core::Digest;
+use tidewatch_core::config::{Config, RuleConfig};
 use tidewatch_core::image::Platform;
-use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, Tag};
-use tidewatch_core::ports::table::{Condition, Cursor, Item, Query};
+use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId, Tag};
+use tidewatch_core::ports::table::{Condition, Cursor, Item, Key, Query};
+use tidewatch_core::rule::select;
 
 use super::{
     ITEM_VERSION, RecordError, Records, corrupt, decode, encode, keys, millis, unless_condition_failed,
@@ -28,6 +32,38 @@ pub struct TagRecord {
     pub platforms: Vec<Platform>,
     /// When the tag was first seen to point there.
     pub seen_at: Timestamp,
+    /// The rules that chose it when they last looked at it; `None` in what earlier versions have stored, which did not note it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen_by: Option<BTreeSet<RuleId>>,
+    /// When a complete listing noted that the registry does not have it any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_at: Option<Timestamp>,
+    /// Whether it has left `latest-indexed` because no rule chooses it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forgotten: bool,
+}
+
+impl TagRecord {
+    /// Whether none of the rules of `config` chooses it in this place any more, so that nothing of it is pulled. A rule that
+    /// chose it and whose patterns do not match it by now does not count.
+    pub fn is_idle(&self, config: &Config, registry: &RegistryId, repository: &RepositoryName) -> bool {
+        self.chosen_by.as_ref().is_some_and(|chosen_by| {
+            let chooses = |rule: &RuleConfig| {
+                chosen_by.contains(&rule.id)
+                    && rule.registries.contains(registry)
+                    && select(rule, repository, &self.tag).is_selected()
+            };
+            !config.rules.iter().any(chooses)
+        })
+    }
+
+    /// The same as `rules` choose it, which a listing or a push has found.
+    #[must_use]
+    pub fn chosen(self, rules: &[RuleId]) -> Self {
+        let mut chosen_by = self.chosen_by.unwrap_or_default();
+        chosen_by.extend(rules.iter().cloned());
+        Self { chosen_by: Some(chosen_by), missing_at: None, forgotten: false, ..self }
+    }
 }
 
 /// One image behind a tag.
@@ -71,10 +107,7 @@ impl Records {
         registry: &RegistryId,
         repository: &RepositoryName,
     ) -> Result<(), RecordError> {
-        let key = tidewatch_core::ports::table::Key::new(
-            keys::repositories(org),
-            format!("{registry}/{repository}"),
-        );
+        let key = Key::new(keys::repositories(org), format!("{registry}/{repository}"));
         Ok(self.table.put(Item::new(key).with("v", ITEM_VERSION), Condition::Always).await?)
     }
 
@@ -85,6 +118,16 @@ impl Records {
     ) -> Result<Vec<(RegistryId, RepositoryName)>, RecordError> {
         let items = self.all(Query::prefix(keys::repositories(org), "")).await?;
         items.into_iter().map(|item| read_place(&item.key.sort)).collect()
+    }
+
+    /// Those of one registry.
+    pub async fn repositories_of(
+        &self,
+        org: &OrgName,
+        registry: &RegistryId,
+    ) -> Result<BTreeSet<RepositoryName>, RecordError> {
+        let items = self.all(Query::prefix(keys::repositories(org), format!("{registry}/"))).await?;
+        items.into_iter().map(|item| Ok(read_place(&item.key.sort)?.1)).collect()
     }
 
     /// Up to `most` of the repositories that were ever listed, sorted by `REGISTRY/REPOSITORY`: those after that text
@@ -142,6 +185,45 @@ impl Records {
         Ok(TagPage { tags: page.items.iter().map(decode).collect(), next })
     }
 
+    /// Replaces what is recorded of a tag, `known`, by what else is known of it. `false` when somebody has changed it since it
+    /// was read: then nothing is written.
+    pub async fn change_tag(
+        &self,
+        org: &OrgName,
+        registry: &RegistryId,
+        repository: &RepositoryName,
+        (known, changed): (&TagRecord, &TagRecord),
+    ) -> Result<bool, RecordError> {
+        let key = keys::tag(org, registry, repository, &known.tag);
+        let item = encode(key, changed)?.with("seen_at", millis(changed.seen_at));
+        let written = self.table.put(item, is_still(known)?).await;
+        Ok(unless_condition_failed(written)?.is_some())
+    }
+
+    /// Removes what is recorded of a tag, unless somebody has changed that since `known` was read: then gives `false`.
+    pub async fn remove_tag(
+        &self,
+        org: &OrgName,
+        registry: &RegistryId,
+        repository: &RepositoryName,
+        known: &TagRecord,
+    ) -> Result<bool, RecordError> {
+        let key = keys::tag(org, registry, repository, &known.tag);
+        let removed = self.table.delete(&key, is_still(known)?).await;
+        Ok(unless_condition_failed(removed)?.is_some())
+    }
+
+    /// Removes a repository from those that were listed.
+    pub async fn remove_repository(
+        &self,
+        org: &OrgName,
+        registry: &RegistryId,
+        repository: &RepositoryName,
+    ) -> Result<(), RecordError> {
+        let key = Key::new(keys::repositories(org), format!("{registry}/{repository}"));
+        Ok(self.table.delete(&key, Condition::Always).await?)
+    }
+
     /// Records what a tag points to, unless it was seen to point elsewhere later: a listing and a push can resolve it at
     /// the same time.
     pub async fn put_tag(
@@ -159,6 +241,12 @@ impl Records {
         ]);
         unless_condition_failed(self.table.put(item, not_newer).await).map(drop)
     }
+}
+
+/// Holds while what is recorded of a tag is what was read.
+fn is_still(known: &TagRecord) -> Result<Condition, RecordError> {
+    let data = serde_json::to_string(known).map_err(|error| corrupt(known.tag.to_string(), error))?;
+    Ok(Condition::Equal("data".to_owned(), data.into()))
 }
 
 fn read_tag(sort: &str) -> Result<Tag, RecordError> {

@@ -81,6 +81,59 @@ pub struct ListingProgress {
     pub error: Option<String>,
 }
 
+/// The listings of a run, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Listings {
+    /// Those of registries that have not ended.
+    queued: u64,
+    /// Those of repositories that were sent for by those that have.
+    sent: u64,
+    /// Those of repositories that have ended.
+    ended: u64,
+    /// Those of registries.
+    registries: u64,
+}
+
+impl Listings {
+    /// Adds one of them.
+    pub fn add(&mut self, listing: &ListingProgress) {
+        let is_queued = listing.state == ListingState::Queued;
+        if listing.repository.is_some() {
+            self.ended += u64::from(!is_queued);
+            return;
+        }
+        self.registries += 1;
+        if is_queued {
+            self.queued += 1;
+        } else {
+            self.sent += listing.selected;
+        }
+    }
+
+    /// Whether any is queued or at work.
+    pub const fn are_queued(self) -> bool {
+        self.queued > 0 || self.ended < self.sent
+    }
+
+    /// How many have ended.
+    pub const fn ended(self) -> u64 {
+        self.registries - self.queued + self.ended
+    }
+
+    /// How many there are, as far as that is known.
+    pub fn all(self) -> u64 {
+        self.registries + self.sent.max(self.ended)
+    }
+}
+
+impl<'a> FromIterator<&'a ListingProgress> for Listings {
+    fn from_iter<I: IntoIterator<Item = &'a ListingProgress>>(listings: I) -> Self {
+        let mut all = Self::default();
+        listings.into_iter().for_each(|listing| all.add(listing));
+        all
+    }
+}
+
 impl ListingProgress {
     /// A listing that was just sent for.
     pub const fn queued(registry: RegistryId, repository: Option<RepositoryName>) -> Self {
@@ -126,17 +179,16 @@ impl Records {
         self.table.query(query).await?.items.iter().map(decode).collect()
     }
 
-    /// Records that a listing was sent for, unless it is there already.
+    /// Records that a listing of the repositories of `registry` was sent for, unless it is there already.
     pub async fn put_listing_queued(
         &self,
         org: &OrgName,
         run: &RunId,
         registry: &RegistryId,
-        repository: Option<&RepositoryName>,
         now: Timestamp,
     ) -> Result<(), RecordError> {
-        let progress = ListingProgress::queued(registry.clone(), repository.cloned());
-        let item = encode(keys::listing(org, run, registry, repository), &progress)?
+        let progress = ListingProgress::queued(registry.clone(), None);
+        let item = encode(keys::listing(org, run, registry, None), &progress)?
             .with(TIME_TO_LIVE, time_to_live(now, RUNS_KEPT));
         unless_condition_failed(self.table.put(item, Condition::ItemAbsent).await)?;
         Ok(())
@@ -172,18 +224,22 @@ impl Records {
         items.iter().map(decode).collect()
     }
 
-    /// Whether a listing of a run is queued or at work. One that cannot be read does not count: nobody waits for it.
+    /// Whether a listing of a run is queued or at work: a repository is recorded when its listing has ended, a registry says
+    /// how many were sent for. One that cannot be read does not count: nobody waits for it.
     pub async fn has_queued_listings(&self, org: &OrgName, run: &RunId) -> Result<bool, RecordError> {
         let mut query = Query::prefix(keys::listings(org, run), keys::LISTING);
+        let mut listings = Listings::default();
         loop {
             let page = self.table.query(query.clone()).await?;
-            let listings = page.items.iter().filter_map(|item| decode::<ListingProgress>(item).ok());
-            if listings.into_iter().any(|listing| listing.state == ListingState::Queued) {
-                return Ok(true);
+            for item in &page.items {
+                match decode::<ListingProgress>(item) {
+                    Ok(listing) => listings.add(&listing),
+                    Err(_) => listings.ended += 1,
+                }
             }
             match page.next {
                 Some(next) => query.after = Some(next),
-                None => return Ok(false),
+                None => return Ok(listings.are_queued()),
             }
         }
     }

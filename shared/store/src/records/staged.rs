@@ -1,7 +1,7 @@
 //! Listings of the tags of a repository that have not taken effect: objects, because they can be long. And when images were
 //! made that were looked at for their age alone, so that no registry is asked that twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -33,6 +33,23 @@ pub struct StagedTag {
     pub known: Option<(Digest, Timestamp)>,
 }
 
+/// A part of a listing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StagedPart {
+    /// The tags whose names the rule chooses.
+    pub tags: Vec<StagedTag>,
+    /// Of the tags that were recorded before, the others that the registry still has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unchosen: Vec<Tag>,
+}
+
+impl StagedPart {
+    /// Whether there is nothing in it.
+    pub const fn is_empty(&self) -> bool {
+        self.tags.is_empty() && self.unchosen.is_empty()
+    }
+}
+
 /// When images were made, by what tags point to; none where their configurations do not say it.
 pub type CreatedTimes = BTreeMap<Digest, Option<Timestamp>>;
 
@@ -54,7 +71,7 @@ impl Records {
     pub async fn put_staged_tags(
         &self,
         listing: StagedListing<'_>,
-        tags: &[StagedTag],
+        tags: &StagedPart,
     ) -> Result<Digest, RecordError> {
         let StagedListing { org, run, registry, repository } = listing;
         let content = serde_json::to_vec(tags).map_err(|error| corrupt("staged tags".to_owned(), error))?;
@@ -69,15 +86,17 @@ impl Records {
         &self,
         listing: StagedListing<'_>,
         parts: &[Digest],
-    ) -> Result<Vec<StagedTag>, RecordError> {
+    ) -> Result<StagedPart, RecordError> {
         let StagedListing { org, run, registry, repository } = listing;
-        let mut tags = Vec::new();
+        let mut all = StagedPart::default();
         for part in parts {
             let key = keys::object::staged_tags(org, run, registry, repository, part);
-            let read: Option<Vec<StagedTag>> = self.object(&key).await?;
-            tags.extend(read.ok_or_else(|| corrupt(key, "it is not there"))?);
+            let read: Option<StagedPart> = self.object(&key).await?;
+            let StagedPart { tags, unchosen } = read.ok_or_else(|| corrupt(key, "it is not there"))?;
+            all.tags.extend(tags);
+            all.unchosen.extend(unchosen);
         }
-        Ok(tags)
+        Ok(all)
     }
 
     /// Removes these parts of a listing, which need not be there.
@@ -90,6 +109,53 @@ impl Records {
         for part in parts {
             let key = keys::object::staged_tags(org, run, registry, repository, part);
             self.objects.delete(&key).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the names of repositories that a listing of a registry is done with, and gives the name of that.
+    pub async fn put_staged_repositories(
+        &self,
+        org: &OrgName,
+        run: &RunId,
+        registry: &RegistryId,
+        repositories: &[RepositoryName],
+    ) -> Result<Digest, RecordError> {
+        let content = serde_json::to_vec(repositories)
+            .map_err(|error| corrupt("staged repositories".to_owned(), error))?;
+        let part = Digest::of(&content);
+        let key = keys::object::staged_repositories(org, run, registry, &part);
+        self.objects.put(&key, Bytes::from(content)).await?;
+        Ok(part)
+    }
+
+    /// What is in these parts. A part that is missing is an error: the listing has to begin anew.
+    pub async fn staged_repositories(
+        &self,
+        org: &OrgName,
+        run: &RunId,
+        registry: &RegistryId,
+        parts: &[Digest],
+    ) -> Result<BTreeSet<RepositoryName>, RecordError> {
+        let mut repositories = BTreeSet::new();
+        for part in parts {
+            let key = keys::object::staged_repositories(org, run, registry, part);
+            let read: Option<Vec<RepositoryName>> = self.object(&key).await?;
+            repositories.extend(read.ok_or_else(|| corrupt(key, "it is not there"))?);
+        }
+        Ok(repositories)
+    }
+
+    /// Removes these parts of a listing of a registry, which need not be there.
+    pub async fn remove_staged_repositories(
+        &self,
+        org: &OrgName,
+        run: &RunId,
+        registry: &RegistryId,
+        parts: &[Digest],
+    ) -> Result<(), RecordError> {
+        for part in parts {
+            self.objects.delete(&keys::object::staged_repositories(org, run, registry, part)).await?;
         }
         Ok(())
     }

@@ -107,6 +107,15 @@ pub struct NewTotals {
     pub totals: Totals,
 }
 
+/// What stands in the slot of a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldSlot {
+    /// The image; none when the last one has left.
+    pub member: Option<Member>,
+    /// The time by which it is decided whether another one is newer: [`Member::seen_at`], or when the last one has left.
+    pub seen_at: Timestamp,
+}
+
 /// What a slot holds.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
@@ -145,7 +154,7 @@ impl Records {
     }
 
     /// Empties the slot of `image` as of `left_at`, unless it holds one that was put there later, and marks its shard.
-    pub(super) async fn leave_slot(
+    pub async fn leave_slot(
         &self,
         org: &OrgName,
         stream: &StreamName,
@@ -268,6 +277,18 @@ impl Records {
         item.as_ref().map_or(Ok(None), read_slot)
     }
 
+    /// What stands in the slot of a repository; `None` when nothing ever did.
+    pub async fn slot(
+        &self,
+        org: &OrgName,
+        stream: &StreamName,
+        registry: &RegistryId,
+        repository: &RepositoryName,
+    ) -> Result<Option<HeldSlot>, RecordError> {
+        let item = self.table.get(&keys::member(org, stream, registry, repository)).await?;
+        item.as_ref().map(|item| Ok(decode::<Slot>(item)?.into())).transpose()
+    }
+
     /// The member in the slot in which the image of `member` stands, or stood: another one of its repository, perhaps.
     pub async fn member_in_slot_of(
         &self,
@@ -320,6 +341,15 @@ impl Records {
             .add("revision", 1)
             .add("changes", i64::from(new.totals != read.totals));
         Ok(unless_condition_failed(self.table.update(&key, update, unchanged).await)?.is_some())
+    }
+}
+
+impl From<Slot> for HeldSlot {
+    fn from(slot: Slot) -> Self {
+        match slot {
+            Slot::Member(member) => Self { seen_at: member.seen_at, member: Some(*member) },
+            Slot::Empty { left_at } => Self { member: None, seen_at: left_at },
+        }
     }
 }
 

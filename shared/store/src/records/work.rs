@@ -7,6 +7,7 @@ mod attempts;
 mod held;
 mod pushed;
 mod queued;
+mod withdrawn;
 
 use jiff::Timestamp;
 use tidewatch_core::image::Image;

@@ -1,0 +1,181 @@
+//! The third part of a listing of the tags of a repository: what the registry does not have any more, and what no rule
+//! chooses any more, leaves. Only a complete listing has one: a tag that two of them in a row do not find has vanished.
+//!
+//! The slot of the repository is set right before anything is noted, so that a crash in between does it again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
+use tidewatch_core::config::Leaving;
+use tidewatch_core::image::Image;
+use tidewatch_core::names::{RepositoryName, Tag};
+use tidewatch_core::rule::Decision;
+use tidewatch_store::records::{StagedTag, TagRecord};
+
+use crate::ResolveError;
+use crate::listing::Listing;
+use crate::staging::TAGS_AT_ONCE;
+
+/// What a complete listing has seen.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    /// The tags whose names the rule chooses.
+    pub(crate) tags: &'a [StagedTag],
+    /// What it decides about each.
+    pub(crate) decisions: &'a [Decision],
+    /// The other tags that were recorded before.
+    pub(crate) unchosen: &'a [Tag],
+}
+
+/// What becomes of the recorded tags of a repository.
+#[derive(Default)]
+struct Leave {
+    /// Those that stay, as they are to be recorded.
+    remaining: Vec<TagRecord>,
+    /// Those that are to be recorded otherwise, as they are and as they are to be.
+    changed: Vec<(TagRecord, TagRecord)>,
+    /// Those that leave the slot of the repository: they have vanished, or are forgotten.
+    gone: Vec<TagRecord>,
+    /// Those of which nothing is scanned any more, though they stay.
+    idle: Vec<TagRecord>,
+}
+
+impl Listing<'_> {
+    /// Lets all go that has vanished, or that this rule was the last one to choose.
+    pub(crate) async fn let_go(
+        &self,
+        repository: &RepositoryName,
+        seen: Seen<'_>,
+        begun_at: Timestamp,
+    ) -> Result<(), ResolveError> {
+        let (records, message) = (&self.resolver.records, self.message);
+        let known = records.tags(&message.org, &message.registry, repository).await?;
+        let leave = self.leave(repository, seen, known, begun_at);
+        let is_revived =
+            seen.tags.iter().any(|tag| tag.record.as_ref().is_some_and(|record| record.forgotten));
+        self.settle_slot(repository, &leave.remaining, is_revived, begun_at).await?;
+        let staying: BTreeSet<Image> = self.images(repository, &leave.remaining).collect();
+        let places = self.images_seen(repository, &leave.gone).filter(|(image, _)| !staying.contains(image));
+        let places: Vec<(Image, Timestamp)> = places.collect();
+        let idle = self.images_seen(repository, &leave.idle);
+        let unwanted: Vec<(Image, Timestamp)> = idle.chain(places.iter().cloned()).collect();
+        for (image, seen_at) in &unwanted {
+            records.withdraw(&message.org, image, *seen_at).await?;
+        }
+        for (image, seen_at) in &places {
+            records.remove_place(&message.org, image, *seen_at).await?;
+        }
+        self.note(repository, &leave).await?;
+        if message.unlisted && leave.remaining.is_empty() {
+            records.remove_repository(&message.org, &message.registry, repository).await?;
+        }
+        Ok(())
+    }
+
+    /// What becomes of what is `known`.
+    fn leave(
+        &self,
+        repository: &RepositoryName,
+        seen: Seen<'_>,
+        known: Vec<TagRecord>,
+        begun_at: Timestamp,
+    ) -> Leave {
+        let decided = seen.tags.iter().map(|tag| &tag.tag).zip(seen.decisions.iter().map(Some));
+        let unchosen = seen.unchosen.iter().map(|tag| (tag, None));
+        let verdicts: BTreeMap<&Tag, Option<&Decision>> = decided.chain(unchosen).collect();
+        let (mut leave, now) = (Leave::default(), self.resolver.clock.now());
+        for record in known {
+            match verdicts.get(&record.tag) {
+                Some(Some(decision)) if decision.is_selected() => leave.remaining.push(record),
+                Some(decision) => self.drop_from_rule(repository, record, *decision, &mut leave),
+                // It was pushed since the listing began.
+                None if record.seen_at >= begun_at => leave.remaining.push(record),
+                None => match record.missing_at {
+                    Some(missing_at) if missing_at <= begun_at => leave.gone.push(record),
+                    // Noted by this listing, or by one at the same time.
+                    Some(_) => leave.remaining.push(record),
+                    None => {
+                        let missing = TagRecord { missing_at: Some(now), ..record.clone() };
+                        leave.remaining.push(missing.clone());
+                        leave.changed.push((record, missing));
+                    }
+                },
+            }
+        }
+        leave.remaining.retain(|record| !record.forgotten);
+        leave
+    }
+
+    /// The rule does not choose it, for what `decision` says, or by its name.
+    fn drop_from_rule(
+        &self,
+        repository: &RepositoryName,
+        record: TagRecord,
+        decision: Option<&Decision>,
+        leave: &mut Leave,
+    ) {
+        let (config, registry) = (&self.applied.config, &self.message.registry);
+        let was_idle = record.is_idle(config, registry, repository);
+        let mut changed = TagRecord { missing_at: None, ..record.clone() };
+        if let Some(chosen_by) = &mut changed.chosen_by {
+            chosen_by.remove(&self.rule.id);
+        }
+        let is_idle = changed.is_idle(config, registry, repository);
+        let then = match decision {
+            Some(Decision::Unused { then, .. }) => *then,
+            _ => self.rule.unselected,
+        };
+        changed.forgotten |= is_idle && then == Leaving::Forget;
+        if changed.forgotten && !record.forgotten {
+            leave.gone.push(record.clone());
+        } else {
+            leave.remaining.push(changed.clone());
+            if is_idle && !was_idle {
+                leave.idle.push(record.clone());
+            }
+        }
+        if changed != record {
+            leave.changed.push((record, changed));
+        }
+    }
+
+    /// Notes it. What somebody has changed in the meantime is left to the next listing.
+    async fn note(&self, repository: &RepositoryName, leave: &Leave) -> Result<(), ResolveError> {
+        let (records, message) = (&self.resolver.records, self.message);
+        let (org, registry) = (&message.org, &message.registry);
+        let noted: BTreeSet<&Tag> = leave.changed.iter().map(|(known, _)| &known.tag).collect();
+        let changes = leave.changed.clone();
+        futures::stream::iter(changes)
+            .map(Ok::<_, ResolveError>)
+            .try_for_each_concurrent(TAGS_AT_ONCE, |(known, changed)| async move {
+                records.change_tag(org, registry, repository, (&known, &changed)).await?;
+                Ok(())
+            })
+            .await?;
+        for record in leave.gone.iter().filter(|record| !noted.contains(&record.tag)) {
+            records.remove_tag(org, registry, repository, record).await?;
+        }
+        if !leave.gone.is_empty() {
+            tracing::info!(
+                org.name = %org, registry.id = %registry, %repository, tags.count = leave.gone.len(), "tags have left"
+            );
+        }
+        Ok(())
+    }
+
+    fn images(&self, repository: &RepositoryName, records: &[TagRecord]) -> impl Iterator<Item = Image> {
+        self.images_seen(repository, records).map(|(image, _)| image)
+    }
+
+    /// The images behind some tags, each with when it was seen there.
+    fn images_seen(
+        &self,
+        repository: &RepositoryName,
+        records: &[TagRecord],
+    ) -> impl Iterator<Item = (Image, Timestamp)> {
+        records.iter().flat_map(move |record| {
+            record.images.iter().map(move |image| (self.image(repository, image), record.seen_at))
+        })
+    }
+}
