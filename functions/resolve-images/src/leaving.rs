@@ -116,11 +116,8 @@ impl Listing<'_> {
         leave: &mut Leave,
     ) {
         let (config, registry) = (&self.applied.config, &self.message.registry);
-        let was_idle = record.is_idle(config, registry, repository);
         let mut changed = TagRecord { missing_at: None, ..record.clone() };
-        if let Some(chosen_by) = &mut changed.chosen_by {
-            chosen_by.remove(&self.rule.id);
-        }
+        let was_chosen = changed.chosen_by.as_mut().is_some_and(|rules| rules.remove(&self.rule.id));
         let is_idle = changed.is_idle(config, registry, repository);
         let then = match decision {
             Some(Decision::Unused { then, .. }) => *then,
@@ -131,7 +128,7 @@ impl Listing<'_> {
             leave.gone.push(record.clone());
         } else {
             leave.remaining.push(changed.clone());
-            if is_idle && !was_idle {
+            if is_idle && was_chosen {
                 leave.idle.push(record.clone());
             }
         }

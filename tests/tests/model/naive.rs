@@ -45,8 +45,6 @@ pub(crate) struct Model {
 pub(crate) struct Repository {
     /// What the tag points to.
     pub(crate) latest: Option<usize>,
-    /// What it points to, or pointed to when it was deleted.
-    pub(crate) last: Option<usize>,
     /// Whether a webhook has told of it.
     pub(crate) is_told_of: bool,
     /// The event after which the tag could be asked for all the time; none as long as it cannot.
@@ -70,7 +68,7 @@ pub(crate) struct Member {
 
 impl Repository {
     pub(crate) fn push(&mut self, event: usize, image: usize) {
-        (self.latest, self.last) = (Some(image), Some(image));
+        self.latest = Some(image);
         self.moves.push((event, image));
     }
 
@@ -86,7 +84,6 @@ impl Model {
     pub(crate) fn new(now: Timestamp) -> Self {
         let repository = Repository {
             latest: None,
-            last: None,
             is_told_of: false,
             absent_until: usize::MAX,
             moves: Vec::new(),
@@ -123,11 +120,11 @@ impl Model {
         }
     }
 
-    /// The members of `latest-indexed`: of each repository what its tag points to, or pointed to at the end. A tag that is
-    /// deleted takes nothing out (docs/METRICS.md).
+    /// The members of `latest-indexed`: of each repository what its tag points to. A tag that was deleted has left once two
+    /// listings in a row have not found it.
     pub(crate) fn latest(&self) -> Vec<Member> {
         let member = |(repository, of): (usize, &Repository)| {
-            Some(Member { repository, image: of.last?, tag: Tag::latest() })
+            Some(Member { repository, image: of.latest?, tag: Tag::latest() })
         };
         self.repositories.iter().enumerate().filter_map(member).collect()
     }

@@ -10,6 +10,7 @@ use tidewatch_core::ports::Clock as _;
 use tidewatch_core::stream::Member;
 use tidewatch_store::records::{EnvironmentPlace, Filling, ImagePlace, ListingState};
 use tidewatch_testkit::image::BuiltImage;
+use tidewatch_testkit::registry::Fault;
 
 use crate::world::{World, acme, reg, repositories, tags_of};
 
@@ -132,12 +133,12 @@ async fn the_same_listing_twice_is_one() {
 
 #[tokio::test]
 async fn a_listing_that_fails_takes_nothing_out() {
-    let (world, [old, _]) = World::with_two_tags(json!({})).await;
+    let (world, _) = World::with_two_tags(json!({})).await;
     world.registry.delete_tag("team/web", "new");
     world.list_later().await;
-    // What `old` points to is damaged, so the listing fails at its end.
-    world.registry.delete_manifest("team/web", old.digest);
-    world.registry.push_manifest("team/web", Some("broken"), "application/json", "{");
+    // The registry answers wrongly about another tag, so the listing fails at its end.
+    let poison = world.push("team/web", "poison", "poison");
+    world.registry.inject(Fault::CorruptManifest { digest: poison.digest });
     for _ in 0..3 {
         world.clock.advance(HOUR);
         world.deliver(tags_of("team/web")).await.unwrap();
