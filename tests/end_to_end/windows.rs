@@ -68,6 +68,7 @@ async fn the_status_of_a_rule_tells_how_many_images_wait_for_its_window() {
         seen_at: now,
         counted: true,
         priority: Priority::New,
+        read_again: false,
         run: Some(RunId { rule: "everything".parse().unwrap(), run: "1".to_owned() }),
         attestations: None,
     };

@@ -6,6 +6,7 @@
 
 mod bases;
 mod dispatch;
+mod ends;
 mod environments;
 mod rematch;
 mod windows;
@@ -149,6 +150,12 @@ impl EvaluateRules {
                     tracing::error!(org.name = %org, rule.id = %rule.id, error, "rule cannot be evaluated");
                 }
             }
+            if turn.is_some()
+                && let Err(error) = self.end_runs(org, rule).await
+            {
+                let error = describe(&error);
+                tracing::error!(org.name = %org, rule.id = %rule.id, error, "ends of runs cannot be noted");
+            }
         }
         if let Err(error) = self.apply_environments(org, applied).await {
             let error = describe(&error);
@@ -222,7 +229,7 @@ impl EvaluateRules {
     ) -> Result<RunId, EvaluateError> {
         let id = RunId { rule: rule.id.clone(), run: run_id(slot) };
         let now = self.clock.now();
-        self.records.put_run(org, &Run { id: id.clone(), trigger, started_at: now }).await?;
+        self.records.put_run(org, &Run { id: id.clone(), trigger, started_at: now, end: None }).await?;
         let mut messages = Vec::with_capacity(rule.registries.len());
         for registry in &rule.registries {
             self.records.put_listing_queued(org, &id, registry, now).await?;

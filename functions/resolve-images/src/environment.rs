@@ -156,6 +156,7 @@ impl ResolveImages {
             seen_at: Timestamp::UNIX_EPOCH,
             counted: false,
             priority: Priority::Pushed,
+            read_again: false,
             run: None,
             attestations,
         };

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use tidewatch_core::config::{Config, RegistryConfig};
+use tidewatch_core::config::{Config, RegistryConfig, Rescan};
 use tidewatch_core::manifest::is_artifact_tag;
 use tidewatch_core::names::RuleId;
 use tidewatch_core::ports::queue::QueueName;
@@ -79,6 +79,7 @@ impl ResolveHints {
             seen_at: *received_at,
             pushed: true,
             rules: &rules,
+            rescan: Rescan::OnAdvisory,
         };
         let resolved = match tags.resolve(tag.clone(), known.as_ref()).await {
             // It was deleted since it was pushed.

@@ -35,8 +35,7 @@ impl Listing<'_> {
         is_revived: bool,
         begun_at: Timestamp,
     ) -> Result<(), ResolveError> {
-        let (records, message, latest) =
-            (&self.resolver.records, self.message, StreamName::latest_indexed());
+        let (records, message, latest) = (&self.resolver.records, self.message, StreamName::latest_indexed());
         let (org, registry) = (&message.org, &message.registry);
         let Some(slot) = records.slot(org, &latest, registry, repository).await? else { return Ok(()) };
         if slot.seen_at >= begun_at || (!is_revived && is_right(&slot, remaining)) {

@@ -192,6 +192,7 @@ impl Listing<'_> {
             seen_at,
             pushed: false,
             rules: std::slice::from_ref(&self.rule.id),
+            rescan: self.rule.rescan,
         }
     }
 

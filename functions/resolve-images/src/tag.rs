@@ -3,11 +3,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 use tidewatch_core::Digest;
-use tidewatch_core::basis::Basis;
+use tidewatch_core::basis::{Basis, READER_VERSION};
+use tidewatch_core::config::Rescan;
 use tidewatch_core::image::{Image, ImageId, ManifestReference};
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId, Tag};
 use tidewatch_core::ports::Registry;
 use tidewatch_core::ports::registry::RegistryError;
+use tidewatch_core::result::ImageResult;
 use tidewatch_core::work::{Priority, RunId, Work};
 use tidewatch_store::records::{AppliedConfig, RecordError, Records, TagRecord, TaggedImage};
 
@@ -27,6 +29,8 @@ pub(crate) struct Tags<'a> {
     pub(crate) seen_at: Timestamp,
     /// The rules that choose them.
     pub(crate) rules: &'a [RuleId],
+    /// When what was scanned is scanned again.
+    pub(crate) rescan: Rescan,
     /// Whether they were pushed then: one that has not moved counts as seen then as well.
     pub(crate) pushed: bool,
 }
@@ -96,6 +100,13 @@ impl Tags<'_> {
         Ok(())
     }
 
+    /// Whether a result was made by earlier readers, and is so old that the rule wants the image read again.
+    fn is_to_be_read_again(&self, result: &ImageResult) -> bool {
+        let Rescan::Every(period) = self.rescan else { return false };
+        let due_at = result.scanned_at.checked_add(period.duration()).unwrap_or(Timestamp::MAX);
+        result.reader_version < READER_VERSION && due_at <= self.seen_at
+    }
+
     /// The work of an image behind a tag: when the tag is new, has moved or was pushed again, or its result is none or out
     /// of date.
     pub(crate) async fn work(
@@ -105,12 +116,17 @@ impl Tags<'_> {
         run: Option<&RunId>,
     ) -> Result<Option<Work>, RecordError> {
         let stored = self.records.result(self.org, &image.digest, &image.platform).await?;
+        let read_again = stored.as_ref().is_some_and(|stored| self.is_to_be_read_again(&stored.result));
         let priority = match &stored {
             None => Priority::New,
             Some(_) if *changed => Priority::New,
+            Some(stored) if stored.result.report.is_some() && self.rescan == Rescan::Never => {
+                return Ok(None);
+            }
             Some(stored) => {
                 let id = ImageId { digest: image.digest, platform: image.platform.clone() };
-                if self.records.is_current(self.org, &id, &stored.result, self.basis).await? {
+                let is_current = self.records.is_current(self.org, &id, &stored.result, self.basis).await?;
+                if is_current && !read_again {
                     return Ok(None);
                 }
                 Priority::Stale
@@ -127,6 +143,7 @@ impl Tags<'_> {
             seen_at: record.seen_at,
             counted: image.counted,
             priority,
+            read_again,
             run: run.cloned(),
             attestations: image.attestations.clone(),
         }))

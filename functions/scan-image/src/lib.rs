@@ -16,7 +16,7 @@ mod pull;
 use std::sync::Arc;
 
 use std::time::Duration;
-use tidewatch_inventory::{Limits, LimitsError};
+use tidewatch_inventory::{Limits, LimitsError, READER_VERSION};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -285,6 +285,7 @@ impl ScanImage {
             let in_force = Arc::new(in_force);
             if let Some(stored) = stored.as_ref().filter(|stored| stored.result.report.is_some())
                 && !has_moved
+                && !(work.read_again && stored.result.reader_version < READER_VERSION)
                 && self
                     .records
                     .is_current(org, &id, &stored.result, &in_force.basis(self.clock.now()))

@@ -11,6 +11,10 @@ use crate::Digest;
 /// family, other names under which packages are looked up, other rules. Then every image is matched again.
 pub const MATCHING: u32 = 1;
 
+/// The number of how layers are read. Raise it when the same layer can give another inventory. Results of earlier readers stay
+/// valid, and are marked; a layer that the present readers have read is never read again.
+pub const READER_VERSION: u32 = 3;
+
 /// Everything in force that results depend on, by hashes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Basis {

@@ -271,6 +271,9 @@ pub struct Work {
     pub counted: bool,
     /// How soon.
     pub priority: Priority,
+    /// Whether an image that was read by earlier readers is to be read by the present ones, though its result is current.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub read_again: bool,
     /// The run that found it; none when it was pushed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
@@ -298,6 +301,7 @@ impl Work {
         Self {
             counted: self.counted || other.counted,
             priority: self.priority.min(other.priority),
+            read_again: self.read_again || other.read_again,
             attestations,
             ..latest.clone()
         }
@@ -309,6 +313,7 @@ impl Work {
         let wanted = self.attestations.as_deref().unwrap_or_default();
         self.seen_at <= done.seen_at
             && (done.counted || !self.counted)
+            && (done.read_again || !self.read_again)
             && wanted.iter().all(|digest| attested.contains(digest))
     }
 }
@@ -374,6 +379,7 @@ mod tests {
             seen_at: at("2026-01-01T00:00:00Z"),
             counted: true,
             priority: Priority::Pushed,
+            read_again: false,
             run: None,
             attestations: Some(vec![Digest::of(b"a"), Digest::of(b"b")]),
         };

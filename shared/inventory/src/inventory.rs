@@ -11,9 +11,7 @@ use tidewatch_core::vex::VexDocument;
 
 use crate::path_set::PathSet;
 
-/// Version of the readers and of the merge. It is raised whenever the same layer would give another inventory: results
-/// of older readers stay valid, and are known to be older.
-pub const READER_VERSION: u32 = 3;
+pub use tidewatch_core::basis::READER_VERSION;
 
 /// What one layer holds, and what it hides of the layers below: all that an exact merge needs. Paths have no leading
 /// slash; the root is the empty path. A stored format, in JSON.

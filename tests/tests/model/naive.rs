@@ -82,12 +82,8 @@ impl Repository {
 
 impl Model {
     pub(crate) fn new(now: Timestamp) -> Self {
-        let repository = Repository {
-            latest: None,
-            is_told_of: false,
-            absent_until: usize::MAX,
-            moves: Vec::new(),
-        };
+        let repository =
+            Repository { latest: None, is_told_of: false, absent_until: usize::MAX, moves: Vec::new() };
         Self {
             event: 0,
             configuration: Configuration::FIRST,

@@ -141,6 +141,7 @@ pub(crate) fn work(content: &str, priority: Priority) -> Work {
         seen_at: "2026-02-28T00:00:00Z".parse().unwrap(),
         counted: true,
         priority,
+        read_again: false,
         run: Some(RunId { rule: "nightly".parse().unwrap(), run: "1".to_owned() }),
         attestations: None,
     }

@@ -228,6 +228,9 @@ fn tag(scan: &Scan) -> TagRecord {
         skipped: None,
         platforms: vec![Platform::linux_amd64()],
         seen_at: "2026-06-01T00:00:00Z".parse().unwrap(),
+        chosen_by: None,
+        missing_at: None,
+        forgotten: false,
     }
 }
 

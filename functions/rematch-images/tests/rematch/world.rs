@@ -197,7 +197,17 @@ impl World {
         let images =
             vec![TaggedImage { digest, platform: platform.clone(), counted: true, attestations: None }];
         let (seen_at, platforms) = (self.clock.now(), vec![platform]);
-        let tag = TagRecord { tag: tag.parse().unwrap(), digest, images, skipped: None, platforms, seen_at };
+        let tag = TagRecord {
+            tag: tag.parse().unwrap(),
+            digest,
+            images,
+            skipped: None,
+            platforms,
+            seen_at,
+            chosen_by: None,
+            missing_at: None,
+            forgotten: false,
+        };
         self.records.put_repository(&acme(), &registry, &repository).await.unwrap();
         self.records.put_tag(&acme(), &registry, &repository, &tag).await.unwrap();
     }

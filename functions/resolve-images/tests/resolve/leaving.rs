@@ -25,11 +25,9 @@ impl World {
         let in_force = self.records.in_force(&acme(), None).await.unwrap().unwrap();
         for work in due {
             let (image, tag, seen_at) = (work.image.clone(), work.tag, work.seen_at);
-            let place =
-                ImagePlace { image: image.clone(), tag: tag.clone(), seen_at, counted: work.counted };
+            let place = ImagePlace { image: image.clone(), tag: tag.clone(), seen_at, counted: work.counted };
             self.records.put_place(&acme(), &place).await.unwrap();
-            let stored =
-                self.records.result(&acme(), &image.digest, &image.platform).await.unwrap().unwrap();
+            let stored = self.records.result(&acme(), &image.digest, &image.platform).await.unwrap().unwrap();
             let mut filling = Filling::new(&stored, &in_force, seen_at);
             let member = Member::pending(image, tag, seen_at);
             self.records
@@ -241,7 +239,8 @@ async fn an_image_in_an_environment_is_used() {
 async fn what_no_rule_chooses_any_more_is_idle_and_stays_unless_the_rule_forgets_it() {
     for (unselected, stands) in [("stop", "new"), ("forget", "old")] {
         let (world, _) = World::with_two_tags(json!({})).await;
-        let rule = json!({"id": "nightly", "registries": ["reg"], "exclude": [":new"], "unselected": unselected});
+        let rule =
+            json!({"id": "nightly", "registries": ["reg"], "exclude": [":new"], "unselected": unselected});
         world.apply(json!({"rules": [rule]})).await;
         world.list_later().await;
         assert_eq!(world.stands().await.as_deref(), Some(stands), "{unselected}");
@@ -301,9 +300,7 @@ async fn work_that_nobody_wants_any_more_is_taken_back() {
     world.push("team/web", "1", "1");
     world.list_later().await;
     assert_eq!(world.due_tags().await, ["team/web:1"]);
-    world
-        .apply(json!({"rules": [{"id": "nightly", "registries": ["reg"], "exclude": ["team/web"]}]}))
-        .await;
+    world.apply(json!({"rules": [{"id": "nightly", "registries": ["reg"], "exclude": ["team/web"]}]})).await;
     world.list_later().await;
     assert_eq!(world.due_tags().await, [""; 0]);
 }

@@ -240,6 +240,40 @@ async fn a_result_that_newer_advisories_or_other_policies_have_outdated_is_queue
 }
 
 #[tokio::test]
+async fn a_rule_that_never_rescans_queues_no_image_that_has_a_result() {
+    let world = World::with_rule(json!({"rescan": "never"})).await;
+    world.publish_debian("first").await;
+    world.push("team/web", "latest", "web");
+    assert_eq!(world.list("team/web").await.queued, 1);
+    world.scan_due().await;
+    world.publish_debian("second").await;
+    assert_eq!(world.list("team/web").await.queued, 0);
+    // A digest that has moved to the tag is another image, and one that has moved back needs its place.
+    world.push("team/web", "latest", "newer");
+    assert_eq!(world.list("team/web").await.queued, 1);
+    world.scan_due().await;
+    world.push("team/web", "latest", "web");
+    assert_eq!(world.list("team/web").await.queued, 1);
+}
+
+#[tokio::test]
+async fn an_image_that_earlier_readers_have_read_is_read_again_once_its_result_is_so_old() {
+    let day = Duration::from_secs(86_400);
+    for (rescan, queued) in [(json!({"every": "7d"}), 1), (json!("on-advisory"), 0)] {
+        let world = World::with_rule(json!({"rescan": rescan})).await;
+        world.push("team/web", "latest", "web");
+        world.list("team/web").await;
+        world.scan_due().await;
+        world.clock.advance(day * 7 - Duration::from_secs(1));
+        assert_eq!(world.list("team/web").await.queued, 0);
+        world.clock.advance(Duration::from_secs(1));
+        assert_eq!(world.list("team/web").await.queued, queued, "{rescan}");
+        let due = world.due().await;
+        assert!(due.iter().all(|work| work.read_again && work.priority == Priority::Stale));
+    }
+}
+
+#[tokio::test]
 async fn an_image_that_is_found_when_a_change_is_about_it_is_not_queued_for_each_change() {
     let world = World::new().await;
     world.publish_debian("first").await;

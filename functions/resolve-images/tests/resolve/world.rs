@@ -315,7 +315,15 @@ pub(crate) fn run() -> RunId {
 
 /// The message that lists the repositories of the registry.
 pub(crate) fn repositories() -> ListingMessage {
-    ListingMessage { org: acme(), run: run(), registry: reg(), repository: None, unlisted: false, failures: 0, position: None }
+    ListingMessage {
+        org: acme(),
+        run: run(),
+        registry: reg(),
+        repository: None,
+        unlisted: false,
+        failures: 0,
+        position: None,
+    }
 }
 
 /// The message that lists the tags of a repository.

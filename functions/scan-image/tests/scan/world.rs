@@ -251,6 +251,7 @@ impl World {
             seen_at: self.clock.now(),
             counted: true,
             priority: Priority::New,
+            read_again: false,
             run: Some(RunId { rule: "nightly".parse().unwrap(), run: "1".to_owned() }),
             attestations: None,
         }

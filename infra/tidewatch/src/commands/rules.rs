@@ -13,7 +13,7 @@ use tidewatch_core::rule::LeftOut;
 use tidewatch_core::work::RunId;
 use tidewatch_evaluate_rules::EvaluateError;
 use tidewatch_runtime::system::{SystemClock, SystemSleeper};
-use tidewatch_store::records::{AppliedConfig, Listings, Run, RunTrigger};
+use tidewatch_store::records::{AppliedConfig, Listings, Run, RunStanding, RunTrigger};
 
 use super::Context;
 use super::preview::preview;
@@ -29,12 +29,6 @@ use window::{WindowRow, cell_text};
 
 /// Up to how many failed images of a run are named.
 const MOST_NAMED: usize = 10;
-
-/// Up to how many images that are still to be scanned are counted.
-const MOST_COUNTED: usize = 100_000;
-
-/// Work that is due later than this is that of failed images, which nobody waits for.
-const SOON: std::time::Duration = std::time::Duration::from_secs(3600);
 
 #[derive(Serialize)]
 struct RuleRow {
@@ -61,6 +55,8 @@ struct RunRow {
     run: String,
     trigger: RunTrigger,
     started_at: Timestamp,
+    /// When it was seen that nothing is left of it; `null` before.
+    ended_at: Option<Timestamp>,
     /// Listings that are complete, and all that are known so far.
     listings_done: u64,
     listings: u64,
@@ -72,7 +68,12 @@ struct RunRow {
     skipped: u64,
     /// Images that needed work.
     queued: u64,
-    /// Images of the rule's registries that are still to be scanned, for this or another run.
+    /// Those of them that were scanned, and those that have failed and are tried again after their cool-down.
+    scanned: u64,
+    failed: u64,
+    /// How many were scanned in a minute, from the start to the end, or until now.
+    per_minute: f64,
+    /// Images that this or another run of the rule has found and that are still to be scanned.
     remaining: u64,
     /// Images that wait for the window of the rule.
     waiting: u64,
@@ -168,7 +169,7 @@ async fn run_rule(context: &Context, arguments: RunRule) -> Result<(), Failure> 
     })?;
     let applied = config(&instance, &org).await?;
     let Some(rule) = applied.config.rule(&id.rule) else { return Ok(()) };
-    let run = Run { id, trigger: RunTrigger::Manual, started_at: SystemClock.now() };
+    let run = Run { id, trigger: RunTrigger::Manual, started_at: SystemClock.now(), end: None };
     let row = if arguments.wait {
         let row = wait(context, &instance, &org, rule, &run).await?;
         let counting = RunImages::count(&instance.records, &org, rule, &run.id);
@@ -306,33 +307,48 @@ async fn row(instance: &Instance, org: &OrgName, rule: &RuleConfig, run: &Run) -
     let counted: Listings = listings.iter().collect();
     let now = SystemClock.now();
     let window = WindowRow::of(instance, org, rule, now).await?;
-    let soon = now.checked_add(SOON)?;
-    let (mut remaining, mut waiting) = (0, 0);
+    let mut standing = RunStanding::default();
     for registry in &rule.registries {
-        remaining += instance.records.count_work(org, registry, soon, MOST_COUNTED).await?;
-        if window.is_some() {
-            let held = instance.records.held_work(org, registry).await?;
-            waiting += held.iter().filter(|held| held.rules.contains(id)).count();
-        }
+        let RunStanding { of_run, of_rule } = instance.records.run_standing(org, registry, &run.id).await?;
+        standing.of_run += of_run;
+        standing.of_rule += of_rule;
     }
+    let queued = sum(|listing| listing.queued);
+    let (scanned, failed) = match run.end {
+        Some(end) => (end.scanned, end.failed),
+        None => (queued.saturating_sub(standing.of_run.all()), standing.of_run.failed),
+    };
+    let ended_at = run.end.map(|end| end.ended_at);
     Ok(RunRow {
         rule: id.to_string(),
         run: run_id.clone(),
         trigger: run.trigger,
         started_at: run.started_at,
+        ended_at,
         listings_done: counted.ended(),
         listings: counted.all(),
         listed,
         left_out,
         selected,
         skipped: sum(|listing| listing.skipped),
-        queued: sum(|listing| listing.queued),
-        remaining: remaining as u64,
-        waiting: waiting as u64,
+        queued,
+        scanned,
+        failed,
+        per_minute: per_minute(scanned, run.started_at, ended_at.unwrap_or(now)),
+        remaining: standing.of_rule.remaining,
+        waiting: standing.of_rule.waiting,
         window,
         errors: listings.into_iter().filter_map(|listing| listing.error).collect(),
         images: None,
     })
+}
+
+/// To one decimal.
+fn per_minute(scanned: u64, from: Timestamp, to: Timestamp) -> f64 {
+    let minutes = to.duration_since(from).as_secs_f64().max(1.0) / 60.0;
+    #[expect(clippy::cast_precision_loss, reason = "it is rounded anyway")]
+    let rate = scanned as f64 / minutes;
+    (rate * 10.0).round() / 10.0
 }
 
 fn print(runs: &[RunRow]) {
@@ -341,24 +357,30 @@ fn print(runs: &[RunRow]) {
         "RULE",
         "RUN",
         "STARTED",
+        "ENDED",
         "LISTINGS",
         "LISTED",
         "CHOSEN",
         "SKIPPED",
         "QUEUED",
+        "SCANNED",
+        "FAILED",
         "REMAINING",
         "WAITING",
-        "FAILED",
+        "PER MINUTE",
         "WINDOW",
     ];
     let mut table = Table::new(titles);
     for run in runs {
         let listings = format!("{}/{}", run.listings_done, run.listings);
-        let (remaining, waiting, failed) = (run.remaining, run.waiting, run.errors.len() as u64);
-        let counts = [run.listed, run.selected, run.skipped, run.queued, remaining, waiting, failed];
-        let texts = [run.rule.clone(), run.run.clone(), ago(run.started_at, now), listings].map(cell);
+        let found = [run.listed, run.selected, run.skipped, run.queued];
+        let done = [run.scanned, run.failed, run.remaining, run.waiting];
+        let ended = run.ended_at.map_or_else(|| "no".to_owned(), |at| ago(at, now));
+        let texts = [run.rule.clone(), run.run.clone(), ago(run.started_at, now), ended, listings].map(cell);
+        let rate = cell(format!("{:.0}", run.per_minute));
         let window = cell(cell_text(run.window.as_ref(), now));
-        table.row(texts.into_iter().chain(counts.map(number_cell)).chain([window]));
+        let numbers = found.into_iter().chain(done).map(number_cell);
+        table.row(texts.into_iter().chain(numbers).chain([rate, window]));
     }
     table.print();
     for run in runs {

@@ -63,7 +63,7 @@ pub use postings::{
 };
 pub use repositories::{RepositoryPage, TagPage, TagRecord, TaggedImage};
 pub use results::StoredResult;
-pub use rules::{ListingProgress, ListingState, Listings, RuleState, Run, RunTrigger};
+pub use rules::{ListingProgress, ListingState, Listings, RuleState, Run, RunEnd, RunTrigger};
 pub use slots::{Filling, ResultRows};
 pub use snapshots::{Snapshot, SnapshotHead, TextHead};
 pub use staged::{CreatedTimes, StagedListing, StagedPart, StagedTag};
@@ -71,7 +71,7 @@ pub use streams::{HeldSlot, NewTotals, Part, PartState};
 pub use switches::{Switch, SwitchProgress};
 pub use vex::{MOST_DOCUMENT_BYTES, NewVex, StoredVex, UploadedVex, VexEntry, VexError};
 pub use windows::BROKEN_OFF;
-pub use work::{DueWork, Enqueued, PendingWork};
+pub use work::{DueWork, Enqueued, PendingWork, RunStanding, WorkStanding};
 
 /// The version of the items that this code writes.
 const ITEM_VERSION: i64 = 1;

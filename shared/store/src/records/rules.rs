@@ -42,6 +42,20 @@ pub struct Run {
     pub trigger: RunTrigger,
     /// When it was started.
     pub started_at: Timestamp,
+    /// How it ended; none as long as it has not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<RunEnd>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunEnd {
+    /// When that was seen.
+    pub ended_at: Timestamp,
+    /// Images that it had queued and that have a result.
+    pub scanned: u64,
+    /// Those that have failed, and are tried again after their cool-down.
+    pub failed: u64,
 }
 
 /// How far one listing of a run is.
@@ -171,6 +185,14 @@ impl Records {
         let item = encode(key, run)?.with(TIME_TO_LIVE, time_to_live(run.started_at, RUNS_KEPT));
         unless_condition_failed(self.table.put(item, Condition::ItemAbsent).await)?;
         Ok(())
+    }
+
+    /// Notes how a run ended.
+    pub async fn end_run(&self, org: &OrgName, run: &Run, end: RunEnd) -> Result<(), RecordError> {
+        let key = tidewatch_core::ports::table::Key::new(keys::runs(org, &run.id.rule), run.id.run.clone());
+        let ended = Run { end: Some(end), ..run.clone() };
+        let item = encode(key, &ended)?.with(TIME_TO_LIVE, time_to_live(run.started_at, RUNS_KEPT));
+        Ok(self.table.put(item, Condition::Always).await?)
     }
 
     /// The latest runs of `rule`, newest first, at most `most`.

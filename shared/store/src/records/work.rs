@@ -7,6 +7,7 @@ mod attempts;
 mod held;
 mod pushed;
 mod queued;
+mod standing;
 mod withdrawn;
 
 use jiff::Timestamp;
@@ -17,6 +18,8 @@ use tidewatch_core::work::{Priority, Work};
 
 use super::{RecordError, Records, corrupt, decode, keys, unless_condition_failed};
 use queued::{Due, Queued};
+
+pub use standing::{RunStanding, WorkStanding};
 
 /// Work that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +112,7 @@ impl Records {
             joined.work.priority = pending.work.priority;
             let is_released = pending.queued.held && due_at < pending.due_time()?;
             joined.held = pending.queued.held && !is_released;
+            joined.cooling = pending.queued.cooling;
             let due_at = if is_released { due_at } else { pending.due_time()? };
             if joined == pending.queued || self.ask_for_more(org, &pending, &joined, due_at).await? {
                 return Ok(Enqueued::Known);
@@ -210,7 +214,7 @@ impl Records {
         due_at: Timestamp,
     ) -> Result<(), RecordError> {
         let update = Update::default().set("dispatched", 0).set("deferrals", 0).remove("deferred_because");
-        self.put_off(org, pending, due_at, update).await
+        self.put_off(org, pending, (due_at, false), update).await
     }
 
     /// Makes dispatched work due again at `due_at`, in case it gets lost. When somebody has made it due at another time
@@ -243,7 +247,7 @@ impl Records {
             .add("cooldowns", 1)
             .set("deferrals", 0)
             .remove("deferred_because");
-        self.put_off(org, pending, due_at, update).await
+        self.put_off(org, pending, (due_at, true), update).await
     }
 
     /// A message can be handled before its dispatch is noted, so that the due row moves once more under its worker; the
@@ -252,11 +256,12 @@ impl Records {
         &self,
         org: &OrgName,
         pending: &PendingWork,
-        due_at: Timestamp,
+        (due_at, cooling): (Timestamp, bool),
         update: Update,
     ) -> Result<(), RecordError> {
         let mut pending = pending.clone();
-        while !self.move_due(org, &pending, &pending.queued.released(), due_at, update.clone()).await? {
+        let queued = |pending: &PendingWork| Queued { cooling, ..pending.queued.released() };
+        while !self.move_due(org, &pending, &queued(&pending), due_at, update.clone()).await? {
             match self.pending_work(org, &pending.work.image).await? {
                 Some(moved)
                     if moved.work.seen_at == pending.work.seen_at

@@ -147,6 +147,9 @@ async fn tags_are_read_page_by_page(world: World) {
             skipped: None,
             platforms: vec![],
             seen_at: at(0),
+            chosen_by: None,
+            missing_at: None,
+            forgotten: false,
         };
         world.records.put_tag(&acme(), &registry, &repository, &tag).await.unwrap();
     }

@@ -119,6 +119,7 @@ pub(crate) fn work(tag: &str) -> Work {
         seen_at: at(0),
         counted: true,
         priority: Priority::New,
+        read_again: false,
         run: Some(RunId { rule: "nightly".parse().unwrap(), run: "1".to_owned() }),
         attestations: None,
     }

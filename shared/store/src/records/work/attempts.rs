@@ -96,14 +96,14 @@ impl Records {
         let back = Update::default().add("attempts", -1);
         let Some(reason) = reason else {
             if self.update_leased(org, attempt, back.set("attempt_until", 0)).await? {
-                self.put_off(org, attempt, due_at, Update::default().set("dispatched", 1)).await?;
+                self.put_off(org, attempt, (due_at, false), Update::default().set("dispatched", 1)).await?;
             }
             return Ok(());
         };
         let back = back.add("deferrals", 1).set("deferred_because", reason);
         if self.update_leased(org, attempt, back).await? {
             // The lease keeps others away until the work is put off.
-            self.put_off(org, attempt, due_at, Update::default().set("dispatched", 0)).await?;
+            self.put_off(org, attempt, (due_at, false), Update::default().set("dispatched", 0)).await?;
             self.end_attempt(org, attempt).await?;
         }
         Ok(())

@@ -21,6 +21,9 @@ pub(super) struct Queued {
     /// Whether it is due when a window opens.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(super) held: bool,
+    /// Whether it has failed, and is due after its cool-down.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(super) cooling: bool,
 }
 
 /// What stands in a due row.
@@ -37,7 +40,7 @@ const fn is_false(value: &bool) -> bool {
 
 impl From<&Work> for Queued {
     fn from(work: &Work) -> Self {
-        Self { work: work.clone(), others: BTreeSet::new(), held: false }
+        Self { work: work.clone(), others: BTreeSet::new(), held: false, cooling: false }
     }
 }
 
@@ -49,7 +52,7 @@ impl Queued {
 
     /// The same, due by its own time.
     pub(super) fn released(&self) -> Self {
-        Self { held: false, ..self.clone() }
+        Self { held: false, cooling: false, ..self.clone() }
     }
 
     /// It together with `work` of the same image ([`Work::joined`]), wanted by the rules of both, and due by its own time.
@@ -58,7 +61,7 @@ impl Queued {
         let rules = self.rules().chain(work.run.iter().map(|run| &run.rule));
         let is_other = |rule: &&RuleId| joined.run.as_ref().is_none_or(|run| run.rule != **rule);
         let others = rules.filter(is_other).cloned().collect();
-        Self { work: joined, others, held: false }
+        Self { work: joined, others, held: false, cooling: false }
     }
 
     /// The work row, whose due row is `due`.
