@@ -5,6 +5,7 @@
 //! sends the same messages, which do no harm twice.
 
 mod bases;
+mod caps;
 mod dispatch;
 mod ends;
 mod environments;
@@ -150,6 +151,10 @@ impl EvaluateRules {
                     tracing::error!(org.name = %org, rule.id = %rule.id, error, "rule cannot be evaluated");
                 }
             }
+            if let Err(error) = self.apply_cap(org, rule).await {
+                let error = describe(&error);
+                tracing::error!(org.name = %org, rule.id = %rule.id, error, "a capped run cannot go on");
+            }
             if turn.is_some()
                 && let Err(error) = self.end_runs(org, rule).await
             {
@@ -229,7 +234,9 @@ impl EvaluateRules {
     ) -> Result<RunId, EvaluateError> {
         let id = RunId { rule: rule.id.clone(), run: run_id(slot) };
         let now = self.clock.now();
-        self.records.put_run(org, &Run { id: id.clone(), trigger, started_at: now, end: None }).await?;
+        self.records
+            .put_run(org, &Run { id: id.clone(), trigger, started_at: now, is_capped: false, end: None })
+            .await?;
         let mut messages = Vec::with_capacity(rule.registries.len());
         for registry in &rule.registries {
             self.records.put_listing_queued(org, &id, registry, now).await?;

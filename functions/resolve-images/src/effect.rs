@@ -1,12 +1,14 @@
 //! The second part of a listing of the tags of a repository: once all of them are there, the rule decides about them
 //! together, and those that it chooses take effect.
 
+use std::collections::BTreeSet;
+
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use tidewatch_core::image::Image;
 use tidewatch_core::names::RepositoryName;
 use tidewatch_core::ports::registry::RegistryError;
-use tidewatch_core::rule::{Candidate, Decision, decide, needs_times, unused};
+use tidewatch_core::rule::{Candidate, Decision, LeftOut, decide, needs_times, unused};
 use tidewatch_core::work::ListingPosition;
 use tidewatch_store::records::{
     CreatedTimes, Enqueued, ListingProgress, ListingState, StagedPart, StagedTag, TaggedImage,
@@ -45,11 +47,20 @@ impl Listing<'_> {
         staged.unchosen.append(&mut staging.found.unchosen);
         let tags = &staged.tags;
         let decisions = self.decide(repository, tags, staging.begun_at).await?;
-        let chosen = staging.choose(&decisions, applied.is_none());
+        let mut chosen = staging.choose(&decisions, applied.is_none());
+        let admitted = self.message.position.as_ref().and_then(|position| position.admitted);
+        let over: BTreeSet<usize> =
+            staged.order.iter().skip(admitted.unwrap_or(usize::MAX)).copied().collect();
+        chosen.retain(|position| !over.contains(position));
         let from = applied.unwrap_or(0).min(chosen.len());
 
         let basis = records.basis(self.applied, staging.begun_at).await?;
         let of_repository = self.of_repository(repository, &basis, staging.begun_at);
+        if self.rule.max_images.is_some() && admitted.is_none() {
+            let order = self.wanting(&of_repository, tags, &chosen).await?;
+            let found = staged.split_off(before);
+            return self.wait_for_cap(repository, staging, found, order).await;
+        }
         let effects: Vec<Effect> = futures::stream::iter(chosen[from..].to_vec())
             .take_while(|_| std::future::ready(self.has_time()))
             .map(|position| self.apply(&of_repository, &tags[position]))
@@ -59,10 +70,7 @@ impl Listing<'_> {
         let done = from + effects.len();
         staging.note_effects(effects);
         if done < chosen.len() {
-            let found = StagedPart {
-                tags: staged.tags.split_off(before.0),
-                unchosen: staged.unchosen.split_off(before.1),
-            };
+            let found = staged.split_off(before);
             return self.stop_at(repository, staging, found, done).await;
         }
         self.keep_created(repository, tags).await?;
@@ -73,6 +81,11 @@ impl Listing<'_> {
             self.let_go(repository, seen, staging.begun_at).await?;
         }
         records.remove_staged_tags(self.staged(repository), &staging.parts).await?;
+        let over = over.len() as u64;
+        if over > 0 {
+            staging.progress.selected -= over;
+            *staging.progress.left_out.entry(LeftOut::OverCap).or_default() += over;
+        }
         let state = if staging.stopped.is_some() { ListingState::Failed } else { ListingState::Done };
         let progress = ListingProgress { state, error: staging.stopped, ..staging.progress };
         staging.fault.map(ResolveError::from).or_else(earlier).map_or(Ok(Reached::End(progress)), Err)
@@ -144,7 +157,8 @@ impl Listing<'_> {
             parts.push(self.resolver.records.put_staged_tags(self.staged(repository), &found).await?);
         }
         let (begun_at, applied, stopped) = (Some(staging.begun_at), Some(done), staging.stopped);
-        Ok(Reached::Position(ListingPosition { begun_at, parts, applied, stopped, ..position }))
+        let admitted = self.message.position.as_ref().and_then(|position| position.admitted);
+        Ok(Reached::Position(ListingPosition { begun_at, parts, applied, admitted, stopped, ..position }))
     }
 
     /// Queues what needs work, and only then records the tag: a crash in between does it again.

@@ -7,6 +7,7 @@
 //! function has goes on with another message.
 
 mod base;
+mod cap;
 mod created;
 mod effect;
 mod environment;
@@ -42,7 +43,7 @@ use listing::{Listing, Reached, rule_fingerprint};
 
 pub use hint::ResolveHints;
 pub use images::{Found, find_images};
-pub use preview::{PreviewedTag, RepositoryPreview, Verdict};
+pub use preview::{PreviewedTag, RepositoryPreview, Verdict, apply_cap};
 
 /// How often a listing, or a hint, is tried before it is recorded as failed, or left.
 const MOST_FAILURES: u32 = 5;
@@ -136,7 +137,7 @@ impl ResolveImages {
 
     async fn handle_listing(&self, message: &ListingMessage, deadline: Deadline) -> Result<(), ResolveError> {
         match self.list(message, deadline).await {
-            Ok(None) => Ok(()),
+            Ok(None | Some(Reached::Waiting)) => Ok(()),
             Ok(Some(Reached::End(progress))) => self.record(message, &progress).await,
             Ok(Some(Reached::NotMade(reason))) => self.record_unless_ended(message, reason).await,
             Ok(Some(Reached::Position(position))) => self.go_on(message, position).await,

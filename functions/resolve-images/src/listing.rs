@@ -33,6 +33,8 @@ pub(crate) struct Listing<'a> {
 pub(crate) enum Reached {
     /// Its end, with this to record.
     End(ListingProgress),
+    /// All that it wants; it goes on once it is known what the others of its run want.
+    Waiting,
     /// Nothing was asked, for this reason.
     NotMade(&'static str),
     /// Not its end, but that of the time: it goes on here.

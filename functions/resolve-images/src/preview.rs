@@ -1,13 +1,13 @@
 //! What a run of a rule would do, without doing it: the same listing and the same decisions, and nothing is written.
 
 use futures::{StreamExt as _, TryStreamExt as _};
-use tidewatch_core::Digest;
 use tidewatch_core::config::RuleConfig;
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, Tag};
 use tidewatch_core::ports::Registry;
 use tidewatch_core::ports::registry::RegistryError;
-use tidewatch_core::rule::{Decision, LeftOut};
+use tidewatch_core::rule::{Decision, LeftOut, Wanting, Wants, admitted, order, wants};
 use tidewatch_core::work::{ListingMessage, Priority, RunId};
+use tidewatch_core::{Digest, Timestamp};
 use tidewatch_runtime::Deadline;
 use tidewatch_runtime::messages::describe;
 use tidewatch_store::records::{AppliedConfig, StagedTag};
@@ -38,6 +38,8 @@ pub struct PreviewedTag {
     pub tag: Tag,
     /// What it points to, where that was asked for.
     pub digest: Option<Digest>,
+    /// When it was made or pushed, where the rule looks at that.
+    pub born_at: Option<Timestamp>,
     /// What is said of it.
     pub verdict: Verdict,
 }
@@ -72,6 +74,42 @@ impl Verdict {
             Self::LeftOut(decision) => decision.left_out(),
             Self::Skipped(..) | Self::Chosen { .. } => None,
         }
+    }
+}
+
+/// Applies the cap of `rule`, which takes only so many images in one run, to what is said of all of its repositories: the tags
+/// whose turn comes in another run are left out.
+pub fn apply_cap(rule: &RuleConfig, previews: &mut [RepositoryPreview]) {
+    let Some(max_images) = rule.max_images else { return };
+    previews.sort_unstable_by(|one, other| {
+        (&one.registry, &one.repository).cmp(&(&other.registry, &other.repository))
+    });
+    let wanted: Vec<(Vec<usize>, Vec<Wants>)> = previews.iter().map(RepositoryPreview::wanted).collect();
+    let all: Vec<Vec<Wants>> = wanted.iter().map(|(_, wants)| wants.clone()).collect();
+    let admitted = admitted(max_images.get(), &all);
+    for ((preview, (order, _)), admitted) in previews.iter_mut().zip(wanted).zip(admitted) {
+        for position in order.into_iter().skip(admitted) {
+            let decision = Decision::OverCap { max_images: max_images.get() };
+            preview.tags[position].verdict = Verdict::LeftOut(decision);
+        }
+    }
+}
+
+impl RepositoryPreview {
+    /// The positions of the tags that need work, in the order in which a run takes them, and what they want.
+    fn wanted(&self) -> (Vec<usize>, Vec<Wants>) {
+        let wanting_of = |(position, tag): (usize, &PreviewedTag)| {
+            let Verdict::Chosen { new, stale, .. } = tag.verdict else { return None };
+            let images = u32::try_from(new + stale).unwrap_or(u32::MAX);
+            let priority = if new > 0 { Priority::New } else { Priority::Stale };
+            let wanting = Wanting { tag: tag.tag.clone(), priority, born_at: tag.born_at, images };
+            (images > 0).then_some((position, wanting))
+        };
+        let (positions, wanting): (Vec<usize>, Vec<Wanting>) =
+            self.tags.iter().enumerate().filter_map(wanting_of).unzip();
+        let order = order(&wanting);
+        let wants = wants(order.iter().map(|position| &wanting[*position]));
+        (order.into_iter().map(|position| positions[position]).collect(), wants)
     }
 }
 
@@ -166,12 +204,23 @@ impl Listing<'_> {
             let tags = &tags;
             async move {
                 let verdict = self.verdict(tags, &staged, decision).await?;
-                Ok::<_, ResolveError>(PreviewedTag { tag: staged.tag, digest: Some(staged.digest), verdict })
+                let born_at = staged.times.unwrap_or_default().born_at();
+                Ok::<_, ResolveError>(PreviewedTag {
+                    tag: staged.tag,
+                    digest: Some(staged.digest),
+                    born_at,
+                    verdict,
+                })
             }
         });
         let mut previewed: Vec<PreviewedTag> = verdicts.buffered(TAGS_AT_ONCE).try_collect().await?;
         let unread = staging.unread.unwrap_or_default().into_iter();
-        previewed.extend(unread.map(|Unread { tag, verdict }| PreviewedTag { tag, digest: None, verdict }));
+        previewed.extend(unread.map(|Unread { tag, verdict }| PreviewedTag {
+            tag,
+            digest: None,
+            born_at: None,
+            verdict,
+        }));
         Ok((previewed, problem))
     }
 

@@ -79,6 +79,9 @@ pub struct ListingPosition {
     /// Whether all tags are staged; then how many of them have taken effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<usize>,
+    /// How many of the tags that need work the run takes, where its rule takes only so many images in one run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admitted: Option<usize>,
     /// Those that the rule chose.
     pub selected: u64,
     /// Those without an image to scan.

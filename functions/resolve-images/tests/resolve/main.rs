@@ -6,6 +6,7 @@
 
 mod ages;
 mod bases;
+mod caps;
 mod deadlines;
 mod endless;
 mod environments;

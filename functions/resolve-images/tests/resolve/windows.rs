@@ -47,7 +47,13 @@ async fn a_listing_asks_the_registry_in_its_window_only() {
 async fn a_run_by_hand_lists_while_the_window_is_closed() {
     let world = world().await;
     world.clock.set(time("2026-06-15T12:00:00Z"));
-    let by_hand = Run { id: run(), trigger: RunTrigger::Manual, started_at: world.clock.now(), end: None };
+    let by_hand = Run {
+        id: run(),
+        trigger: RunTrigger::Manual,
+        started_at: world.clock.now(),
+        is_capped: false,
+        end: None,
+    };
     world.records.put_run(&acme(), &by_hand).await.unwrap();
     assert_eq!(world.list("team/web").await.state, ListingState::Done);
     assert_eq!(world.due_tags().await, ["team/web:1"]);

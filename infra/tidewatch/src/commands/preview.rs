@@ -199,6 +199,7 @@ fn of_decision(decision: &Decision) -> String {
         Decision::TooOld { limit, at } => format!("older than {} allows: of {at:.0}", limit.as_str()),
         Decision::AgeUnknown(limit) => format!("nobody tells the time for {}", limit.as_str()),
         Decision::NotAmongNewest { newest } => format!("not among the newest {newest} of the repository"),
+        Decision::OverCap { max_images } => format!("after the first {max_images} images of a run"),
         Decision::Unused { last_used_at, .. } => format!("nobody has used it since {last_used_at:.0}"),
     }
 }

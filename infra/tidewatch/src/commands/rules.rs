@@ -169,7 +169,8 @@ async fn run_rule(context: &Context, arguments: RunRule) -> Result<(), Failure> 
     })?;
     let applied = config(&instance, &org).await?;
     let Some(rule) = applied.config.rule(&id.rule) else { return Ok(()) };
-    let run = Run { id, trigger: RunTrigger::Manual, started_at: SystemClock.now(), end: None };
+    let run =
+        Run { id, trigger: RunTrigger::Manual, started_at: SystemClock.now(), is_capped: false, end: None };
     let row = if arguments.wait {
         let row = wait(context, &instance, &org, rule, &run).await?;
         let counting = RunImages::count(&instance.records, &org, rule, &run.id);
@@ -313,7 +314,7 @@ async fn row(instance: &Instance, org: &OrgName, rule: &RuleConfig, run: &Run) -
         standing.of_run += of_run;
         standing.of_rule += of_rule;
     }
-    let queued = sum(|listing| listing.queued);
+    let queued: u64 = sum(|listing| listing.queued);
     let (scanned, failed) = match run.end {
         Some(end) => (end.scanned, end.failed),
         None => (queued.saturating_sub(standing.of_run.all()), standing.of_run.failed),

@@ -1,6 +1,6 @@
 //! A rule in the configuration.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -50,6 +50,10 @@ pub struct RuleConfig {
     /// time is known come after the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest: Option<NonZeroU32>,
+    /// How many images one run has scanned at most; the next runs go on. Those of which nothing is known come first, then the
+    /// newest of each repository, the second newest of each, and so on. What was pushed comes besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_images: Option<NonZeroU64>,
     /// When the rule runs by itself.
     #[serde(default)]
     pub schedule: Schedule,

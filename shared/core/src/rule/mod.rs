@@ -1,9 +1,11 @@
 //! Rules: which images they choose, and when they run.
 
+mod cap;
 mod pattern;
 mod schedule;
 mod selection;
 
+pub use cap::{Wanting, Wants, admitted, order, wants};
 pub use pattern::{Pattern, PatternError};
 pub use schedule::{Schedule, ScheduleError, Timetable, Window};
 pub use selection::{

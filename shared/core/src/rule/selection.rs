@@ -147,6 +147,11 @@ pub enum Decision {
         /// What becomes of it.
         then: Leaving,
     },
+    /// Its turn comes in another run: one takes no more images.
+    OverCap {
+        /// How many it takes.
+        max_images: u64,
+    },
 }
 
 impl Decision {
@@ -174,6 +179,8 @@ pub enum LeftOut {
     NotAmongNewest,
     /// Nobody uses it any more.
     Unused,
+    /// Its turn comes in another run.
+    OverCap,
 }
 
 impl LeftOut {
@@ -187,6 +194,7 @@ impl LeftOut {
             Self::AgeUnknown => "age_unknown",
             Self::NotAmongNewest => "not_among_newest",
             Self::Unused => "unused",
+            Self::OverCap => "over_cap",
         }
     }
 }
@@ -202,6 +210,7 @@ impl Decision {
             Self::AgeUnknown(_) => Some(LeftOut::AgeUnknown),
             Self::NotAmongNewest { .. } => Some(LeftOut::NotAmongNewest),
             Self::Unused { .. } => Some(LeftOut::Unused),
+            Self::OverCap { .. } => Some(LeftOut::OverCap),
         }
     }
 }

@@ -17,6 +17,7 @@ pub(super) const DUE_BUCKETS: u64 = 4;
 pub(super) const UNPOSTED_SHARDS: u64 = 8;
 
 pub(super) const ORGS: &str = "ORGS";
+pub(super) const CAPPED: &str = "CAPPED#";
 pub(super) const ADVISORIES: &str = "ADVISORIES";
 pub(super) const ANNOUNCEMENT: &str = "IMAGE#";
 pub(super) const ADVISORY_PROGRESS: &str = "PROGRESS#";
@@ -158,6 +159,11 @@ pub(super) fn listing(
     let place =
         repository.map_or_else(|| registry.to_string(), |repository| format!("{registry}/{repository}"));
     Key::new(listings(org, run), format!("{LISTING}{place}"))
+}
+
+/// A listing that waits for the others of its run.
+pub(super) fn capped(org: &OrgName, run: &RunId, registry: &RegistryId, repository: &RepositoryName) -> Key {
+    Key::new(listings(org, run), format!("{CAPPED}{registry}/{repository}"))
 }
 
 pub(super) fn due_partition(org: &OrgName, registry: &RegistryId, bucket: u64) -> String {

@@ -9,6 +9,7 @@ mod advisory_sources;
 mod advisory_standing;
 mod announcements;
 mod bases;
+mod capped;
 mod configuration;
 mod environments;
 mod hooks;
@@ -53,6 +54,7 @@ pub use advisory_sources::{
 pub use advisory_standing::AdvisoryStanding;
 pub use announcements::{ANNOUNCEMENT_SHARDS, Alongside, Announcement, StoredAnnouncement};
 pub use bases::{BASE_TURNS, LayeredImage};
+pub use capped::CappedListing;
 pub use configuration::AppliedConfig;
 pub use environments::{EnvironmentPlace, MadeEnvironments, Streams};
 pub use images::{ImageManifest, ImagePlace};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId};
-use tidewatch_core::ports::table::{Condition, Query, TIME_TO_LIVE};
+use tidewatch_core::ports::table::{Condition, Key, Query, TIME_TO_LIVE};
 use tidewatch_core::rule::LeftOut;
 use tidewatch_core::work::RunId;
 
@@ -42,6 +42,9 @@ pub struct Run {
     pub trigger: RunTrigger,
     /// When it was started.
     pub started_at: Timestamp,
+    /// Whether its listings were told how many images it takes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_capped: bool,
     /// How it ended; none as long as it has not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<RunEnd>,
@@ -129,6 +132,11 @@ impl Listings {
         self.queued > 0 || self.ended < self.sent
     }
 
+    /// Whether all have ended but for so many of repositories.
+    pub const fn have_ended_but_for(self, waiting: u64) -> bool {
+        self.queued == 0 && self.ended + waiting >= self.sent
+    }
+
     /// How many have ended.
     pub const fn ended(self) -> u64 {
         self.registries - self.queued + self.ended
@@ -181,7 +189,7 @@ impl Records {
 
     /// Records a run; one that is there already stays as it is.
     pub async fn put_run(&self, org: &OrgName, run: &Run) -> Result<(), RecordError> {
-        let key = tidewatch_core::ports::table::Key::new(keys::runs(org, &run.id.rule), run.id.run.clone());
+        let key = Key::new(keys::runs(org, &run.id.rule), run.id.run.clone());
         let item = encode(key, run)?.with(TIME_TO_LIVE, time_to_live(run.started_at, RUNS_KEPT));
         unless_condition_failed(self.table.put(item, Condition::ItemAbsent).await)?;
         Ok(())
@@ -189,9 +197,17 @@ impl Records {
 
     /// Notes how a run ended.
     pub async fn end_run(&self, org: &OrgName, run: &Run, end: RunEnd) -> Result<(), RecordError> {
-        let key = tidewatch_core::ports::table::Key::new(keys::runs(org, &run.id.rule), run.id.run.clone());
-        let ended = Run { end: Some(end), ..run.clone() };
-        let item = encode(key, &ended)?.with(TIME_TO_LIVE, time_to_live(run.started_at, RUNS_KEPT));
+        self.replace_run(org, &Run { end: Some(end), ..run.clone() }).await
+    }
+
+    /// Notes that the listings of a run were told how many images it takes.
+    pub async fn note_capped(&self, org: &OrgName, run: &Run) -> Result<(), RecordError> {
+        self.replace_run(org, &Run { is_capped: true, ..run.clone() }).await
+    }
+
+    async fn replace_run(&self, org: &OrgName, run: &Run) -> Result<(), RecordError> {
+        let key = Key::new(keys::runs(org, &run.id.rule), run.id.run.clone());
+        let item = encode(key, run)?.with(TIME_TO_LIVE, time_to_live(run.started_at, RUNS_KEPT));
         Ok(self.table.put(item, Condition::Always).await?)
     }
 

@@ -41,9 +41,20 @@ pub struct StagedPart {
     /// Of the tags that were recorded before, the others that the registry still has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unchosen: Vec<Tag>,
+    /// The positions of those of all its tags that need work, in the order in which a run takes them that takes only so many;
+    /// in the last part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub order: Vec<usize>,
 }
 
 impl StagedPart {
+    /// Takes off what comes after so many tags of either kind.
+    #[must_use]
+    pub fn split_off(&mut self, (tags, unchosen): (usize, usize)) -> Self {
+        let (tags, unchosen) = (self.tags.split_off(tags), self.unchosen.split_off(unchosen));
+        Self { tags, unchosen, order: Vec::new() }
+    }
+
     /// Whether there is nothing in it.
     pub const fn is_empty(&self) -> bool {
         self.tags.is_empty() && self.unchosen.is_empty()
@@ -92,7 +103,8 @@ impl Records {
         for part in parts {
             let key = keys::object::staged_tags(org, run, registry, repository, part);
             let read: Option<StagedPart> = self.object(&key).await?;
-            let StagedPart { tags, unchosen } = read.ok_or_else(|| corrupt(key, "it is not there"))?;
+            let StagedPart { tags, unchosen, order } = read.ok_or_else(|| corrupt(key, "it is not there"))?;
+            all.order.extend(order);
             all.tags.extend(tags);
             all.unchosen.extend(unchosen);
         }
