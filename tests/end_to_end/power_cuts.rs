@@ -1,5 +1,5 @@
-//! Killed without warning at any moment, a run goes on where it was: nothing is lost, nothing fails, and little is
-//! done twice.
+//! Killed without warning at any moment, sweeps go on where they were: nothing is lost, nothing fails, nothing is left
+//! pending, and little is done twice.
 #![allow(clippy::print_stdout, reason = "a test that fails says with which random numbers")]
 
 use std::collections::BTreeMap;
@@ -10,22 +10,29 @@ use tidewatch_core::ports::{Randomness as _, Sleeper as _};
 use tidewatch_runtime::environment::variable;
 use tidewatch_runtime::system::{SystemRandomness, SystemSleeper};
 use tidewatch_testkit::registry::TestRegistry;
+use tidewatch_tests::LocalMode;
 
 use crate::images::{FIXED_LIBC, OLD_LIBC, OLD_OPENSSL, Package, ZLIB, debian_image, numbers, push};
 use crate::installation::{Configuration, Installation, ORG, eventually, settle};
 
 const IMAGES: usize = 40;
-const KILLS: usize = 5;
+
+/// Before each sweep but the first, half of the tags move to other images.
+const SWEEPS: usize = 5;
+
+/// How often the process is killed in each sweep: fifty times in all.
+const KILLS: usize = 10;
 
 /// The longest time from a start to the next kill, in milliseconds.
 const LONGEST_LIFE: u64 = 1400;
 
-/// What image number `number` holds: every combination, and a package that no other image has.
-fn packages(number: usize) -> Vec<Package> {
+/// What image number `number` holds after so many moves: every combination, and a package that no other image has.
+fn packages(number: usize, moves: usize) -> Vec<Package> {
+    let name: &'static str = Box::leak(format!("only-in-{number}-{moves}").into_boxed_str());
+    let number = number + 7 * moves;
     let mut packages = vec![if number.is_multiple_of(2) { OLD_LIBC } else { FIXED_LIBC }];
     packages.extend(number.is_multiple_of(3).then_some(OLD_OPENSSL));
     packages.extend((number % 5 < 2).then_some(ZLIB));
-    let name: &'static str = Box::leak(format!("only-in-{number}").into_boxed_str());
     packages.push((name, name, "1"));
     packages
 }
@@ -51,57 +58,92 @@ fn is_done(installation: &Installation) -> Result<(), String> {
     if done { Ok(()) } else { Err(run.to_string()) }
 }
 
+/// The images of a registry, one in each repository.
+struct Fleet {
+    registry: TestRegistry,
+    contents: Vec<Vec<Package>>,
+    blobs: BTreeMap<Digest, usize>,
+}
+
+impl Fleet {
+    async fn start() -> Self {
+        let registry = TestRegistry::start().await.unwrap();
+        let mut fleet = Self { registry, contents: vec![Vec::new(); IMAGES], blobs: BTreeMap::new() };
+        (0..IMAGES).for_each(|number| fleet.push(number, 0));
+        fleet
+    }
+
+    fn push(&mut self, number: usize, moves: usize) {
+        self.contents[number] = packages(number, moves);
+        let image = debian_image(&self.contents[number]);
+        push(&self.registry, &format!("team/image-{number}"), "1", &image);
+        self.blobs.extend(image.blobs.keys().map(|digest| (*digest, 0)));
+    }
+
+    fn move_half(&mut self, sweep: usize) {
+        for number in (0..IMAGES).filter(|number| (number + sweep).is_multiple_of(2)) {
+            self.push(number, sweep);
+        }
+    }
+}
+
+/// Starts the rule, and kills the process so often while it is at work. Gives how often the run was not at its end then.
+async fn sweep(
+    installation: &Installation,
+    local: &mut Option<LocalMode>,
+    (seed, sweep): (u64, usize),
+) -> usize {
+    installation.must(&["rules", "run", "everything"]);
+    let mut at_work = 0;
+    for kill in sweep * KILLS..(sweep + 1) * KILLS {
+        let life = life(seed, kill);
+        SystemSleeper.sleep(life).await;
+        local.take().expect("it runs").kill().unwrap();
+        let state = is_done(installation);
+        println!("kill {kill} after {life:?}: {state:?}");
+        at_work += usize::from(state.is_err());
+        *local = Some(installation.up());
+    }
+    eventually("the run does not come to its end", async || is_done(installation)).await;
+    at_work
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_is_killed_five_times_ends_with_the_numbers_of_one_that_is_not() {
-    let registry = TestRegistry::start().await.unwrap();
-    let mut blobs: BTreeMap<Digest, usize> = BTreeMap::new();
-    let contents: Vec<Vec<Package>> = (0..IMAGES).map(packages).collect();
-    for (number, packages) in contents.iter().enumerate() {
-        let image = debian_image(packages);
-        push(&registry, &format!("team/image-{number}"), "1", &image);
-        blobs.extend(image.blobs.keys().map(|digest| (*digest, 0)));
-    }
-    let expected = numbers(&contents.iter().map(Vec::as_slice).collect::<Vec<_>>());
-
-    let undisturbed = Installation::configured(&Configuration::of(&registry));
-    let local = undisturbed.up();
-    undisturbed.run_rule();
-    let text = settle(&local, ORG, &undisturbed.token(ORG), &expected).await;
-    for (digest, pulls) in &mut blobs {
-        *pulls = registry.blob_pulls(digest);
-        assert!((1..=2).contains(pulls), "{digest} was pulled {pulls} times");
-    }
-    drop(local);
-    registry.clear_requests();
-
+async fn sweeps_that_are_killed_fifty_times_end_with_the_numbers_of_one_that_is_not() {
+    let mut fleet = Fleet::start().await;
     let seed = seed();
     println!("the seed is {seed}");
-    let disturbed = Installation::configured(&Configuration::of(&registry));
-    let mut local = disturbed.up();
-    disturbed.must(&["rules", "run", "everything"]);
-    for kill in 0..KILLS {
-        SystemSleeper.sleep(life(seed, kill)).await;
-        local.kill().unwrap();
-        let state = is_done(&disturbed);
-        println!("kill {kill} after {:?}: {state:?}", life(seed, kill));
-        assert!(kill > 0 || state.is_err(), "the run was over before anything was killed");
-        local = disturbed.up();
+    let disturbed = Installation::configured(&Configuration::of(&fleet.registry));
+    let mut local = Some(disturbed.up());
+    let mut at_work = 0;
+    for number in 0..SWEEPS {
+        if number > 0 {
+            fleet.move_half(number);
+        }
+        let killed = sweep(&disturbed, &mut local, (seed, number)).await;
+        assert!(killed > 0, "sweep {number} was over before anything was killed");
+        at_work += killed;
     }
-    eventually("the run does not come to its end", async || is_done(&disturbed)).await;
-    assert_eq!(settle(&local, ORG, &disturbed.token(ORG), &expected).await, text);
+    println!("{at_work} of {} kills while a run was not at its end", SWEEPS * KILLS);
+    let expected = numbers(&fleet.contents.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let local = local.expect("it runs");
+    let text = settle(&local, ORG, &disturbed.token(ORG), &expected).await;
+    drop(local);
+    for (digest, pulls) in &mut fleet.blobs {
+        *pulls = fleet.registry.blob_pulls(digest);
+        assert!((1..=2 + KILLS).contains(pulls), "{digest} was pulled {pulls} times");
+    }
+    let pulls: usize = fleet.blobs.values().sum();
+    println!("{pulls} pulls of {} blobs", fleet.blobs.len());
+
+    let undisturbed = Installation::configured(&Configuration::of(&fleet.registry));
+    let local = undisturbed.up();
+    undisturbed.run_rule();
+    assert_eq!(settle(&local, ORG, &undisturbed.token(ORG), &expected).await, text);
 
     assert_eq!(disturbed.work_rows(ORG, "local").await, 0);
-    let images = disturbed.images();
-    assert_eq!(images.len(), IMAGES);
+    let (images, others) = (disturbed.images(), undisturbed.images());
+    assert_eq!((images.len(), others.len()), (IMAGES, IMAGES));
     assert!(images.iter().all(|image| image["state"] == "scanned"), "{images:?}");
-    for (digest, undisturbed) in &blobs {
-        let pulls = registry.blob_pulls(digest);
-        assert!(
-            pulls <= undisturbed + KILLS,
-            "{digest} was pulled {pulls} times, and {undisturbed} without kills"
-        );
-    }
-    let pulls: usize = blobs.keys().map(|digest| registry.blob_pulls(digest)).sum();
-    println!("{pulls} pulls of {} blobs, {} without kills", blobs.len(), blobs.values().sum::<usize>());
-    registry.assert_no_violations();
+    fleet.registry.assert_no_violations();
 }
