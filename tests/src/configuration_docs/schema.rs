@@ -141,6 +141,9 @@ impl Types {
                 forms.iter().map(|form| Some((form.get("const")?.as_str()?, description(form)))).collect();
             return Ok(words.map_or(Shape::Forms(forms), Shape::Words));
         }
+        if let Some(word) = schema.get("const").and_then(Value::as_str) {
+            return Ok(Shape::Words(vec![(word, "")]));
+        }
         if let Some(words) = schema.get("enum").and_then(Value::as_array) {
             return Ok(Shape::Words(words.iter().filter_map(Value::as_str).map(|word| (word, "")).collect()));
         }

@@ -72,13 +72,15 @@ pub struct RuleConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rescan {
-    /// Never: a digest is scanned once, and what is known of it stays as it was then.
+    /// A digest is scanned once: no run queues an image that has a result, whatever is out of date about it. What is stored of it
+    /// is matched again all the same.
     Never,
     /// What was found in it is matched again when advisories change, or policies; nothing is pulled.
     #[default]
     OnAdvisory,
     /// The same, and an image that was read by an earlier version of the readers is read again once its result is so old. A
     /// layer that the present ones have read is never pulled.
+    #[schemars(extend("examples" = [{"every": "7d"}]))]
     Every(Period),
 }
 
