@@ -3,6 +3,7 @@
 mod print;
 mod tags;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use tidewatch_core::names::StreamName;
 use tidewatch_inventory::READER_VERSION;
@@ -22,12 +23,35 @@ struct Row {
     image: ImageRow,
     /// The layers were read by an older version of the readers: the result is valid, and might say more.
     read_by_older_readers: bool,
+    /// Whether its tag is scanned by some rule; `null` in a stream, which says nothing of tags.
+    schedule: Option<Schedule>,
+    /// When a listing did not find the tag; it leaves when the next one does not find it either.
+    missing_at: Option<Timestamp>,
+}
+
+/// What runs do with an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Schedule {
+    /// A rule chooses its tag, or it is in an environment.
+    Active,
+    /// Nothing of it is pulled any more; it is still matched against new advisories.
+    Idle,
+}
+
+impl Schedule {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Idle => "idle",
+        }
+    }
 }
 
 impl From<ImageRow> for Row {
     fn from(image: ImageRow) -> Self {
         let read_by_older_readers = image.reader_version.is_some_and(|version| version < READER_VERSION);
-        Self { image, read_by_older_readers }
+        Self { image, read_by_older_readers, schedule: None, missing_at: None }
     }
 }
 
@@ -63,7 +87,9 @@ pub(super) async fn run(context: &Context, arguments: Images) -> Result<(), Fail
         if is_of_stream {
             return of_stream(&results, &query).await;
         }
-        tags::collect_all(&instance.records, &org, &query).await
+        let applied = instance.records.config(&org).await?;
+        tags::collect_all(&instance.records, &org, applied.as_ref().map(|applied| &applied.config), &query)
+            .await
     };
     let document = while_waiting(context.quiet, "reading images", reading).await?;
     if context.is_json() {
@@ -108,6 +134,12 @@ fn advise_of(context: &Context, instance: &Instance, document: &Document) {
         );
         advise(context.quiet, &note);
     }
+    let idle = document.images.iter().filter(|row| row.schedule == Some(Schedule::Idle)).count();
+    if idle > 0 {
+        let note =
+            format!("{idle} images are idle: no rule chooses them any more, and nothing of them is pulled");
+        advise(context.quiet, &note);
+    }
     if document.images.is_empty() && document.stream.is_none() {
         let none = "no images yet: run a rule (tidewatch rules run ID)";
         let while_up = if instance.is_running { "" } else { " while `tidewatch up` is running" };
@@ -119,7 +151,6 @@ fn advise_of(context: &Context, instance: &Instance, document: &Document) {
 mod tests {
     use std::collections::BTreeMap;
 
-    use jiff::Timestamp;
     use tidewatch_core::Digest;
     use tidewatch_core::result::{ImageResult, ResultState};
     use tidewatch_core::severity::SeverityCounts;

@@ -74,6 +74,7 @@ pub(super) fn csv(document: &Document) -> Result<(), Failure> {
         "suppressed",
         "policies",
         "scanned_at",
+        "schedule",
     ];
     let rows = document.images.iter().map(|row| {
         let image = &row.image;
@@ -102,6 +103,7 @@ pub(super) fn csv(document: &Document) -> Result<(), Failure> {
             number(image.suppressed.total()),
             policies.join(" "),
             known(image.scanned_at),
+            known(row.schedule.map(super::Schedule::as_str)),
         ]
     });
     print_csv(titles, rows)

@@ -1,5 +1,6 @@
 //! Every tag that a rule chose, on each platform, with its result.
 
+use tidewatch_core::config::Config;
 use tidewatch_core::image::Image;
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName};
 use tidewatch_core::result::ResultState;
@@ -8,19 +9,21 @@ use tidewatch_read_results::documents::{ImageName, ImageRow};
 use tidewatch_store::Records;
 use tidewatch_store::records::{TagRecord, TaggedImage};
 
-use super::{Document, Skipped};
+use super::{Document, Row, Schedule, Skipped};
 use crate::failure::Failure;
 
 /// The images behind the tags that are asked for, whatever the stream.
 pub(super) async fn collect_all(
     records: &Records,
     org: &OrgName,
+    config: Option<&Config>,
     query: &ImageQuery,
 ) -> Result<Document, Failure> {
     let mut document = Document::default();
     for (registry, repository) in records.repositories(org).await? {
         for tag in records.tags(org, &registry, &repository).await? {
-            collect(records, org, query, (&registry, &repository, &tag), &mut document).await?;
+            let is_idle = config.is_some_and(|config| tag.is_idle(config, &registry, &repository));
+            collect(records, org, query, (&registry, &repository, &tag, is_idle), &mut document).await?;
         }
     }
     Ok(document)
@@ -30,7 +33,7 @@ async fn collect(
     records: &Records,
     org: &OrgName,
     query: &ImageQuery,
-    (registry, repository, tag): (&RegistryId, &RepositoryName, &TagRecord),
+    (registry, repository, tag, is_idle): (&RegistryId, &RepositoryName, &TagRecord, bool),
     document: &mut Document,
 ) -> Result<(), Failure> {
     if !query.takes_place(repository, &tag.tag) {
@@ -60,26 +63,26 @@ async fn collect(
         };
         let mut row = ImageRow::of_result(name, image.counted, known);
         if known.is_none() {
-            row.reason = waits_for(records, org, registry, repository, image).await?;
+            row.reason = waits_for(records, org, &image_in(registry, repository, image)).await?;
         }
-        document.images.push(row.into());
+        let is_idle =
+            is_idle && !records.is_in_environment(org, &image_in(registry, repository, image)).await?;
+        let schedule = Some(if is_idle { Schedule::Idle } else { Schedule::Active });
+        document.images.push(Row { schedule, missing_at: tag.missing_at, ..row.into() });
     }
     Ok(())
 }
 
 /// Why an image that has no result yet was put off.
-async fn waits_for(
-    records: &Records,
-    org: &OrgName,
-    registry: &RegistryId,
-    repository: &RepositoryName,
-    image: &TaggedImage,
-) -> Result<Option<String>, Failure> {
-    let image = Image {
+async fn waits_for(records: &Records, org: &OrgName, image: &Image) -> Result<Option<String>, Failure> {
+    Ok(records.pending_work(org, image).await?.and_then(|pending| pending.deferred_because))
+}
+
+fn image_in(registry: &RegistryId, repository: &RepositoryName, image: &TaggedImage) -> Image {
+    Image {
         registry: registry.clone(),
         repository: repository.clone(),
         digest: image.digest,
         platform: image.platform.clone(),
-    };
-    Ok(records.pending_work(org, &image).await?.and_then(|pending| pending.deferred_because))
+    }
 }
