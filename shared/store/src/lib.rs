@@ -3,6 +3,8 @@
 //!
 //! What only local mode stores in is behind the feature `local`, so that functions are built without SQLite.
 
+#[cfg(feature = "local")]
+pub mod counted;
 mod deployed;
 pub mod dynamodb;
 mod event_bridge;
