@@ -8,6 +8,8 @@ pub mod counted;
 mod deployed;
 pub mod dynamodb;
 mod event_bridge;
+#[cfg(feature = "local")]
+mod group_sync;
 mod limits;
 #[cfg(feature = "local")]
 pub mod local_queue;
