@@ -158,7 +158,7 @@ impl Records {
         let content = report_content(report)?;
         let key = keys::object::report(org, &Digest::of(&content));
         if known != Some(key.as_str()) {
-            self.objects.put(&key, content).await?;
+            self.put_content(&key, content).await?;
         }
         Ok(key)
     }
