@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tidewatch_core::config::RuleConfig;
-use tidewatch_core::names::{OrgName, RegistryId};
+use tidewatch_core::names::{OrgName, RegistryId, RepositoryName};
 use tidewatch_core::ports::queue::{QueueError, QueueName};
 use tidewatch_core::ports::registry::RegistryError;
 use tidewatch_core::ports::{Clock, QueueSender, Registries};
@@ -239,21 +239,19 @@ impl ResolveImages {
     async fn send_for(
         &self,
         message: &ListingMessage,
-        repositories: &[tidewatch_core::names::RepositoryName],
+        repositories: &[RepositoryName],
     ) -> Result<(), ResolveError> {
+        let (org, registry): (&OrgName, &RegistryId) = (&message.org, &message.registry);
+        self.records.put_repositories(org, registry, repositories).await?;
         let now = self.clock.now();
-        let mut messages = Vec::with_capacity(repositories.len());
-        for repository in repositories {
-            let (org, registry): (&OrgName, &RegistryId) = (&message.org, &message.registry);
-            self.records.put_repository(org, registry, repository).await?;
-            self.records.put_listing_queued(org, &message.run, registry, Some(repository), now).await?;
-            messages.push(ListingMessage {
-                repository: Some(repository.clone()),
-                failures: 0,
-                position: None,
-                ..message.clone()
-            });
-        }
+        self.records.put_listings_sent(org, &message.run, registry, repositories, now).await?;
+        let of = |repository: &RepositoryName| ListingMessage {
+            repository: Some(repository.clone()),
+            failures: 0,
+            position: None,
+            ..message.clone()
+        };
+        let messages: Vec<ListingMessage> = repositories.iter().map(of).collect();
         Ok(send(&*self.queue, QueueName::Listings, &messages, Duration::ZERO).await?)
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tidewatch_core::Digest;
-use tidewatch_core::image::Platform;
+use tidewatch_core::image::{ImageId, Platform};
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, Tag};
 use tidewatch_core::ports::table::{Condition, Cursor, Item, Query};
 
@@ -45,6 +45,13 @@ pub struct TaggedImage {
     pub attestations: Option<Vec<Digest>>,
 }
 
+impl TaggedImage {
+    /// The image, wherever it is.
+    pub fn id(&self) -> ImageId {
+        ImageId { digest: self.digest, platform: self.platform.clone() }
+    }
+}
+
 /// Some tags of a repository.
 #[derive(Debug)]
 pub struct TagPage {
@@ -64,6 +71,22 @@ pub struct RepositoryPage {
 }
 
 impl Records {
+    /// Notes that these repositories of a registry exist; it writes those that are not known yet.
+    pub async fn put_repositories(
+        &self,
+        org: &OrgName,
+        registry: &RegistryId,
+        repositories: &[RepositoryName],
+    ) -> Result<(), RecordError> {
+        let keys = repositories.iter().map(|repository| keys::known_repository(org, registry, repository));
+        let known = self.items(keys.collect()).await?;
+        let new = repositories.iter().zip(known).filter(|(_, known)| known.is_none());
+        for (repository, _) in new {
+            self.put_repository(org, registry, repository).await?;
+        }
+        Ok(())
+    }
+
     /// Notes that a repository exists.
     pub async fn put_repository(
         &self,
@@ -71,10 +94,7 @@ impl Records {
         registry: &RegistryId,
         repository: &RepositoryName,
     ) -> Result<(), RecordError> {
-        let key = tidewatch_core::ports::table::Key::new(
-            keys::repositories(org),
-            format!("{registry}/{repository}"),
-        );
+        let key = keys::known_repository(org, registry, repository);
         Ok(self.table.put(Item::new(key).with("v", ITEM_VERSION), Condition::Always).await?)
     }
 

@@ -1,10 +1,11 @@
 //! Rules at work: when each started last, its runs, and how far their listings are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tidewatch_core::Digest;
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId};
 use tidewatch_core::ports::table::{Condition, Query, TIME_TO_LIVE};
 use tidewatch_core::rule::LeftOut;
@@ -91,6 +92,14 @@ impl ListingProgress {
     }
 }
 
+/// Listings of the tags of repositories that were sent for together. One of them is queued, or at work, until it has an item
+/// of its own.
+#[derive(Serialize, Deserialize)]
+struct SentListings {
+    registry: RegistryId,
+    repositories: BTreeSet<RepositoryName>,
+}
+
 impl Records {
     /// When `rule` started last by its schedule; `None` when it never did.
     pub async fn rule_state(&self, org: &OrgName, rule: &RuleId) -> Result<Option<RuleState>, RecordError> {
@@ -166,25 +175,67 @@ impl Records {
         self.record(&keys::listing(org, run, registry, repository)).await
     }
 
+    /// Records that the listings of these repositories were sent for, in one item for all of them.
+    pub async fn put_listings_sent(
+        &self,
+        org: &OrgName,
+        run: &RunId,
+        registry: &RegistryId,
+        repositories: &[RepositoryName],
+        now: Timestamp,
+    ) -> Result<(), RecordError> {
+        if repositories.is_empty() {
+            return Ok(());
+        }
+        let sent =
+            SentListings { registry: registry.clone(), repositories: repositories.iter().cloned().collect() };
+        let names: Vec<&str> = sent.repositories.iter().map(RepositoryName::as_str).collect();
+        let key = keys::sent_listings(org, run, registry, &Digest::of(names.join("\n").as_bytes()));
+        let item = encode(key, &sent)?.with(TIME_TO_LIVE, time_to_live(now, RUNS_KEPT));
+        Ok(self.table.put(item, Condition::Always).await?)
+    }
+
     /// The listings of a run, sorted by registry and repository.
     pub async fn listings(&self, org: &OrgName, run: &RunId) -> Result<Vec<ListingProgress>, RecordError> {
         let items = self.all(Query::prefix(keys::listings(org, run), keys::LISTING)).await?;
-        items.iter().map(decode).collect()
+        let mut listings = BTreeMap::new();
+        for item in &items {
+            let listing: ListingProgress = decode(item)?;
+            listings.insert((listing.registry.clone(), listing.repository.clone()), listing);
+        }
+        // Read after that: where the listing of a registry is complete, all that it has sent for is there.
+        for item in self.all(Query::prefix(keys::listings(org, run), keys::SENT)).await? {
+            let SentListings { registry, repositories } = decode(&item)?;
+            for repository in repositories {
+                let queued = || ListingProgress::queued(registry.clone(), Some(repository.clone()));
+                listings.entry((registry.clone(), Some(repository.clone()))).or_insert_with(queued);
+            }
+        }
+        Ok(listings.into_values().collect())
     }
 
     /// Whether a listing of a run is queued or at work. One that cannot be read does not count: nobody waits for it.
     pub async fn has_queued_listings(&self, org: &OrgName, run: &RunId) -> Result<bool, RecordError> {
         let mut query = Query::prefix(keys::listings(org, run), keys::LISTING);
+        let mut ended: BTreeSet<String> = BTreeSet::new();
         loop {
             let page = self.table.query(query.clone()).await?;
             let listings = page.items.iter().filter_map(|item| decode::<ListingProgress>(item).ok());
             if listings.into_iter().any(|listing| listing.state == ListingState::Queued) {
                 return Ok(true);
             }
+            ended.extend(page.items.into_iter().map(|item| item.key.sort));
             match page.next {
                 Some(next) => query.after = Some(next),
-                None => return Ok(false),
+                None => break,
             }
         }
+        let sent = self.all(Query::prefix(keys::listings(org, run), keys::SENT)).await?;
+        let sent = sent.iter().filter_map(|item| decode::<SentListings>(item).ok());
+        let is_queued = |SentListings { registry, repositories }: SentListings| {
+            let key = |name: &RepositoryName| keys::listing(org, run, &registry, Some(name)).sort;
+            repositories.iter().any(|repository| !ended.contains(&key(repository)))
+        };
+        Ok(sent.into_iter().any(is_queued))
     }
 }
