@@ -132,9 +132,45 @@ impl Records {
         now: Timestamp,
         most: usize,
     ) -> Result<Vec<DueWork>, RecordError> {
+        self.due_of(org, registry, &Priority::ALL, now, most).await
+    }
+
+    /// The same of work that was pushed.
+    pub async fn due_pushed(
+        &self,
+        org: &OrgName,
+        registry: &RegistryId,
+        now: Timestamp,
+        most: usize,
+    ) -> Result<Vec<DueWork>, RecordError> {
+        self.due_of(org, registry, &[Priority::Pushed], now, most).await
+    }
+
+    /// The same of all other work.
+    pub async fn due_found(
+        &self,
+        org: &OrgName,
+        registry: &RegistryId,
+        now: Timestamp,
+        most: usize,
+    ) -> Result<Vec<DueWork>, RecordError> {
+        self.due_of(org, registry, &[Priority::New, Priority::Stale], now, most).await
+    }
+
+    async fn due_of(
+        &self,
+        org: &OrgName,
+        registry: &RegistryId,
+        priorities: &[Priority],
+        now: Timestamp,
+        most: usize,
+    ) -> Result<Vec<DueWork>, RecordError> {
         let mut due: Vec<DueWork> = Vec::new();
-        for priority in Priority::ALL {
+        for priority in priorities.iter().copied() {
             let wanted = most - due.len();
+            if wanted == 0 {
+                break;
+            }
             let mut of_priority = Vec::new();
             for bucket in 0..keys::DUE_BUCKETS {
                 let query =
