@@ -93,8 +93,18 @@ impl ScanImage {
         let owner = self.ids.next();
         match self.records.lease_layer(org, digest, &owner, now, self.after(self.settings.lease)).await? {
             LeaseOutcome::Granted(lease) => {
+                // It may have been finished between the first look and the lease.
+                match self.stored_layer(org, digest).await {
+                    Ok(None) => {}
+                    stored => {
+                        self.records.release_lease(&lease).await?;
+                        return stored;
+                    }
+                }
                 let read = self.read_leased(org, config, work, layer, &lease).await;
-                self.records.release_lease(&lease).await?;
+                if read.is_err() {
+                    self.records.release_lease(&lease).await?;
+                }
                 read.map(Some)
             }
             LeaseOutcome::Held => self.wait(org, digest, work, now).await,
@@ -119,6 +129,7 @@ impl ScanImage {
         Ok(Some(inventory))
     }
 
+    /// Reads a leased layer and stores its inventory, which gives the lease back.
     async fn read_leased(
         &self,
         org: &OrgName,
@@ -127,10 +138,6 @@ impl ScanImage {
         layer: &LayerDescriptor,
         lease: &Lease,
     ) -> Result<Arc<LayerInventory>, ScanError> {
-        // It may have been finished between the first look and the lease.
-        if let Some(inventory) = self.stored_layer(org, lease.layer()).await? {
-            return Ok(inventory);
-        }
         let registry = self.registry(config, work).await?;
         let inventory = tokio::select! {
             read = pull_layer(&*registry, &work.image.repository, layer, self.settings.limits) => read?,

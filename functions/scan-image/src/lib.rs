@@ -227,7 +227,7 @@ impl ScanImage {
 
     /// Removes the work, or sends what has come in the meantime: its message may have found this attempt at work.
     async fn complete(&self, org: &OrgName, pending: &PendingWork) -> Result<(), ScanError> {
-        let Some(work) = self.records.complete(org, &pending.work).await? else { return Ok(()) };
+        let Some(work) = self.records.complete_attempt(org, pending).await? else { return Ok(()) };
         self.records.end_attempt(org, pending).await?;
         let message = ScanMessage { org: org.clone(), work };
         Ok(send(&*self.queue, QueueName::Scans, &[message], Duration::ZERO).await?)

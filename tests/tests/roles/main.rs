@@ -36,7 +36,7 @@ fn every_role_may_do_what_the_code_of_its_function_does_and_no_more() {
 #[test]
 fn a_mistake_in_the_template_is_noticed() {
     let mistakes = [
-        ("                  - dynamodb:ConditionCheckItem\n", "", "lacks (\"dynamodb:ConditionCheckItem\""),
+        ("                  - dynamodb:BatchGetItem\n", "", "lacks (\"dynamodb:BatchGetItem\""),
         (
             "                  - dynamodb:BatchGetItem\n",
             "                  - dynamodb:BatchGetItem\n                  - dynamodb:Scan\n",
