@@ -23,7 +23,7 @@ LAMBDA_PROFILE := function
 # The name of the stack that is deployed or deleted.
 STACK ?= tidewatch
 
-.PHONY: help demo test test-corpus test-deploy test-prometheus test-clients test-sboms test-all check $(CHECKS) docs fmt build-lambda fuzz fuzz-minimise bench-cold-start bench-inventory bench-advisories bench-metrics compare-syft deploy delete steps
+.PHONY: help demo test test-corpus test-deploy test-prometheus test-clients test-sboms test-all check $(CHECKS) docs fmt build-lambda fuzz fuzz-minimise bench-cold-start bench-inventory bench-advisories bench-metrics bench-sweep compare-syft deploy delete steps
 
 help: ## Say what there is to make.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ bench-cold-start: ## Measure the cold starts of the functions built in DIR (targ
 	tools=$$(CI=true .ci/tools '$(CACHE)/tools' ministack); \
 	TIDEWATCH_TOOLS="$$tools" cargo run --locked --package tidewatch-tests --bin cold-start -- '$(or $(DIR),target/lambda)'
 
+# Each number of images is measured by itself: IMAGES='2000 10000' for others. Read before IMAGES is set for the corpus.
+SWEEPS := $(or $(IMAGES),10000 100000)
+
 # Each measured image is an OCI layout in CORPUS; those that are missing are built, as for `make test-corpus`. The library
 # is measured; with COMMAND=1 the command, which takes longer to compile.
 CORPUS ?= $(CACHE)/corpus/images
@@ -113,6 +116,11 @@ bench-metrics: ## Measure roll-ups of MEMBERS images, and scrapes of the largest
 	mkdir -p '$(CACHE)'; \
 	cargo bench --locked --quiet --package tidewatch --bench metrics -- \
 	  '$(subst $() ,$(comma),$(strip $(MEMBERS)))' $(LOAD) '$(CACHE)'
+
+bench-sweep: ## Measure sweeps of a synthetic registry with IMAGES (10000 100000) images.
+	mkdir -p '$(CACHE)'; \
+	cargo bench --locked --quiet --package tidewatch --bench sweep -- \
+	  '$(subst $() ,$(comma),$(strip $(SWEEPS)))' '$(CACHE)'
 
 compare-syft: IMAGES = $(shell ../shared/tools/build-corpus --list 2>/dev/null | cut -d ' ' -f 1)
 compare-syft: ## Compare the packages of IMAGES (all) and of the images in the shared folder with Syft's.

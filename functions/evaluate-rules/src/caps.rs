@@ -8,7 +8,7 @@ use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::rule::{Wants, admitted};
 use tidewatch_core::work::{ListingMessage, ListingPosition};
 use tidewatch_runtime::messages::send;
-use tidewatch_store::records::{CappedListing, Listings, Run};
+use tidewatch_store::records::{CappedListing, ListingState, Run};
 
 use crate::{EvaluateError, EvaluateRules};
 
@@ -42,8 +42,10 @@ impl EvaluateRules {
         if waiting.is_empty() {
             return Ok(());
         }
-        let ended: Listings = self.records.listings(org, &run.id).await?.iter().collect();
-        if !ended.have_ended_but_for(waiting.len() as u64) {
+        let listings = self.records.listings(org, &run.id).await?;
+        let queued = listings.iter().filter(|listing| listing.state == ListingState::Queued);
+        // Those that wait are queued themselves.
+        if queued.count() > waiting.len() {
             return Ok(());
         }
         let most = if run.is_capped { 0 } else { most };

@@ -1,20 +1,25 @@
-//! Sends due work to be scanned: what was pushed at any time, all else in the windows of the rules that have found it.
+//! Sends due work to be scanned: what was pushed at any time, all else in the windows of the rules that have found it, and so
+//! much of it that workers have enough to do until the next tick ([`Pace`](crate::pace::Pace)).
 
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use tidewatch_core::names::{OrgName, RegistryId};
 use tidewatch_core::ports::queue::QueueName;
-use tidewatch_core::work::{Priority, ScanMessage};
-use tidewatch_runtime::messages::send;
+use tidewatch_core::work::ScanMessage;
+use tidewatch_runtime::messages::{describe, send};
 use tidewatch_store::records::DueWork;
 
 use crate::windows::{Turn, Windows};
-use crate::{EvaluateError, EvaluateRules};
+use crate::{EvaluateError, EvaluateRules, Tick};
 
 /// The most images that one tick dispatches for one registry.
-const MOST_PER_TICK: usize = 2_000;
+const MOST_PER_TICK: usize = 20_000;
+
+/// The same where nobody says how much is in the queue.
+const MOST_UNMEASURED: usize = 2_000;
 
 /// How often one tick looks for work that is due behind what has to wait for a window.
 const MOST_LOOKS: usize = 5;
@@ -24,6 +29,9 @@ const BATCH: usize = 10;
 
 /// When work that was dispatched is due again, in case its message is lost: longer than any scan takes.
 const REDISPATCH: Duration = Duration::from_secs(20 * 60);
+
+/// A registry whose work is dispatched, with the windows of its organisation.
+pub(crate) type Dispatched = (OrgName, RegistryId, Arc<Windows>);
 
 /// What became of the due work of a registry.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,21 +43,83 @@ pub(crate) struct Dispatch {
 }
 
 impl EvaluateRules {
-    /// Sends the work of a registry that is due, and makes the rest wait for its windows. What waits does not hold up what is
-    /// due behind it.
-    pub(crate) async fn dispatch(
+    /// Sends the work of these registries that is due. What the queue has room for they share alike; what some have no work for
+    /// the others get. What fails for one is logged, and does not stop the others.
+    pub(crate) async fn dispatch_all(&self, registries: &[Dispatched], tick: &mut Tick) {
+        let mut room = self.room().await;
+        let mut wanting: Vec<&Dispatched> = registries.iter().collect();
+        // The second time for those that have more work than their share.
+        for _ in 0..2 {
+            let (mut left, mut again) = (wanting.len(), Vec::new());
+            for registry in wanting {
+                let share =
+                    room.map_or(MOST_UNMEASURED, |room| room.div_ceil(left.max(1)).min(MOST_PER_TICK));
+                left -= 1;
+                let sent = self.dispatch_share(registry, share, tick).await;
+                room = room.map(|room| room.saturating_sub(sent));
+                if share > 0 && sent == share {
+                    again.push(registry);
+                }
+            }
+            if room.is_none_or(|room| room == 0) {
+                return;
+            }
+            wanting = again;
+        }
+    }
+
+    /// Sends up to so much of the work of a registry, and gives how much was sent to the queue of all scans.
+    async fn dispatch_share(&self, registry: &Dispatched, share: usize, tick: &mut Tick) -> usize {
+        let (org, registry, windows) = registry;
+        match self.dispatch(org, registry, windows, share).await {
+            Ok((dispatch, scans)) => {
+                tick.dispatched += dispatch.sent;
+                tick.held += dispatch.held;
+                self.pace.lock().unwrap_or_else(PoisonError::into_inner).sent(scans as u64);
+                scans
+            }
+            Err(error) => {
+                let error = describe(&error);
+                tracing::error!(org.name = %org, registry.id = %registry, error, "work cannot be dispatched");
+                0
+            }
+        }
+    }
+
+    /// How much the queue of scans has room for; `None` where nobody says what is in it.
+    async fn room(&self) -> Option<usize> {
+        let depths = self.depths.as_ref()?;
+        match depths.depth(QueueName::Scans).await {
+            Ok(depth) => {
+                let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+                Some(usize::try_from(pace.room(self.clock.now(), depth.messages())).unwrap_or(usize::MAX))
+            }
+            Err(error) => {
+                let error = describe(&error);
+                tracing::warn!(error, "queue does not say how much is in it");
+                None
+            }
+        }
+    }
+
+    /// Sends what was pushed and up to `most` of the other work of a registry that is due, and makes what has no open window
+    /// wait. What waits does not hold up what is due behind it. Gives also how much was sent that was not pushed.
+    async fn dispatch(
         &self,
         org: &OrgName,
         registry: &RegistryId,
         windows: &Windows,
-    ) -> Result<Dispatch, EvaluateError> {
-        let mut all = Dispatch::default();
+        most: usize,
+    ) -> Result<(Dispatch, usize), EvaluateError> {
+        let pushed = self.records.due_pushed(org, registry, self.clock.now(), MOST_PER_TICK).await?;
+        let mut all = Dispatch { sent: self.send_pushed(org, &pushed).await?, held: 0 };
+        let mut scans = 0;
         for _ in 0..MOST_LOOKS {
-            let most = MOST_PER_TICK - all.sent;
-            let due = self.records.due_work(org, registry, self.clock.now(), most).await?;
+            let due = self.records.due_found(org, registry, self.clock.now(), most - scans).await?;
             let Dispatch { sent, held } = self.dispatch_due(org, &due, windows).await?;
             all = Dispatch { sent: all.sent + sent, held: all.held + held };
-            if held == 0 || all.sent == MOST_PER_TICK {
+            scans += sent;
+            if held == 0 || scans == most {
                 break;
             }
         }
@@ -59,42 +129,60 @@ impl EvaluateRules {
             );
             self.look_again_if_late(org, windows).await?;
         }
-        Ok(all)
+        Ok((all, scans))
     }
 
-    /// Images that were pushed go to a queue of their own, before all others. Windows are looked at just before the others are
-    /// sent: they can close while a tick is at work.
+    /// Images that were pushed go to a queue of their own, before all others.
+    async fn send_pushed(&self, org: &OrgName, pushed: &[DueWork]) -> Result<usize, EvaluateError> {
+        let mut sent = 0;
+        for batch in pushed.chunks(BATCH) {
+            sent += self.send(org, QueueName::Pushed, batch.iter().collect()).await?;
+        }
+        Ok(sent)
+    }
+
     async fn dispatch_due(
         &self,
         org: &OrgName,
         due: &[DueWork],
         windows: &Windows,
     ) -> Result<Dispatch, EvaluateError> {
-        let (mut all, mut waiting) = (Dispatch::default(), Vec::new());
-        let pushed = due.partition_point(|due| due.work.priority == Priority::Pushed);
-        let (pushed, others) = due.split_at(pushed);
-        for batch in pushed.chunks(BATCH) {
-            let batch: Vec<&DueWork> = batch.iter().collect();
-            all.sent += self.send(org, QueueName::Pushed, &batch).await?;
+        let (mut sent, mut waiting) = (0, Vec::new());
+        for batch in due.chunks(BATCH) {
+            let (of_batch, to_wait) = self.send_open(org, batch, windows).await?;
+            sent += of_batch;
+            waiting.extend(to_wait);
         }
-        for batch in others.chunks(BATCH) {
-            let mut open = Vec::with_capacity(batch.len());
-            for (due, turn) in windows.turns(batch, self.clock.now()) {
-                match turn {
-                    Turn::Now => open.push(due),
-                    Turn::At(opens_at) => waiting.push((due, opens_at)),
-                    Turn::Unknown => {}
-                }
+        Ok(Dispatch { sent, held: self.hold(org, &waiting).await? })
+    }
+
+    /// Sends what has an open window, and gives the number, and what has to wait until when. Windows are looked at just before:
+    /// they can close while a tick is at work.
+    async fn send_open<'a>(
+        &self,
+        org: &OrgName,
+        due: &'a [DueWork],
+        windows: &Windows,
+    ) -> Result<(usize, Vec<(&'a DueWork, Timestamp)>), EvaluateError> {
+        let (mut open, mut waiting) = (Vec::with_capacity(due.len()), Vec::new());
+        for (due, turn) in windows.turns(due, self.clock.now()) {
+            match turn {
+                Turn::Now => open.push(due),
+                Turn::At(opens_at) => waiting.push((due, opens_at)),
+                Turn::Unknown => {}
             }
-            all.sent += self.send(org, QueueName::Scans, &open).await?;
         }
-        all.held = self.hold(org, &waiting).await?;
-        Ok(all)
+        Ok((self.send(org, QueueName::Scans, open).await?, waiting))
     }
 
     /// Sends work, then moves its rows into the future. A crash in between sends it twice, which does no harm; the other
     /// order could lose it until it is due again. Gives its number.
-    async fn send(&self, org: &OrgName, queue: QueueName, due: &[&DueWork]) -> Result<usize, EvaluateError> {
+    async fn send(
+        &self,
+        org: &OrgName,
+        queue: QueueName,
+        due: Vec<&DueWork>,
+    ) -> Result<usize, EvaluateError> {
         let messages: Vec<ScanMessage> =
             due.iter().map(|due| ScanMessage { org: org.clone(), work: due.work.clone() }).collect();
         send(&*self.queue, queue, &messages, Duration::ZERO).await?;

@@ -9,23 +9,25 @@ mod caps;
 mod dispatch;
 mod ends;
 mod environments;
+mod pace;
 mod rematch;
 mod windows;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tidewatch_core::config::RuleConfig;
 use tidewatch_core::names::{OrgName, RuleId};
 use tidewatch_core::ports::queue::{QueueError, QueueName};
-use tidewatch_core::ports::{Clock, QueueSender};
+use tidewatch_core::ports::{Clock, QueueDepths, QueueSender};
 use tidewatch_core::work::{ListingMessage, RunId};
 use tidewatch_core::{Retry, Retryable};
 use tidewatch_runtime::messages::{describe, send};
 use tidewatch_store::records::{AppliedConfig, RecordError, Records, Run, RunTrigger};
 
+use pace::Pace;
 use windows::Windows;
 
 /// How long the listings of a run can hold up the next run of its rule.
@@ -80,12 +82,22 @@ pub struct EvaluateRules {
     /// The minute since 1970 at which bases were last sent for; a process has many ticks in one. What cannot be sent then
     /// waits for its next turn.
     asked: Arc<AtomicU64>,
+    /// Says how much is in the queue of scans.
+    depths: Option<Arc<dyn QueueDepths>>,
+    pace: Arc<Mutex<Pace>>,
 }
 
 impl EvaluateRules {
     /// An evaluator on these ports.
     pub fn new(records: Records, queue: Arc<dyn QueueSender>, clock: Arc<dyn Clock>) -> Self {
-        Self { records, queue, clock, asked: Arc::default() }
+        Self { records, queue, clock, asked: Arc::default(), depths: None, pace: Arc::default() }
+    }
+
+    /// Dispatches as fast as the queue of scans is worked off, by what `depths` says of it; without it, 2,000 images for a
+    /// registry and tick.
+    #[must_use]
+    pub fn paced_by(self, depths: Arc<dyn QueueDepths>) -> Self {
+        Self { depths: Some(depths), ..self }
     }
 
     /// One tick: for every organisation, starts due rules, and sends images to be matched again when something else is in
@@ -115,18 +127,7 @@ impl EvaluateRules {
         // Each minute another one is the first: should a tick be ended before its time, none waits for ever.
         let first = usize::try_from(minute % registries.len().max(1) as u64).unwrap_or(0);
         registries.rotate_left(first);
-        for (org, registry, windows) in &registries {
-            match self.dispatch(org, registry, windows).await {
-                Ok(dispatch) => {
-                    tick.dispatched += dispatch.sent;
-                    tick.held += dispatch.held;
-                }
-                Err(error) => {
-                    let error = describe(&error);
-                    tracing::error!(org.name = %org, registry.id = %registry, error, "work cannot be dispatched");
-                }
-            }
-        }
+        self.dispatch_all(&registries, &mut tick).await;
         Ok(tick)
     }
 
@@ -239,7 +240,7 @@ impl EvaluateRules {
             .await?;
         let mut messages = Vec::with_capacity(rule.registries.len());
         for registry in &rule.registries {
-            self.records.put_listing_queued(org, &id, registry, now).await?;
+            self.records.put_listing_queued(org, &id, registry, None, now).await?;
             messages.push(ListingMessage {
                 org: org.clone(),
                 run: id.clone(),

@@ -19,6 +19,8 @@ async fn main() -> ExitCode {
 async fn entry() -> anyhow::Result<Entry> {
     let places = Places::from_environment(&variable)?;
     let stack = Deployed::open(&lambda_config(variable)?, places, Arc::new(SystemSleeper))?;
-    let evaluate = EvaluateRules::new(stack.records, Arc::new(stack.queue), Arc::new(SystemClock));
+    let queue = Arc::new(stack.queue);
+    let evaluate = EvaluateRules::new(stack.records, Arc::clone(&queue) as _, Arc::new(SystemClock));
+    let evaluate = evaluate.paced_by(queue);
     Ok(Entry::new().schedule(async move || evaluate.tick().await))
 }

@@ -1,17 +1,17 @@
 //! The second part of a listing of the tags of a repository: once all of them are there, the rule decides about them
 //! together, and those that it chooses take effect.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
-use tidewatch_core::image::Image;
+use tidewatch_core::image::{Image, ImageId};
 use tidewatch_core::names::RepositoryName;
 use tidewatch_core::ports::registry::RegistryError;
 use tidewatch_core::rule::{Candidate, Decision, LeftOut, decide, needs_times, unused};
 use tidewatch_core::work::ListingPosition;
 use tidewatch_store::records::{
-    CreatedTimes, Enqueued, ListingProgress, ListingState, StagedPart, StagedTag, TaggedImage,
+    CreatedTimes, Enqueued, ListingProgress, ListingState, StagedPart, StagedTag, StoredResult, TaggedImage,
 };
 
 use crate::ResolveError;
@@ -19,6 +19,12 @@ use crate::leaving::Seen;
 use crate::listing::{Listing, Reached};
 use crate::staging::{Staging, TAGS_AT_ONCE};
 use crate::tag::{Resolved, Tags};
+
+/// Of how many tags the results are read together.
+const RESULTS_AT_ONCE: usize = 100;
+
+/// The results of images, none where an image has none.
+type KnownResults = HashMap<ImageId, Option<StoredResult>>;
 
 /// What became of a tag that the rule chooses.
 #[derive(Default)]
@@ -61,12 +67,21 @@ impl Listing<'_> {
             let found = staged.split_off(before);
             return self.wait_for_cap(repository, staging, found, order).await;
         }
-        let effects: Vec<Effect> = futures::stream::iter(chosen[from..].to_vec())
-            .take_while(|_| std::future::ready(self.has_time()))
-            .map(|position| self.apply(&of_repository, &tags[position]))
-            .buffered(TAGS_AT_ONCE)
-            .try_collect()
-            .await?;
+        let mut effects: Vec<Effect> = Vec::new();
+        for part in chosen[from..].chunks(RESULTS_AT_ONCE) {
+            let known = self.known_results(part.iter().map(|position| &tags[*position])).await?;
+            let of_part: Vec<Effect> = futures::stream::iter(part.to_vec())
+                .take_while(|_| std::future::ready(self.has_time()))
+                .map(|position| self.apply(&of_repository, &tags[position], &known))
+                .buffered(TAGS_AT_ONCE)
+                .try_collect()
+                .await?;
+            let is_whole = of_part.len() == part.len();
+            effects.extend(of_part);
+            if !is_whole {
+                break;
+            }
+        }
         let done = from + effects.len();
         staging.note_effects(effects);
         if done < chosen.len() {
@@ -161,8 +176,27 @@ impl Listing<'_> {
         Ok(Reached::Position(ListingPosition { begun_at, parts, applied, admitted, stopped, ..position }))
     }
 
+    /// The results of the images behind tags that are as they were recorded, read together; without those that cannot be
+    /// read.
+    async fn known_results(
+        &self,
+        tags: impl Iterator<Item = &StagedTag>,
+    ) -> Result<KnownResults, ResolveError> {
+        let unmoved = tags.filter(|staged| !staged.is_changed).filter_map(|staged| staged.record.as_ref());
+        let images: BTreeSet<ImageId> =
+            unmoved.flat_map(|record| &record.images).map(TaggedImage::id).collect();
+        let images: Vec<ImageId> = images.into_iter().collect();
+        let results = self.resolver.records.results(&self.message.org, &images).await?;
+        Ok(images.into_iter().zip(results).filter_map(|(image, read)| Some((image, read.ok()?))).collect())
+    }
+
     /// Queues what needs work, and only then records the tag: a crash in between does it again.
-    async fn apply(&self, tags: &Tags<'_>, staged: &StagedTag) -> Result<Effect, ResolveError> {
+    async fn apply(
+        &self,
+        tags: &Tags<'_>,
+        staged: &StagedTag,
+        known: &KnownResults,
+    ) -> Result<Effect, ResolveError> {
         let resolved = match self.resolved(tags, staged).await {
             // It was deleted since it was listed.
             Err(ResolveError::Registry(RegistryError::NotFound { .. })) => {
@@ -176,7 +210,12 @@ impl Listing<'_> {
         let (records, org) = (tags.records, tags.org);
         let mut queued = 0;
         for image in &resolved.record.images {
-            if let Some(work) = tags.work(&resolved, image, Some(&self.message.run)).await? {
+            let run = Some(&self.message.run);
+            let work = match known.get(&image.id()).filter(|_| !resolved.changed) {
+                Some(stored) => tags.work_after(&resolved, image, run, stored.as_ref()).await?,
+                None => tags.work(&resolved, image, run).await?,
+            };
+            if let Some(work) = work {
                 let enqueued = records.enqueue(org, &work, self.resolver.clock.now()).await?;
                 queued += u64::from(enqueued == Enqueued::New);
             }

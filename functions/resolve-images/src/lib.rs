@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tidewatch_core::config::RuleConfig;
-use tidewatch_core::names::RepositoryName;
+use tidewatch_core::names::{OrgName, RegistryId, RepositoryName};
 use tidewatch_core::ports::queue::{QueueError, QueueName};
 use tidewatch_core::ports::registry::RegistryError;
 use tidewatch_core::ports::{Clock, QueueSender, Registries};
@@ -246,6 +246,10 @@ impl ResolveImages {
         repositories: &[RepositoryName],
         unlisted: bool,
     ) -> Result<(), ResolveError> {
+        let (org, registry): (&OrgName, &RegistryId) = (&message.org, &message.registry);
+        self.records.put_repositories(org, registry, repositories).await?;
+        let now = self.clock.now();
+        self.records.put_listings_sent(org, &message.run, registry, repositories, now).await?;
         let of = |repository: &RepositoryName| ListingMessage {
             repository: Some(repository.clone()),
             unlisted,

@@ -87,12 +87,6 @@ impl Listing<'_> {
                 wanted.extend(self.may_match(repository).then(|| repository.clone()));
             }
         }
-        for repository in wanted.iter().filter(|repository| !sending.known.contains(repository)) {
-            self.resolver
-                .records
-                .put_repository(&self.message.org, &self.message.registry, repository)
-                .await?;
-        }
         self.resolver.send_for(self.message, &wanted, false).await?;
         sending.progress.listed += repositories.len() as u64;
         sending.progress.selected += wanted.len() as u64;

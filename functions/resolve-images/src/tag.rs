@@ -11,7 +11,7 @@ use tidewatch_core::ports::Registry;
 use tidewatch_core::ports::registry::RegistryError;
 use tidewatch_core::result::ImageResult;
 use tidewatch_core::work::{Priority, RunId, Work};
-use tidewatch_store::records::{AppliedConfig, RecordError, Records, TagRecord, TaggedImage};
+use tidewatch_store::records::{AppliedConfig, RecordError, Records, StoredResult, TagRecord, TaggedImage};
 
 use crate::find_images;
 
@@ -108,18 +108,32 @@ impl Tags<'_> {
     }
 
     /// The work of an image behind a tag: when the tag is new, has moved or was pushed again, or its result is none or out
-    /// of date.
+    /// of date. Of a tag that is not as it was recorded no result is read.
     pub(crate) async fn work(
+        &self,
+        resolved: &Resolved,
+        image: &TaggedImage,
+        run: Option<&RunId>,
+    ) -> Result<Option<Work>, RecordError> {
+        let stored = if resolved.changed {
+            None
+        } else {
+            self.records.result(self.org, &image.digest, &image.platform).await?
+        };
+        self.work_after(resolved, image, run, stored.as_ref()).await
+    }
+
+    /// The same of an image with this result, which does not matter where the tag is not as it was recorded.
+    pub(crate) async fn work_after(
         &self,
         Resolved { record, changed }: &Resolved,
         image: &TaggedImage,
         run: Option<&RunId>,
+        stored: Option<&StoredResult>,
     ) -> Result<Option<Work>, RecordError> {
-        let stored = self.records.result(self.org, &image.digest, &image.platform).await?;
-        let read_again = stored.as_ref().is_some_and(|stored| self.is_to_be_read_again(&stored.result));
-        let priority = match &stored {
+        let read_again = stored.is_some_and(|stored| self.is_to_be_read_again(&stored.result));
+        let priority = match stored.filter(|_| !changed) {
             None => Priority::New,
-            Some(_) if *changed => Priority::New,
             Some(stored) if stored.result.report.is_some() && self.rescan == Rescan::Never => {
                 return Ok(None);
             }

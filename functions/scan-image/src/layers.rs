@@ -1,6 +1,7 @@
 //! The inventory of an image: its layers' inventories, each read once for all images of the organisation, merged.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ impl ScanImage {
         // Those that are being read when another fails are read to their end, so that none keeps its lease.
         let read: Vec<Result<_, ScanError>> =
             futures::stream::iter(reads).buffered(self.settings.layers_at_once).collect().await;
-        let mut read: BTreeMap<&Digest, Option<LayerInventory>> =
+        let mut read: BTreeMap<&Digest, Option<Arc<LayerInventory>>> =
             distinct.into_keys().zip(read.into_iter().collect::<Result<Vec<_>, _>>()?).collect();
         for (layer, read) in read.iter_mut().filter(|(_, read)| read.is_none()) {
             // While the others were read, the message that says so may have found this attempt at work.
@@ -51,14 +52,8 @@ impl ScanImage {
                 return Ok(None);
             }
         }
-        let mut layers = Vec::with_capacity(readable.len());
-        for (position, layer) in readable.iter().enumerate() {
-            let comes_again = readable[position + 1..].iter().any(|later| later.digest == layer.digest);
-            let inventory =
-                if comes_again { read.get(&layer.digest).cloned() } else { read.remove(&layer.digest) };
-            layers.extend(inventory.flatten());
-        }
-        let mut inventory = merge(&layers);
+        let layers = readable.iter().filter_map(|layer| read.get(&layer.digest)?.as_deref());
+        let mut inventory = merge(layers);
         inventory.problems.extend(manifest.layers.iter().filter_map(unreadable_layer));
         inventory.problems.sort();
         inventory.problems.dedup();
@@ -73,7 +68,7 @@ impl ScanImage {
         config: &Config,
         work: &Work,
         layer: &LayerDescriptor,
-    ) -> Result<Option<LayerInventory>, ScanError> {
+    ) -> Result<Option<Arc<LayerInventory>>, ScanError> {
         if failed.load(Ordering::Relaxed) {
             return Ok(None);
         }
@@ -89,7 +84,7 @@ impl ScanImage {
         config: &Config,
         work: &Work,
         layer: &LayerDescriptor,
-    ) -> Result<Option<LayerInventory>, ScanError> {
+    ) -> Result<Option<Arc<LayerInventory>>, ScanError> {
         let digest = &layer.digest;
         if let Some(inventory) = self.stored_layer(org, digest).await? {
             return Ok(Some(inventory));
@@ -98,20 +93,43 @@ impl ScanImage {
         let owner = self.ids.next();
         match self.records.lease_layer(org, digest, &owner, now, self.after(self.settings.lease)).await? {
             LeaseOutcome::Granted(lease) => {
+                // It may have been finished between the first look and the lease.
+                match self.stored_layer(org, digest).await {
+                    Ok(None) => {}
+                    stored => {
+                        self.records.release_lease(&lease).await?;
+                        return stored;
+                    }
+                }
                 let read = self.read_leased(org, config, work, layer, &lease).await;
-                self.records.release_lease(&lease).await?;
+                if read.is_err() {
+                    self.records.release_lease(&lease).await?;
+                }
                 read.map(Some)
             }
             LeaseOutcome::Held => self.wait(org, digest, work, now).await,
         }
     }
 
-    async fn stored_layer(&self, org: &OrgName, layer: &Digest) -> Result<Option<LayerInventory>, ScanError> {
-        let stored = self.records.layer_inventory(org, layer, READER_VERSION).await?;
+    async fn stored_layer(
+        &self,
+        org: &OrgName,
+        layer: &Digest,
+    ) -> Result<Option<Arc<LayerInventory>>, ScanError> {
+        if let Some(known) = self.known_layers.get(org, layer) {
+            return Ok(Some(known));
+        }
+        let Some(bytes) = self.records.layer_inventory(org, layer, READER_VERSION).await? else {
+            return Ok(None);
+        };
         // What cannot be decoded is read again: the registry still has the truth.
-        Ok(stored.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+        let Ok(inventory) = serde_json::from_slice(&bytes) else { return Ok(None) };
+        let inventory = Arc::new(inventory);
+        self.known_layers.keep(org, layer, &inventory, bytes.len());
+        Ok(Some(inventory))
     }
 
+    /// Reads a leased layer and stores its inventory, which gives the lease back.
     async fn read_leased(
         &self,
         org: &OrgName,
@@ -119,11 +137,7 @@ impl ScanImage {
         work: &Work,
         layer: &LayerDescriptor,
         lease: &Lease,
-    ) -> Result<LayerInventory, ScanError> {
-        // It may have been finished between the first look and the lease.
-        if let Some(inventory) = self.stored_layer(org, lease.layer()).await? {
-            return Ok(inventory);
-        }
+    ) -> Result<Arc<LayerInventory>, ScanError> {
         let registry = self.registry(config, work).await?;
         let inventory = tokio::select! {
             read = pull_layer(&*registry, &work.image.repository, layer, self.settings.limits) => read?,
@@ -133,7 +147,9 @@ impl ScanImage {
             place: lease.layer().to_string(),
             reason: error.to_string(),
         })?;
+        let (inventory, bytes) = (Arc::new(inventory), content.len());
         self.records.put_layer_inventory(lease, READER_VERSION, content.into()).await?;
+        self.known_layers.keep(org, lease.layer(), &inventory, bytes);
         self.wake_waiters(org, lease.layer()).await?;
         Ok(inventory)
     }
@@ -168,7 +184,7 @@ impl ScanImage {
         layer: &Digest,
         work: &Work,
         now: Timestamp,
-    ) -> Result<Option<LayerInventory>, ScanError> {
+    ) -> Result<Option<Arc<LayerInventory>>, ScanError> {
         self.records.wait_for_layer(org, layer, work, now).await?;
         self.finished(org, layer, work).await
     }
@@ -179,7 +195,7 @@ impl ScanImage {
         org: &OrgName,
         layer: &Digest,
         work: &Work,
-    ) -> Result<Option<LayerInventory>, ScanError> {
+    ) -> Result<Option<Arc<LayerInventory>>, ScanError> {
         let finished = self.stored_layer(org, layer).await?;
         if finished.is_some() {
             self.records.stop_waiting(org, layer, &work.image).await?;

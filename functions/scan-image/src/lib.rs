@@ -10,6 +10,7 @@ mod attestations;
 mod base;
 mod error;
 mod image;
+mod known_layers;
 mod layers;
 mod pull;
 
@@ -31,6 +32,8 @@ use tidewatch_core::{Retry, Retryable};
 use tidewatch_runtime::messages::{describe, send};
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler};
 use tidewatch_store::records::{ImagePlace, InForce, PendingWork, Records, StoredResult};
+
+use known_layers::KnownLayers;
 
 pub use attestations::{AttestedImage, read_attestations};
 pub use error::ScanError;
@@ -116,6 +119,7 @@ pub struct ScanImage {
     sleeper: Arc<dyn Sleeper>,
     ids: Arc<dyn Ids>,
     settings: ScanSettings,
+    known_layers: Arc<KnownLayers>,
     /// When the attempt at work must have ended.
     deadline: Deadline,
 }
@@ -151,6 +155,7 @@ impl ScanImage {
             sleeper,
             ids,
             settings,
+            known_layers: Arc::default(),
             deadline: Deadline::NONE,
         }
     }
@@ -222,7 +227,7 @@ impl ScanImage {
 
     /// Removes the work, or sends what has come in the meantime: its message may have found this attempt at work.
     async fn complete(&self, org: &OrgName, pending: &PendingWork) -> Result<(), ScanError> {
-        let Some(work) = self.records.complete(org, &pending.work).await? else { return Ok(()) };
+        let Some(work) = self.records.complete_attempt(org, pending).await? else { return Ok(()) };
         self.records.end_attempt(org, pending).await?;
         let message = ScanMessage { org: org.clone(), work };
         Ok(send(&*self.queue, QueueName::Scans, &[message], Duration::ZERO).await?)

@@ -3,9 +3,13 @@
 //!
 //! What only local mode stores in is behind the feature `local`, so that functions are built without SQLite.
 
+#[cfg(feature = "local")]
+pub mod counted;
 mod deployed;
 pub mod dynamodb;
 mod event_bridge;
+#[cfg(feature = "local")]
+mod group_sync;
 mod limits;
 #[cfg(feature = "local")]
 pub mod local_queue;

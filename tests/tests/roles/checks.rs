@@ -90,10 +90,9 @@ fn function_itself(faults: &mut Vec<String>, template: &Template, function: &Dep
         (format!("TIDEWATCH_QUEUE_{}", queue.to_ascii_uppercase()), format!("${{{queue}Queue}}"))
     };
     let mut wanted: BTreeSet<(String, String)> = needs.sends.union(&needs.reads).map(queue).collect();
-    for id in QueueName::ALL.into_iter().map(|queue| logical_id(queue.as_str())).filter(|_| needs.asks_queues)
-    {
+    for id in &needs.asks {
         let dead = format!("TIDEWATCH_DEAD_LETTER_QUEUE_{}", id.to_ascii_uppercase());
-        wanted.extend([queue(&id), (dead, format!("${{{id}Dead}}"))]);
+        wanted.extend([queue(id), (dead, format!("${{{id}Dead}}"))]);
     }
     let fixed = [("TABLE", "Table"), ("BUCKET", "Bucket"), ("LOG", "LogFilter")];
     wanted.extend(fixed.map(|(variable, id)| (format!("TIDEWATCH_{variable}"), format!("${{{id}}}"))));

@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::needs::{Code, Needs};
+use super::needs::{Code, Needs, every_queue};
 use super::template::Template;
 
 /// The first two cells of each row of the table below the heading `heading`.
@@ -63,10 +63,15 @@ fn row(name: &str, needs: &Needs) -> String {
     let queues = |ids: &BTreeSet<String>| ids.iter().map(|id| id.to_ascii_lowercase()).collect::<Vec<_>>();
     let used =
         joined([("reads", queues(&needs.reads)), ("sends to", queues(&needs.sends)), ("", Vec::new())]);
-    let queues = match (needs.asks_queues, used.as_str()) {
-        (false, _) => used,
-        (true, "none") => "asks all how much is in them".to_owned(),
-        (true, _) => format!("{used}; asks all how much is in them"),
+    let asked = if needs.asks == every_queue() {
+        "asks all how much is in them".to_owned()
+    } else {
+        format!("asks {} how much is in it", listed(queues(&needs.asks)))
+    };
+    let queues = match (needs.asks.is_empty(), used.as_str()) {
+        (true, _) => used,
+        (false, "none") => asked,
+        (false, _) => format!("{used}; {asked}"),
     };
     let secrets = if needs.reads_secrets { "reads" } else { "none" };
     format!("| {name} | {} | {objects} | {queues} | {secrets} |", listed(table))

@@ -36,7 +36,7 @@ fn every_role_may_do_what_the_code_of_its_function_does_and_no_more() {
 #[test]
 fn a_mistake_in_the_template_is_noticed() {
     let mistakes = [
-        ("                  - dynamodb:ConditionCheckItem\n", "", "lacks (\"dynamodb:ConditionCheckItem\""),
+        ("                  - dynamodb:BatchGetItem\n", "", "lacks (\"dynamodb:BatchGetItem\""),
         (
             "                  - dynamodb:BatchGetItem\n",
             "                  - dynamodb:BatchGetItem\n                  - dynamodb:Scan\n",
@@ -117,7 +117,7 @@ fn a_call_that_the_role_does_not_allow_is_noticed() {
     let put = ("dynamodb:PutItem".to_owned(), "${Table.Arn}".to_owned());
     needs.stored.entry(put).or_default().insert("put_token".to_owned());
     needs.sends.insert("Scans".to_owned());
-    code.functions.get_mut("read-results").unwrap().asks_queues = true;
+    code.functions.get_mut("read-results").unwrap().asks = needs::every_queue();
     let faults = checks::faults(&template, &code).join("\n");
     for fault in [
         "read-results: its role lacks (\"sqs:GetQueueAttributes\", \"${ScansDead.Arn}\") for how much is in it",

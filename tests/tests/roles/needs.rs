@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use tidewatch_core::ports::queue::QueueName;
+
+use super::checks::logical_id;
 use super::records::{Permission, RecordMethods};
 use super::source::{Function, functions_in, functions_of, texts_in};
 
@@ -37,6 +40,9 @@ const CALLED_BY_COMMANDS: &[(&str, &[&str])] = &[
 /// The function of the runtime that asks all queues how much is in them.
 const DEPTHS: &str = "queue_depths";
 
+/// The method of the port that asks one of them, which is named in the same function.
+const DEPTH: &str = "depth";
+
 /// What one function needs.
 #[derive(Debug, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "each says whether it needs another thing")]
@@ -47,8 +53,8 @@ pub(crate) struct Needs {
     pub(crate) sends: BTreeSet<String>,
     /// The queues that it reads.
     pub(crate) reads: BTreeSet<String>,
-    /// Whether it asks all queues how much is in them and in their dead-letter queues.
-    pub(crate) asks_queues: bool,
+    /// The queues that it asks how much is in them and in their dead-letter queues.
+    pub(crate) asks: BTreeSet<String>,
     /// Whether it takes scheduled events.
     pub(crate) is_scheduled: bool,
     /// Whether it answers HTTP requests.
@@ -85,7 +91,9 @@ impl Needs {
         for function in reachable(start, &functions) {
             needs.add(name, function, records);
             needs.reads_others |= function.paths.iter().flatten().any(|name| name == "MirrorBucket");
-            needs.asks_queues |= function.names().any(|name| name == DEPTHS);
+            if function.names().any(|name| name == DEPTHS) {
+                needs.asks = every_queue();
+            }
         }
         // What is set up outside of functions, in `main.rs` or a library, is told by names that mean nothing else.
         let mentions = |wanted: &str| main.iter().any(|function| function.names().any(|name| name == wanted));
@@ -111,7 +119,8 @@ impl Needs {
             }
         }
         let mentioned: BTreeSet<&str> = functions.iter().flat_map(Function::names).collect();
-        let mut needs = Self { asks_queues: mentioned.contains(DEPTHS), ..Self::default() };
+        let asks = if mentioned.contains(DEPTHS) { every_queue() } else { BTreeSet::new() };
+        let mut needs = Self { asks, ..Self::default() };
         for (folder, called) in CALLED_BY_COMMANDS {
             let source = root.join(folder).join("src");
             let mut library = functions_in(&source);
@@ -157,13 +166,19 @@ impl Needs {
                 }
                 [.., kind, queue] if kind == "QueueName" => {
                     assert_ne!(queue, "ALL", "{of}: {}: name the queue", function.name);
-                    self.sends.insert(queue.clone());
+                    let is_asked = function.calls.iter().any(|call| call.name == DEPTH);
+                    if is_asked { &mut self.asks } else { &mut self.sends }.insert(queue.clone());
                 }
                 _ => {}
             }
         }
         self.reads.extend(function.read_queues.iter().cloned());
     }
+}
+
+/// The names of all queues, as variants of `QueueName`.
+pub(crate) fn every_queue() -> BTreeSet<String> {
+    QueueName::ALL.into_iter().map(|queue| logical_id(queue.as_str())).collect()
 }
 
 fn is_secrets_manager(name: &String) -> bool {

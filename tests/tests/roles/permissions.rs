@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use tidewatch_core::ports::queue::QueueName;
 
-use super::checks::{Deployed, logical_id};
+use super::checks::Deployed;
 use super::needs::Needs;
 use super::records::Permission;
 use super::template::{Template, each, reference};
@@ -150,8 +149,7 @@ fn stored_and_sent(needs: &Needs) -> BTreeMap<Permission, String> {
         let permission = ("sqs:SendMessage".to_owned(), format!("${{{queue}Queue.Arn}}"));
         (permission, "what it sends".to_owned())
     });
-    let queues = QueueName::ALL.into_iter().filter(|_| needs.asks_queues);
-    let asked = queues.map(|queue| logical_id(queue.as_str())).flat_map(|id| {
+    let asked = needs.asks.iter().flat_map(|id| {
         let permission = |kind: &str| ("sqs:GetQueueAttributes".to_owned(), format!("${{{id}{kind}.Arn}}"));
         ["Queue", "Dead"].map(|kind| (permission(kind), "how much is in it".to_owned()))
     });

@@ -199,7 +199,7 @@ async fn an_image_that_nobody_uses_is_not_scanned_any_more_and_stays_or_is_forgo
         world.push("team/web", "old", "1");
         world.list_later().await;
         world.scan().await;
-        world.clock.advance(DAY * 90 - HOUR);
+        world.clock.advance(HOUR * (90 * 24 - 1));
         world.list_later().await;
         assert_eq!(world.listing(Some("team/web")).await.selected, 1, "the boundary is inclusive");
         world.list_later().await;

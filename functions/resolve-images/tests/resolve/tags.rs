@@ -258,13 +258,12 @@ async fn a_rule_that_never_rescans_queues_no_image_that_has_a_result() {
 
 #[tokio::test]
 async fn an_image_that_earlier_readers_have_read_is_read_again_once_its_result_is_so_old() {
-    let day = Duration::from_secs(86_400);
     for (rescan, queued) in [(json!({"every": "7d"}), 1), (json!("on-advisory"), 0)] {
         let world = World::with_rule(json!({"rescan": rescan})).await;
         world.push("team/web", "latest", "web");
         world.list("team/web").await;
         world.scan_due().await;
-        world.clock.advance(day * 7 - Duration::from_secs(1));
+        world.clock.advance(Duration::from_secs(7 * 86_400 - 1));
         assert_eq!(world.list("team/web").await.queued, 0);
         world.clock.advance(Duration::from_secs(1));
         assert_eq!(world.list("team/web").await.queued, queued, "{rescan}");

@@ -21,7 +21,11 @@ async fn a_listing_asks_the_registry_in_its_window_only() {
     for message in [repositories(), tags_of("team/web")] {
         let repository = message.repository.clone();
         let listing = async || world.listing(repository.as_ref().map(RepositoryName::as_str)).await;
-        world.records.put_listing_queued(&acme(), &run(), &reg(), world.clock.now()).await.unwrap();
+        world
+            .records
+            .put_listing_queued(&acme(), &run(), &reg(), repository.as_ref(), world.clock.now())
+            .await
+            .unwrap();
         world.clock.set(time("2026-06-15T06:00:00Z"));
         world.deliver(message.clone()).await.unwrap();
         assert_eq!((world.requests(), world.sent()), (vec![], vec![]), "and it is not tried again");

@@ -188,7 +188,7 @@ pub(crate) struct Up {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// How many images are scanned at the same time.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) workers: u16,
     #[command(flatten)]
     pub(crate) advisories: AdvisoryPlaces,

@@ -13,7 +13,7 @@ use tidewatch_core::rule::LeftOut;
 use tidewatch_core::work::RunId;
 use tidewatch_evaluate_rules::EvaluateError;
 use tidewatch_runtime::system::{SystemClock, SystemSleeper};
-use tidewatch_store::records::{AppliedConfig, Listings, Run, RunStanding, RunTrigger};
+use tidewatch_store::records::{AppliedConfig, ListingState, Run, RunStanding, RunTrigger};
 
 use super::Context;
 use super::preview::preview;
@@ -305,7 +305,6 @@ async fn row(instance: &Instance, org: &OrgName, rule: &RuleConfig, run: &Run) -
     for (reason, tags) in listings.iter().flat_map(|listing| &listing.left_out) {
         *left_out.entry(*reason).or_default() += tags;
     }
-    let counted: Listings = listings.iter().collect();
     let now = SystemClock.now();
     let window = WindowRow::of(instance, org, rule, now).await?;
     let mut standing = RunStanding::default();
@@ -326,8 +325,8 @@ async fn row(instance: &Instance, org: &OrgName, rule: &RuleConfig, run: &Run) -
         trigger: run.trigger,
         started_at: run.started_at,
         ended_at,
-        listings_done: counted.ended(),
-        listings: counted.all(),
+        listings_done: listings.iter().filter(|listing| listing.state != ListingState::Queued).count() as u64,
+        listings: listings.len() as u64,
         listed,
         left_out,
         selected,

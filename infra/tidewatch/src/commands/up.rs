@@ -110,6 +110,7 @@ pub(super) async fn run(context: &Context, arguments: Up) -> Result<(), Failure>
         again = asked_to_stop() => again?,
     }
     server.abort();
+    owned.log_counts();
     tracing::info!("local mode stopped");
     Ok(())
 }

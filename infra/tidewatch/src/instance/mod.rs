@@ -54,6 +54,7 @@ impl Instance {
     /// The function that starts rules.
     pub(crate) fn evaluate_rules(&self) -> EvaluateRules {
         EvaluateRules::new(self.records.clone(), Arc::clone(&self.queue), Arc::new(SystemClock))
+            .paced_by(Arc::clone(&self.depths))
     }
 
     /// The folder for files that can be made again.

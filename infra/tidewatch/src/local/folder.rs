@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use tidewatch_core::ports::{Sleeper as _, Table};
 use tidewatch_runtime::system::{SystemClock, SystemSleeper};
+use tidewatch_store::counted::{CountedObjects, CountedTable, StoreCounts};
 use tidewatch_store::dynamodb::{DynamoDbTable, EmbeddedError, connect};
 use tidewatch_store::{EmbeddedDynamoDb, LocalQueue, ObjectStorage, Records};
 
@@ -95,10 +96,13 @@ impl Layout {
         table: Arc<dyn Table>,
         queue: &LocalQueue,
         is_running: bool,
+        counts: &Arc<StoreCounts>,
     ) -> Result<Instance, Failure> {
-        let objects = ObjectStorage::folder(&self.objects())?;
+        let objects = Arc::new(ObjectStorage::folder(&self.objects())?);
+        let objects = CountedObjects::new(objects, Arc::clone(counts));
+        let table = CountedTable::new(table, Arc::clone(counts));
         Ok(Instance {
-            records: Records::new(table, Arc::new(objects), Arc::new(SystemSleeper)),
+            records: Records::new(Arc::new(table), Arc::new(objects), Arc::new(SystemSleeper)),
             queue: Arc::new(queue.clone()),
             depths: Arc::new(queue.clone()),
             place: Place::Folder(self.folder.clone()),
@@ -115,6 +119,8 @@ pub(crate) struct OwnedInstance {
     pub(crate) instance: Instance,
     pub(crate) queue: LocalQueue,
     pub(crate) table: EmbeddedDynamoDb,
+    /// What this process has asked of table and objects; what commands beside it ask is not in it.
+    counts: Arc<StoreCounts>,
     /// Lets commands in other processes work on the table until it is dropped.
     _bridge: tidewatch_store::dynamodb::Bridge,
 }
@@ -150,7 +156,7 @@ pub(crate) async fn open(folder: &Path) -> Result<Instance, Failure> {
         OpenedTable::Owned(embedded) => (embedded.table(TABLE).await?, false),
     };
     let queue = LocalQueue::open(&layout.queue(), Arc::new(SystemClock)).await?;
-    layout.instance(Arc::new(table), &queue, is_running)
+    layout.instance(Arc::new(table), &queue, is_running, &Arc::default())
 }
 
 /// The table, as soon as no other command has its file open.
@@ -188,11 +194,25 @@ impl OwnedInstance {
         let table = embedded.table(TABLE).await?;
         let bridge = embedded.serve(&layout.socket())?;
         let queue = LocalQueue::open(&layout.queue(), Arc::new(SystemClock)).await?;
-        let instance = layout.instance(Arc::new(table), &queue, true)?;
+        let counts = Arc::default();
+        let instance = layout.instance(Arc::new(table), &queue, true, &counts)?;
         // Whoever had received these messages is gone: this process has the folder for itself.
         queue.release_all().await?;
         remove_leftovers(&layout.cache());
-        Ok(Self { instance, queue, table: embedded, _bridge: bridge })
+        Ok(Self { instance, queue, table: embedded, counts, _bridge: bridge })
+    }
+
+    /// Logs how often this process has asked table and objects for what.
+    pub(crate) fn log_counts(&self) {
+        for (operation, kind, count) in self.counts.read() {
+            tracing::debug!(
+                store.operation = operation,
+                store.kind = kind,
+                store.requests = count.operations,
+                store.items = count.items,
+                "store was used"
+            );
+        }
     }
 
     /// Notes where this process listens, for commands beside it.

@@ -2,6 +2,10 @@
 //!
 //! One process at a time may open the file, which a lock file guards: the engine's transactions begin deferred, so two
 //! processes could each read before either writes. A second process asks the first over its socket instead.
+//!
+//! A write is answered when it is on the disk, as by DynamoDB; writes that are made at the same time wait for the disk
+//! together. What is read may not be on the disk yet: whoever wrote it has no answer, so he does it again after a power cut,
+//! and what is written on the ground of it comes after it in the log, so neither is there without the other.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -19,6 +23,7 @@ use tidewatch_core::retry::{Retry, Retryable};
 use super::bridge::{self, Bridge};
 use super::table::DynamoDbTable;
 use super::transport::{Answer, Call, Transport};
+use crate::group_sync::GroupSync;
 
 const LOCK_FILE: &str = "table.lock";
 const DATABASE_FILE: &str = "table.sqlite";
@@ -34,7 +39,7 @@ pub struct EmbeddedDynamoDb {
 impl EmbeddedDynamoDb {
     /// One that keeps everything in memory and forgets it.
     pub fn in_memory() -> Result<Self, EmbeddedError> {
-        Ok(Self::on(Engine { database: Database::memory()?, _lock: None }))
+        Ok(Self::on(Engine { database: Database::memory()?, log: None, _lock: None }))
     }
 
     /// One on `table.sqlite` in `folder`, which is made when it is not there.
@@ -107,6 +112,8 @@ pub async fn open_or_connect(
 /// The engine with the lock on its file.
 pub(super) struct Engine {
     database: Database,
+    /// Of a database on a file.
+    log: Option<GroupSync>,
     _lock: Option<File>,
 }
 
@@ -133,16 +140,30 @@ impl Engine {
         let database_path = folder.join(DATABASE_FILE);
         let path =
             database_path.to_str().ok_or_else(|| EmbeddedError::NotUtf8 { path: database_path.clone() })?;
-        Ok(Self { database: Database::new(path)?, _lock: Some(lock) })
+        let database = Database::new(path)?;
+        // The engine's name for `synchronous = NORMAL` and the defaults of all else: a commit does not wait for the disk, and
+        // whoever is answered does, with all others who wait.
+        database.disable_bulk_loading()?;
+        let log = GroupSync::of(&database_path).map_err(failed(&database_path))?;
+        Ok(Self { database, log: Some(log), _lock: Some(lock) })
     }
 
-    /// Does one request. It runs on the threads for blocking work, because SQLite blocks; an error is one of those
-    /// threads ending early.
+    /// Does one request, and a write through to the disk. It runs on the threads for blocking work, because SQLite blocks;
+    /// an error is one of those threads ending early.
     pub(super) async fn answer(self: Arc<Self>, call: Call) -> Result<Answer, tokio::task::JoinError> {
-        tokio::task::spawn_blocking(move || {
-            self.dispatch(&call.operation, call.body.get()).unwrap_or_else(|error| error_answer(&error))
-        })
-        .await
+        let engine = Arc::clone(&self);
+        let done = tokio::task::spawn_blocking(move || {
+            let answer = engine.dispatch(&call.operation, call.body.get());
+            let is_written = answer.is_ok() && is_write(&call.operation);
+            (answer, engine.log.as_ref().filter(|_| is_written).map(GroupSync::note))
+        });
+        let (answer, commit) = done.await?;
+        if let (Some(log), Some(commit)) = (&self.log, commit)
+            && let Err(error) = log.wait_for(commit).await
+        {
+            return Ok(error_answer(&DynoxideError::InternalServerError(error.to_string())));
+        }
+        Ok(answer.unwrap_or_else(|error| error_answer(&error)))
     }
 
     fn dispatch(&self, operation: &str, body: &str) -> Result<Answer, DynoxideError> {
@@ -168,6 +189,11 @@ impl Engine {
             }
         }
     }
+}
+
+/// Whether an operation changes the database.
+fn is_write(operation: &str) -> bool {
+    !matches!(operation, "GetItem" | "BatchGetItem" | "Query" | "DescribeTable" | "DescribeTimeToLive")
 }
 
 fn run<Request: DeserializeOwned, Response: Serialize>(

@@ -9,6 +9,8 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, Trans
 use tidewatch_core::ports::queue::{Delivery, MAX_RECEIVES, OutgoingMessage, QueueName};
 use tidewatch_core::ports::queue_depths::QueueDepth;
 
+use crate::group_sync::GroupSync;
+
 const SCHEMA: &str = include_str!("schema.sql");
 const SCHEMA_VERSION: i64 = 1;
 
@@ -55,7 +57,7 @@ impl std::fmt::Display for Receipt {
 /// Why a file was not opened.
 #[derive(Debug)]
 pub(super) enum OpenError {
-    /// The lock file beside it could not be made or locked.
+    /// The lock file beside it could not be made or locked, or its log not be opened.
     Lock(std::io::Error),
     /// SQLite failed.
     Sqlite(rusqlite::Error),
@@ -77,15 +79,15 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
 /// Opens the file and makes its tables where they are missing. One process at a time does so: SQLite gives up at once
 /// where two give a new file its write-ahead log, however long it may wait. The lock is beside the file, because closing
 /// another handle of the file itself would drop SQLite's own locks.
-pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
+pub(super) fn open(path: &Path) -> Result<(Connection, GroupSync), OpenError> {
     let lock = File::create(path.with_extension("lock")).map_err(OpenError::Lock)?;
     lock.lock().map_err(OpenError::Lock)?;
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    // FULL writes through to the disk before a send returns, as the port promises; NORMAL would keep messages over the
-    // end of the process only, not over that of the machine. It costs one fsync for each call, not for each message.
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    // A commit does not wait for the disk. A send does, as the port promises; what was received, acknowledged or released a
+    // power cut may take back, and then messages come again.
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
     let transaction = begin(&mut connection)?;
     match transaction.pragma_query_value(None, "user_version", |row| row.get(0))? {
         0 => transaction.execute_batch(SCHEMA)?,
@@ -93,7 +95,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
         newer => return Err(OpenError::Version(newer)),
     }
     transaction.commit()?;
-    Ok(connection)
+    let log = GroupSync::of(path).map_err(OpenError::Lock)?;
+    Ok((connection, log))
 }
 
 /// Adds messages, visible from `now` and their delay on.

@@ -23,10 +23,13 @@ use tidewatch_core::retry::{Retry, Retryable};
 
 use database::Receipt;
 
+use crate::group_sync::GroupSync;
+
 /// Queues in a SQLite file. Cloning it shares the connection.
 #[derive(Clone)]
 pub struct LocalQueue {
     connection: Arc<Mutex<Connection>>,
+    log: Arc<GroupSync>,
     clock: Arc<dyn Clock>,
 }
 
@@ -44,7 +47,9 @@ impl LocalQueue {
         let opened = tokio::task::spawn_blocking(move || database::open(&owned)).await;
         let path = || path.to_owned();
         match opened.map_err(|error| LocalQueueError::Interrupted { path: path(), source: error })? {
-            Ok(connection) => Ok(Self { connection: Arc::new(Mutex::new(connection)), clock }),
+            Ok((connection, log)) => {
+                Ok(Self { connection: Arc::new(Mutex::new(connection)), log: Arc::new(log), clock })
+            }
             Err(database::OpenError::Lock(source)) => Err(LocalQueueError::Lock { path: path(), source }),
             Err(database::OpenError::Sqlite(source)) => {
                 Err(LocalQueueError::Unusable { path: path(), source })
@@ -92,7 +97,9 @@ impl QueueSender for LocalQueue {
     async fn send(&self, queue: QueueName, messages: Vec<OutgoingMessage>) -> Result<(), QueueError> {
         messages.iter().try_for_each(|message| message.check(queue))?;
         let now = self.now();
-        self.run(queue, move |connection| database::send(connection, queue, &messages, now)).await
+        self.run(queue, move |connection| database::send(connection, queue, &messages, now)).await?;
+        let stored = self.log.wait_for(self.log.note()).await;
+        stored.map_err(|error| QueueError::Unavailable { queue, source: error.into() })
     }
 }
 
@@ -148,7 +155,7 @@ fn later(now: i64, duration: Duration) -> i64 {
 /// The file of the queues could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalQueueError {
-    /// The lock file beside the file cannot be made or locked.
+    /// The lock file beside the file cannot be made or locked, or its write-ahead log not be opened.
     #[error("failed to lock the queues in {path:?}")]
     Lock {
         /// The file.

@@ -78,7 +78,7 @@ impl Records {
         let content = serde_json::to_vec(metadata).map_err(|error| corrupt("metadata".to_owned(), error))?;
         let hash = Digest::of(&content);
         if known != Some(hash) {
-            self.objects.put(&keys::object::image_metadata(org, &hash), Bytes::from(content)).await?;
+            self.put_content(&keys::object::image_metadata(org, &hash), Bytes::from(content)).await?;
         }
         Ok(Some(hash))
     }

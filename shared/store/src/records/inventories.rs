@@ -59,7 +59,7 @@ impl Records {
         let content = pack(inventory).map_err(|error| corrupt("inventory".to_owned(), error))?;
         let hash = Digest::of(&content);
         if known != Some(hash) {
-            self.objects.put(&keys::object::inventory(org, &hash), Bytes::from(content)).await?;
+            self.put_content(&keys::object::inventory(org, &hash), Bytes::from(content)).await?;
         }
         Ok(hash)
     }

@@ -29,6 +29,7 @@ pub(super) const IN: &str = "IN#";
 pub(super) const LISTING: &str = "LISTING#";
 pub(super) const MEMBER: &str = "MEMBER#";
 pub(super) const PLACE: &str = "PLACE#";
+pub(super) const SENT: &str = "SENT#";
 pub(super) const TAG: &str = "TAG#";
 pub(super) const TOKEN: &str = "TOKEN#";
 pub(super) const VEX: &str = "VEX#";
@@ -166,6 +167,11 @@ pub(super) fn capped(org: &OrgName, run: &RunId, registry: &RegistryId, reposito
     Key::new(listings(org, run), format!("{CAPPED}{registry}/{repository}"))
 }
 
+/// Listings that were sent for together; `names` is the hash of their names.
+pub(super) fn sent_listings(org: &OrgName, run: &RunId, registry: &RegistryId, names: &Digest) -> Key {
+    Key::new(listings(org, run), format!("{SENT}{registry}#{}", names.hex()))
+}
+
 pub(super) fn due_partition(org: &OrgName, registry: &RegistryId, bucket: u64) -> String {
     format!("DUE#{org}#{registry}#{bucket}")
 }
@@ -235,6 +241,10 @@ pub(super) fn layer_waiter(org: &OrgName, digest: &Digest, image: &Image) -> Key
 
 pub(super) fn repositories(org: &OrgName) -> String {
     format!("REPOS#{org}")
+}
+
+pub(super) fn known_repository(org: &OrgName, registry: &RegistryId, name: &RepositoryName) -> Key {
+    Key::new(repositories(org), format!("{registry}/{name}"))
 }
 
 pub(super) fn repository(org: &OrgName, registry: &RegistryId, repository: &RepositoryName) -> String {

@@ -102,7 +102,7 @@ impl Records {
         Ok(())
     }
 
-    /// Stores the inventory of a leased layer. [`RecordError::Changed`] when the lease was lost.
+    /// Stores the inventory of a leased layer, and gives the lease back with it. [`RecordError::Changed`] when that was lost.
     pub async fn put_layer_inventory(
         &self,
         lease: &Lease,
@@ -113,8 +113,9 @@ impl Records {
         self.objects.put(&key, inventory).await?;
         let row = Item::new(keys::layer_inventory(&lease.org, &lease.layer, reader_version))
             .with("v", ITEM_VERSION);
+        let back = Update::default().set("expires_at", 0);
         let writes = vec![
-            Write::Check(keys::layer_lease(&lease.org, &lease.layer), lease.held()),
+            Write::Update(keys::layer_lease(&lease.org, &lease.layer), back, lease.held()),
             Write::Put(row, Condition::Always),
         ];
         unless_condition_failed(self.transact(writes).await)?

@@ -11,6 +11,7 @@ mod announcements;
 mod bases;
 mod capped;
 mod configuration;
+mod content;
 mod environments;
 mod hooks;
 mod images;
@@ -65,7 +66,7 @@ pub use postings::{
 };
 pub use repositories::{RepositoryPage, TagPage, TagRecord, TaggedImage};
 pub use results::StoredResult;
-pub use rules::{ListingProgress, ListingState, Listings, RuleState, Run, RunEnd, RunTrigger};
+pub use rules::{ListingProgress, ListingState, RuleState, Run, RunEnd, RunTrigger};
 pub use slots::{Filling, ResultRows};
 pub use snapshots::{Snapshot, SnapshotHead, TextHead};
 pub use staged::{CreatedTimes, StagedListing, StagedPart, StagedTag};
@@ -98,6 +99,8 @@ pub struct Records {
     kept: Arc<Mutex<Option<Arc<Tables>>>>,
     /// What images of organisations are judged by, under the version of the configuration that was read last.
     kept_criteria: Arc<Mutex<KeptCriteria>>,
+    /// The objects that were stored last.
+    stored_keys: Arc<Mutex<content::StoredKeys>>,
 }
 
 /// A record could not be read or written.
@@ -139,7 +142,14 @@ impl Retryable for RecordError {
 impl Records {
     /// Records in `table` and `objects`; `sleeper` is for the pauses between tries of a transaction in conflict.
     pub fn new(table: Arc<dyn Table>, objects: Arc<dyn Objects>, sleeper: Arc<dyn Sleeper>) -> Self {
-        Self { table, objects, sleeper, kept: Arc::default(), kept_criteria: Arc::default() }
+        Self {
+            table,
+            objects,
+            sleeper,
+            kept: Arc::default(),
+            kept_criteria: Arc::default(),
+            stored_keys: Arc::default(),
+        }
     }
 
     /// A transaction that is tried again after conflicts with other transactions.

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tidewatch_core::Digest;
 use tidewatch_core::config::{Config, RuleConfig};
-use tidewatch_core::image::Platform;
+use tidewatch_core::image::{ImageId, Platform};
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId, Tag};
-use tidewatch_core::ports::table::{Condition, Cursor, Item, Key, Query};
+use tidewatch_core::ports::table::{Condition, Cursor, Item, Query};
 use tidewatch_core::rule::select;
 
 use super::{
@@ -81,6 +81,13 @@ pub struct TaggedImage {
     pub attestations: Option<Vec<Digest>>,
 }
 
+impl TaggedImage {
+    /// The image, wherever it is.
+    pub fn id(&self) -> ImageId {
+        ImageId { digest: self.digest, platform: self.platform.clone() }
+    }
+}
+
 /// Some tags of a repository.
 #[derive(Debug)]
 pub struct TagPage {
@@ -100,6 +107,22 @@ pub struct RepositoryPage {
 }
 
 impl Records {
+    /// Notes that these repositories of a registry exist; it writes those that are not known yet.
+    pub async fn put_repositories(
+        &self,
+        org: &OrgName,
+        registry: &RegistryId,
+        repositories: &[RepositoryName],
+    ) -> Result<(), RecordError> {
+        let keys = repositories.iter().map(|repository| keys::known_repository(org, registry, repository));
+        let known = self.items(keys.collect()).await?;
+        let new = repositories.iter().zip(known).filter(|(_, known)| known.is_none());
+        for (repository, _) in new {
+            self.put_repository(org, registry, repository).await?;
+        }
+        Ok(())
+    }
+
     /// Notes that a repository exists.
     pub async fn put_repository(
         &self,
@@ -107,7 +130,7 @@ impl Records {
         registry: &RegistryId,
         repository: &RepositoryName,
     ) -> Result<(), RecordError> {
-        let key = Key::new(keys::repositories(org), format!("{registry}/{repository}"));
+        let key = keys::known_repository(org, registry, repository);
         Ok(self.table.put(Item::new(key).with("v", ITEM_VERSION), Condition::Always).await?)
     }
 
@@ -220,7 +243,7 @@ impl Records {
         registry: &RegistryId,
         repository: &RepositoryName,
     ) -> Result<(), RecordError> {
-        let key = Key::new(keys::repositories(org), format!("{registry}/{repository}"));
+        let key = keys::known_repository(org, registry, repository);
         Ok(self.table.delete(&key, Condition::Always).await?)
     }
 

@@ -112,8 +112,12 @@ impl Records {
         if before.as_ref() == Some(&footing) {
             return Ok(None);
         }
-        // Read after the result: as long as that stays, so does what it has noted, or it is posted.
-        let noted = self.unposted_image(org, image).await?.map(|stored| stored.row);
+        // Read after the result: as long as that stays, so does what it has noted, or it is posted. Where the inventory is
+        // another one, what was noted of the one before does not matter.
+        let noted = match before {
+            Some(_) => self.unposted_image(org, image).await?.map(|stored| stored.row),
+            None => None,
+        };
         let is_posted = posted_alike.is_some() && noted.as_ref().is_none_or(|noted| noted.is_posted);
         if is_posted && noted.is_none() && covered.is_some_and(|covered| footing.is_of(covered)) {
             return Ok(None);
@@ -158,7 +162,7 @@ impl Records {
         let content = report_content(report)?;
         let key = keys::object::report(org, &Digest::of(&content));
         if known != Some(key.as_str()) {
-            self.objects.put(&key, content).await?;
+            self.put_content(&key, content).await?;
         }
         Ok(key)
     }

@@ -1,10 +1,11 @@
 //! Rules at work: when each started last, its runs, and how far their listings are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tidewatch_core::Digest;
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId};
 use tidewatch_core::ports::table::{Condition, Key, Query, TIME_TO_LIVE};
 use tidewatch_core::rule::LeftOut;
@@ -98,64 +99,6 @@ pub struct ListingProgress {
     pub error: Option<String>,
 }
 
-/// The listings of a run, counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Listings {
-    /// Those of registries that have not ended.
-    queued: u64,
-    /// Those of repositories that were sent for by those that have.
-    sent: u64,
-    /// Those of repositories that have ended.
-    ended: u64,
-    /// Those of registries.
-    registries: u64,
-}
-
-impl Listings {
-    /// Adds one of them.
-    pub fn add(&mut self, listing: &ListingProgress) {
-        let is_queued = listing.state == ListingState::Queued;
-        if listing.repository.is_some() {
-            self.ended += u64::from(!is_queued);
-            return;
-        }
-        self.registries += 1;
-        if is_queued {
-            self.queued += 1;
-        } else {
-            self.sent += listing.selected;
-        }
-    }
-
-    /// Whether any is queued or at work.
-    pub const fn are_queued(self) -> bool {
-        self.queued > 0 || self.ended < self.sent
-    }
-
-    /// Whether all have ended but for so many of repositories.
-    pub const fn have_ended_but_for(self, waiting: u64) -> bool {
-        self.queued == 0 && self.ended + waiting >= self.sent
-    }
-
-    /// How many have ended.
-    pub const fn ended(self) -> u64 {
-        self.registries - self.queued + self.ended
-    }
-
-    /// How many there are, as far as that is known.
-    pub fn all(self) -> u64 {
-        self.registries + self.sent.max(self.ended)
-    }
-}
-
-impl<'a> FromIterator<&'a ListingProgress> for Listings {
-    fn from_iter<I: IntoIterator<Item = &'a ListingProgress>>(listings: I) -> Self {
-        let mut all = Self::default();
-        listings.into_iter().for_each(|listing| all.add(listing));
-        all
-    }
-}
-
 impl ListingProgress {
     /// A listing that was just sent for.
     pub const fn queued(registry: RegistryId, repository: Option<RepositoryName>) -> Self {
@@ -164,6 +107,14 @@ impl ListingProgress {
         let left_out = BTreeMap::new();
         Self { registry, repository, state, listed, left_out, selected, skipped, queued, error: None }
     }
+}
+
+/// Listings of the tags of repositories that were sent for together. One of them is queued, or at work, until it has an item
+/// of its own.
+#[derive(Serialize, Deserialize)]
+struct SentListings {
+    registry: RegistryId,
+    repositories: BTreeSet<RepositoryName>,
 }
 
 impl Records {
@@ -217,16 +168,17 @@ impl Records {
         self.table.query(query).await?.items.iter().map(decode).collect()
     }
 
-    /// Records that a listing of the repositories of `registry` was sent for, unless it is there already.
+    /// Records that a listing was sent for, unless it is there already.
     pub async fn put_listing_queued(
         &self,
         org: &OrgName,
         run: &RunId,
         registry: &RegistryId,
+        repository: Option<&RepositoryName>,
         now: Timestamp,
     ) -> Result<(), RecordError> {
-        let progress = ListingProgress::queued(registry.clone(), None);
-        let item = encode(keys::listing(org, run, registry, None), &progress)?
+        let progress = ListingProgress::queued(registry.clone(), repository.cloned());
+        let item = encode(keys::listing(org, run, registry, repository), &progress)?
             .with(TIME_TO_LIVE, time_to_live(now, RUNS_KEPT));
         unless_condition_failed(self.table.put(item, Condition::ItemAbsent).await)?;
         Ok(())
@@ -256,29 +208,67 @@ impl Records {
         self.record(&keys::listing(org, run, registry, repository)).await
     }
 
+    /// Records that the listings of these repositories were sent for, in one item for all of them.
+    pub async fn put_listings_sent(
+        &self,
+        org: &OrgName,
+        run: &RunId,
+        registry: &RegistryId,
+        repositories: &[RepositoryName],
+        now: Timestamp,
+    ) -> Result<(), RecordError> {
+        if repositories.is_empty() {
+            return Ok(());
+        }
+        let sent =
+            SentListings { registry: registry.clone(), repositories: repositories.iter().cloned().collect() };
+        let names: Vec<&str> = sent.repositories.iter().map(RepositoryName::as_str).collect();
+        let key = keys::sent_listings(org, run, registry, &Digest::of(names.join("\n").as_bytes()));
+        let item = encode(key, &sent)?.with(TIME_TO_LIVE, time_to_live(now, RUNS_KEPT));
+        Ok(self.table.put(item, Condition::Always).await?)
+    }
+
     /// The listings of a run, sorted by registry and repository.
     pub async fn listings(&self, org: &OrgName, run: &RunId) -> Result<Vec<ListingProgress>, RecordError> {
         let items = self.all(Query::prefix(keys::listings(org, run), keys::LISTING)).await?;
-        items.iter().map(decode).collect()
-    }
-
-    /// Whether a listing of a run is queued or at work: a repository is recorded when its listing has ended, a registry says
-    /// how many were sent for. One that cannot be read does not count: nobody waits for it.
-    pub async fn has_queued_listings(&self, org: &OrgName, run: &RunId) -> Result<bool, RecordError> {
-        let mut query = Query::prefix(keys::listings(org, run), keys::LISTING);
-        let mut listings = Listings::default();
-        loop {
-            let page = self.table.query(query.clone()).await?;
-            for item in &page.items {
-                match decode::<ListingProgress>(item) {
-                    Ok(listing) => listings.add(&listing),
-                    Err(_) => listings.ended += 1,
-                }
-            }
-            match page.next {
-                Some(next) => query.after = Some(next),
-                None => return Ok(listings.are_queued()),
+        let mut listings = BTreeMap::new();
+        for item in &items {
+            let listing: ListingProgress = decode(item)?;
+            listings.insert((listing.registry.clone(), listing.repository.clone()), listing);
+        }
+        // Read after that: where the listing of a registry is complete, all that it has sent for is there.
+        for item in self.all(Query::prefix(keys::listings(org, run), keys::SENT)).await? {
+            let SentListings { registry, repositories } = decode(&item)?;
+            for repository in repositories {
+                let queued = || ListingProgress::queued(registry.clone(), Some(repository.clone()));
+                listings.entry((registry.clone(), Some(repository.clone()))).or_insert_with(queued);
             }
         }
+        Ok(listings.into_values().collect())
+    }
+
+    /// Whether a listing of a run is queued or at work. One that cannot be read does not count: nobody waits for it.
+    pub async fn has_queued_listings(&self, org: &OrgName, run: &RunId) -> Result<bool, RecordError> {
+        let mut query = Query::prefix(keys::listings(org, run), keys::LISTING);
+        let mut ended: BTreeSet<String> = BTreeSet::new();
+        loop {
+            let page = self.table.query(query.clone()).await?;
+            let listings = page.items.iter().filter_map(|item| decode::<ListingProgress>(item).ok());
+            if listings.into_iter().any(|listing| listing.state == ListingState::Queued) {
+                return Ok(true);
+            }
+            ended.extend(page.items.into_iter().map(|item| item.key.sort));
+            match page.next {
+                Some(next) => query.after = Some(next),
+                None => break,
+            }
+        }
+        let sent = self.all(Query::prefix(keys::listings(org, run), keys::SENT)).await?;
+        let sent = sent.iter().filter_map(|item| decode::<SentListings>(item).ok());
+        let is_queued = |SentListings { registry, repositories }: SentListings| {
+            let key = |name: &RepositoryName| keys::listing(org, run, &registry, Some(name)).sort;
+            repositories.iter().any(|repository| !ended.contains(&key(repository)))
+        };
+        Ok(sent.into_iter().any(is_queued))
     }
 }

@@ -5,7 +5,7 @@ use tidewatch_core::judgement::Subject;
 use tidewatch_core::metadata::ImageMetadata;
 use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::result::{ImageResult, Inventory, Report};
-use tidewatch_core::stream::Member;
+use tidewatch_core::stream::{Member, SlotVersion};
 use tidewatch_core::{Retry, Retryable as _, Timestamp};
 
 use super::{InForce, RecordError, Records, StoredResult};
@@ -72,6 +72,11 @@ impl<'a> Filling<'a> {
         self
     }
 
+    /// The version of a slot with `member`, which has what the result says of the image.
+    fn version_of(&self, member: &Member) -> SlotVersion {
+        member.version(self.stored.revision).judged_under(self.in_force.applied.version)
+    }
+
     /// Whether the image has to be judged where `member` stands in `stream`.
     fn is_limited_to(&self, stream: &StreamName, member: &Member) -> bool {
         let result = &self.stored.result;
@@ -114,7 +119,9 @@ impl Records {
     }
 
     /// Puts the image into the slot of `member` in `stream`, unless that holds a newer one, and marks its shard. The mark
-    /// follows also when the slot holds a newer one: whoever wrote that may have died before its mark.
+    /// follows also when the slot holds a newer one: whoever wrote that may have died before its mark. Most images of a
+    /// repository that is scanned for the first time are older than one that was scanned before, so the slot is read first: that
+    /// costs less than to write in vain.
     pub async fn enter_slot(
         &self,
         org: &OrgName,
@@ -122,8 +129,11 @@ impl Records {
         mut member: Member,
         filling: &mut Filling<'_>,
     ) -> Result<(), RecordError> {
-        self.fill_slot(org, stream, &mut member, filling).await?;
-        self.put_filled(org, stream, &member, filling).await?;
+        member.take(&filling.stored.result);
+        if !self.holds_newer(org, stream, &member, &filling.version_of(&member)).await? {
+            self.fill_slot(org, stream, &mut member, filling).await?;
+            self.put_filled(org, stream, &member, filling).await?;
+        }
         self.mark_member(org, stream, &member).await
     }
 
@@ -135,8 +145,7 @@ impl Records {
         member: &Member,
         filling: &Filling<'_>,
     ) -> Result<(), RecordError> {
-        let version = member.version(filling.stored.revision).judged_under(filling.in_force.applied.version);
-        self.put_member_version(org, stream, member, &version).await
+        self.put_member_version(org, stream, member, &filling.version_of(member)).await
     }
 
     /// The rows behind a result; `None` where some of them are missing.

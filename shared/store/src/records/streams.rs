@@ -141,7 +141,19 @@ impl Records {
         self.put_member_version(org, stream, member, &member.version(revision)).await
     }
 
-    /// The same for a member of this `version`.
+    /// Whether the slot of `member` holds a newer version than this one.
+    pub(super) async fn holds_newer(
+        &self,
+        org: &OrgName,
+        stream: &StreamName,
+        member: &Member,
+        version: &SlotVersion,
+    ) -> Result<bool, RecordError> {
+        let held = self.table.get(&slot_key(org, stream, &member.image, member.kept)).await?;
+        Ok(held.is_some_and(|held| held.text("version").is_some_and(|held| held > version.as_str())))
+    }
+
+    /// [`Self::put_member`] for a member of this `version`.
     pub(super) async fn put_member_version(
         &self,
         org: &OrgName,

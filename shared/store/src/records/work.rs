@@ -13,7 +13,7 @@ mod withdrawn;
 use jiff::Timestamp;
 use tidewatch_core::image::Image;
 use tidewatch_core::names::{OrgName, RegistryId, RuleId};
-use tidewatch_core::ports::table::{Condition, Item, Key, Query, TableError, Update, Write};
+use tidewatch_core::ports::table::{Condition, Item, Key, Query, Update, Write};
 use tidewatch_core::work::{Priority, Work};
 
 use super::{RecordError, Records, corrupt, decode, keys, unless_condition_failed};
@@ -30,6 +30,8 @@ pub struct DueWork {
     pub due_at: Timestamp,
     /// The rules whose runs have found it; none of what was pushed only.
     pub rules: Vec<RuleId>,
+    /// The work with what else is written of it.
+    queued: Queued,
     /// The due row.
     key: Key,
 }
@@ -37,7 +39,7 @@ pub struct DueWork {
 impl DueWork {
     fn new(queued: Queued, due_at: Timestamp, key: Key) -> Self {
         let rules = queued.rules().cloned().collect();
-        Self { work: queued.work, due_at, rules, key }
+        Self { work: queued.work.clone(), due_at, rules, queued, key }
     }
 }
 
@@ -137,9 +139,45 @@ impl Records {
         now: Timestamp,
         most: usize,
     ) -> Result<Vec<DueWork>, RecordError> {
+        self.due_of(org, registry, &Priority::ALL, now, most).await
+    }
+
+    /// The same of work that was pushed.
+    pub async fn due_pushed(
+        &self,
+        org: &OrgName,
+        registry: &RegistryId,
+        now: Timestamp,
+        most: usize,
+    ) -> Result<Vec<DueWork>, RecordError> {
+        self.due_of(org, registry, &[Priority::Pushed], now, most).await
+    }
+
+    /// The same of all other work.
+    pub async fn due_found(
+        &self,
+        org: &OrgName,
+        registry: &RegistryId,
+        now: Timestamp,
+        most: usize,
+    ) -> Result<Vec<DueWork>, RecordError> {
+        self.due_of(org, registry, &[Priority::New, Priority::Stale], now, most).await
+    }
+
+    async fn due_of(
+        &self,
+        org: &OrgName,
+        registry: &RegistryId,
+        priorities: &[Priority],
+        now: Timestamp,
+        most: usize,
+    ) -> Result<Vec<DueWork>, RecordError> {
         let mut due: Vec<DueWork> = Vec::new();
-        for priority in Priority::ALL {
+        for priority in priorities.iter().copied() {
             let wanted = most - due.len();
+            if wanted == 0 {
+                break;
+            }
             let mut of_priority = Vec::new();
             for bucket in 0..keys::DUE_BUCKETS {
                 let query =
@@ -225,9 +263,15 @@ impl Records {
         due: &DueWork,
         due_at: Timestamp,
     ) -> Result<(), RecordError> {
+        let dispatched = Update::default().set("dispatched", 1);
+        // The work row says the same as its due row, but for rows of earlier versions: then it is read.
+        let as_due = unmoved(&due.key, &encoded(&due.key, &due.queued)?);
+        let queued = due.queued.released();
+        if self.move_row(org, (&due.key, as_due), &queued, due_at, dispatched.clone()).await? {
+            return Ok(());
+        }
         match self.pending_work(org, &due.work.image).await? {
             Some(pending) if pending.due == due.key => {
-                let dispatched = Update::default().set("dispatched", 1);
                 self.move_due(org, &pending, &pending.queued.released(), due_at, dispatched).await.map(drop)
             }
             _ => Ok(()),
@@ -307,6 +351,18 @@ impl Records {
         due_at: Timestamp,
         update: Update,
     ) -> Result<bool, RecordError> {
+        self.move_row(org, (&pending.due, pending.unmoved()), queued, due_at, update).await
+    }
+
+    /// The same of work with the due row `from`, where `unmoved` holds.
+    async fn move_row(
+        &self,
+        org: &OrgName,
+        (from, unmoved): (&Key, Condition),
+        queued: &Queued,
+        due_at: Timestamp,
+        update: Update,
+    ) -> Result<bool, RecordError> {
         let due = keys::due(org, &queued.work, due_at);
         let item = queued.item(org, &due, due_at)?;
         let update = item.attributes.into_iter().fold(update, |update, (name, value)| match name.as_str() {
@@ -314,11 +370,11 @@ impl Records {
             name => update.set(name, value),
         });
         let mut writes = vec![
-            Write::Update(item.key, update, pending.unmoved()),
+            Write::Update(item.key, update, unmoved),
             Write::Put(queued.due_item(&due, due_at)?, Condition::Always),
         ];
-        if due != pending.due {
-            writes.push(Write::Delete(pending.due.clone(), Condition::Always));
+        if due != *from {
+            writes.push(Write::Delete(from.clone(), Condition::Always));
         }
         Ok(unless_condition_failed(self.transact(writes).await)?.is_some())
     }
@@ -331,31 +387,57 @@ impl Records {
             if !pending.work.is_done_with(done) {
                 return Ok(Some(pending.work));
             }
-            let writes = vec![
-                Write::Delete(keys::work(org, &done.image), pending.unmoved()),
-                Write::Delete(pending.due, Condition::Always),
-            ];
-            match self.transact(writes).await {
-                Err(TableError::ConditionFailed { .. }) => {}
-                outcome => return Ok(outcome.map(|()| None)?),
+            if self.remove(org, &pending).await? {
+                return Ok(None);
             }
         }
+    }
+
+    /// The same of work that is done as it was when the `attempt` began; it is read again only where it has changed since.
+    pub async fn complete_attempt(
+        &self,
+        org: &OrgName,
+        attempt: &PendingWork,
+    ) -> Result<Option<Work>, RecordError> {
+        if self.remove(org, attempt).await? {
+            return Ok(None);
+        }
+        self.complete(org, &attempt.work).await
+    }
+
+    /// Removes work with its due row. `false` when somebody has changed it since it was read.
+    async fn remove(&self, org: &OrgName, pending: &PendingWork) -> Result<bool, RecordError> {
+        let writes = vec![
+            Write::Delete(keys::work(org, &pending.work.image), pending.unmoved()),
+            Write::Delete(pending.due.clone(), Condition::Always),
+        ];
+        Ok(unless_condition_failed(self.transact(writes).await)?.is_some())
     }
 }
 
 impl PendingWork {
     /// Holds while the work is the one that was read, and due at the same time.
     fn unmoved(&self) -> Condition {
-        Condition::All(vec![
-            Condition::Equal("due_sort".to_owned(), self.due.sort.clone().into()),
-            Condition::Equal("data".to_owned(), self.stored.clone().into()),
-        ])
+        unmoved(&self.due, &self.stored)
     }
 
     /// When it is due; rows of earlier versions say it in the key only.
     fn due_time(&self) -> Result<Timestamp, RecordError> {
         keys::due_time(&self.due).ok_or_else(|| corrupt(self.due.sort.clone(), "its key has no time"))
     }
+}
+
+/// Holds while work is this, as it is written in its row, and due by this row.
+fn unmoved(due: &Key, stored: &str) -> Condition {
+    Condition::All(vec![
+        Condition::Equal("due_sort".to_owned(), due.sort.clone().into()),
+        Condition::Equal("data".to_owned(), stored.into()),
+    ])
+}
+
+/// Work as it is written in its row.
+fn encoded(due: &Key, queued: &Queued) -> Result<String, RecordError> {
+    serde_json::to_string(queued).map_err(|error| corrupt(due.sort.clone(), error))
 }
 
 fn read_work(item: &Item) -> Result<PendingWork, RecordError> {

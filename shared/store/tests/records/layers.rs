@@ -65,6 +65,8 @@ async fn only_the_holder_of_a_lease_stores_the_inventory(world: World) {
         world.records.layer_inventory(&acme(), &layer(), 1).await.unwrap().as_deref(),
         Some(&b"{}"[..])
     );
+    world.lease("c", 61, 120).await.expect("the lease was given back with the inventory");
+    assert_changed(world.records.put_layer_inventory(&held, 2, Bytes::from_static(b"{}")).await);
 }
 
 async fn an_inventory_is_found_by_its_reader_version_only(world: World) {

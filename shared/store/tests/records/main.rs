@@ -38,6 +38,7 @@ mod held;
 mod hooks;
 mod inventories;
 mod layers;
+mod listings;
 mod postings;
 mod pushed;
 mod schema;
