@@ -1,7 +1,7 @@
 //! The second part of a listing of the tags of a repository: once all of them are there, the rule decides about them
 //! together, and those that it chooses take effect.
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use tidewatch_core::names::RepositoryName;
 use tidewatch_core::ports::registry::RegistryError;
@@ -11,7 +11,7 @@ use tidewatch_store::records::{CreatedTimes, Enqueued, ListingProgress, ListingS
 
 use crate::ResolveError;
 use crate::listing::{Listing, Reached};
-use crate::staging::{Staging, TAGS_AT_ONCE};
+use crate::staging::Staging;
 use crate::tag::{Resolved, Tags};
 
 /// What became of a tag that the rule chooses.
@@ -43,16 +43,31 @@ impl Listing<'_> {
 
         let basis = records.basis(self.applied, staging.begun_at).await?;
         let of_repository = self.of_repository(repository, &basis, staging.begun_at);
-        let effects: Vec<Effect> = futures::stream::iter(chosen[from..].to_vec())
+        let mut applying = futures::stream::iter(chosen[from..].to_vec())
             .take_while(|_| std::future::ready(self.has_time()))
             .map(|position| self.apply(&of_repository, &tags[position]))
-            .buffered(TAGS_AT_ONCE)
-            .try_collect()
-            .await?;
+            .buffered(self.tags_at_once());
+        let (mut effects, mut failure) = (Vec::new(), None);
+        while let Some(effect) = applying.next().await {
+            match effect {
+                Ok(effect) => effects.push(effect),
+                // Those before it have taken effect, and are not asked for again.
+                Err(error) if error.keeps_position() => {
+                    failure = Some(error);
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        drop(applying);
         let done = from + effects.len();
         staging.note_effects(effects);
+        if let Some(error) = failure {
+            let position = self.stop_at(repository, staging, &tags[before..], done).await?;
+            return Ok(Reached::Interrupted(position, error));
+        }
         if done < chosen.len() {
-            return self.stop_at(repository, staging, &tags[before..], done).await;
+            return Ok(Reached::Position(self.stop_at(repository, staging, &tags[before..], done).await?));
         }
         self.keep_created(repository, &tags).await?;
         records.remove_staged_tags(self.staged(repository), &staging.parts).await?;
@@ -108,14 +123,14 @@ impl Listing<'_> {
         staging: Staging,
         found: &[StagedTag],
         done: usize,
-    ) -> Result<Reached, ResolveError> {
+    ) -> Result<ListingPosition, ResolveError> {
         let position = self.position(staging.progress, &staging.pages, staging.fault);
         let mut parts = staging.parts;
         if !found.is_empty() {
             parts.push(self.resolver.records.put_staged_tags(self.staged(repository), found).await?);
         }
         let (begun_at, applied, stopped) = (Some(staging.begun_at), Some(done), staging.stopped);
-        Ok(Reached::Position(ListingPosition { begun_at, parts, applied, stopped, ..position }))
+        Ok(ListingPosition { begun_at, parts, applied, stopped, ..position })
     }
 
     /// Queues what needs work, and only then records the tag: a crash in between does it again.

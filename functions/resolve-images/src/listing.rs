@@ -14,6 +14,7 @@ use tidewatch_runtime::messages::describe;
 use tidewatch_store::records::{AppliedConfig, ListingProgress, ListingState};
 
 use crate::pages::{Endless, Pages, Turned, limit};
+use crate::staging::TAGS_AT_ONCE;
 use crate::{ResolveError, ResolveImages};
 
 /// How many repositories are sent for before the time is looked at.
@@ -110,6 +111,16 @@ impl Listing<'_> {
         (ListingProgress { listed, selected, skipped, queued, left_out, ..progress }, Pages::at(position))
     }
 
+    /// Whether the registry has throttled this listing before.
+    fn is_throttled(&self) -> bool {
+        self.message.position.as_ref().is_some_and(|position| position.throttled)
+    }
+
+    /// How many tags are resolved, or take effect, at the same time.
+    pub(crate) fn tags_at_once(&self) -> usize {
+        if self.is_throttled() { 1 } else { TAGS_AT_ONCE }
+    }
+
     pub(crate) fn has_time(&self) -> bool {
         !self.deadline.remaining(self.resolver.clock.now(), STOP).is_zero()
     }
@@ -133,7 +144,9 @@ impl Listing<'_> {
         let fault = fault.map(|fault| describe(&fault)).or_else(earlier);
         let ListingProgress { listed, left_out, selected, skipped, queued, .. } = progress;
         let rule = Some(rule_fingerprint(self.rule, self.applied));
-        ListingPosition { listed, left_out, selected, skipped, queued, fault, rule, ..pages.position() }
+        let throttled = self.is_throttled();
+        let pages = pages.position();
+        ListingPosition { listed, left_out, selected, skipped, queued, fault, rule, throttled, ..pages }
     }
 }
 

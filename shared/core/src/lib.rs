@@ -6,6 +6,7 @@
 
 pub mod base;
 pub mod basis;
+pub mod budget;
 pub mod config;
 pub mod digest;
 pub mod environment;

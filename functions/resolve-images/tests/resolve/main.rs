@@ -15,5 +15,6 @@ mod previews;
 mod pushes;
 mod repositories;
 mod tags;
+mod throttled;
 mod windows;
 mod world;

@@ -104,7 +104,8 @@ fn resolver(instance: &Instance) -> ResolveImages {
     let (clock, sleeper) = (Arc::new(SystemClock), Arc::new(SystemSleeper));
     let ports = Ports { clock: clock.clone(), sleeper, randomness: Arc::new(SystemRandomness) };
     let secrets = LocalSecrets::new(tidewatch_runtime::environment::variable);
-    let registries = Arc::new(ConfiguredRegistries::new(Arc::new(secrets), ports));
+    let budgets = Arc::new(instance.records.clone());
+    let registries = Arc::new(ConfiguredRegistries::new(Arc::new(secrets), ports).within(budgets));
     // Nothing is tried again later, and nothing is sent.
     let pause = Duration::ZERO;
     ResolveImages::new(instance.records.clone(), registries, Arc::clone(&instance.queue), clock, pause)

@@ -10,6 +10,7 @@ mod exception;
 mod metrics;
 mod period;
 mod policy;
+mod rate;
 mod registry;
 mod rule;
 
@@ -30,6 +31,7 @@ pub use exception::{ExceptionConfig, ExpiryCondition, Vulnerabilities};
 pub use metrics::MetricsConfig;
 pub use period::{Period, PeriodError};
 pub use policy::{Policies, PolicyConfig};
+pub use rate::RateConfig;
 pub use registry::{Credentials, RegistryConfig, RegistryKind};
 pub use rule::{RuleConfig, UnknownAge};
 
@@ -119,6 +121,10 @@ impl Config {
         for (position, registry) in self.registries.iter().enumerate() {
             if let Err(message) = registry.check_url() {
                 problems.push(problem(&[key("registries"), Step::Element(position), key("url")], message));
+            }
+            if let Some((of, message)) = registry.rate.as_ref().and_then(RateConfig::problem) {
+                let place = [key("registries"), Step::Element(position), key("rate"), key(of)];
+                problems.push(problem(&place, message));
             }
         }
         self.rule_problems(&mut problems);
