@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tidewatch_advisories::{BuildOptions, build};
 use tidewatch_assessment::{AdvisoryIndexes, store_index};
 use tidewatch_core::Digest;
-use tidewatch_core::config::Config;
+use tidewatch_core::config::{Config, RegistryConfig};
 use tidewatch_core::image::Image;
 use tidewatch_core::names::{OrgName, RegistryId, StreamName};
 use tidewatch_core::policy::Outcome;
@@ -128,9 +128,13 @@ impl World {
     }
 
     async fn configure(&self, registry: &str, policies: &Value) {
+        self.configure_as(&self.registry.config(registry), policies).await;
+    }
+
+    async fn configure_as(&self, registry: &RegistryConfig, policies: &Value) {
         let config: Config = serde_json::from_value(json!({
             "org": "acme",
-            "registries": [self.registry.config(registry)],
+            "registries": [registry],
             "policies": fixable_only(policies),
         }))
         .unwrap();
@@ -188,6 +192,21 @@ impl World {
         let registries = Arc::clone(&self.registries);
         let gated = GatedRegistries { registries, gate: Arc::clone(&gate) };
         (self.worker_on(self.failing.clone(), Arc::new(gated)), gate)
+    }
+
+    /// A worker in a process of its own, which keeps to the budget of the registry in `records`; that has this rate from now
+    /// on.
+    pub(crate) async fn worker_within(&self, rate: Value) -> ScanImage {
+        let rate = Some(serde_json::from_value(rate).unwrap());
+        self.configure_as(&RegistryConfig { rate, ..self.registry.config("reg") }, &json!([])).await;
+        let ports = Ports {
+            clock: Arc::clone(&self.clock) as _,
+            sleeper: Arc::new(InstantSleeper::advancing(Arc::clone(&self.clock))),
+            randomness: Arc::new(SeededRandomness::new(1)),
+        };
+        let registries = ConfiguredRegistries::new(Arc::new(LocalSecrets::new(|_| None)), ports);
+        let registries = registries.within(Arc::new(self.records.clone()));
+        self.worker_on(self.records.clone(), Arc::new(registries))
     }
 
     /// A worker that pauses before each table operation.
