@@ -40,7 +40,7 @@ use listing::{Listing, Reached, rule_fingerprint};
 
 pub use hint::ResolveHints;
 pub use images::{Found, find_images};
-pub use preview::{PreviewedTag, RepositoryPreview, Verdict};
+pub use preview::{Measure, PreviewedImage, PreviewedTag, RepositoryPreview, Verdict};
 
 /// How often a listing, or a hint, is tried before it is recorded as failed, or left.
 const MOST_FAILURES: u32 = 5;

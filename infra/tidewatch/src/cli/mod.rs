@@ -222,6 +222,9 @@ pub(crate) struct Apply {
     /// Print the changes only.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Ask the registries of rules that are new or changed what their first run will cost, before anything is put in force.
+    #[arg(long)]
+    pub(crate) estimate: bool,
 }
 
 /// Which organisation.
@@ -285,6 +288,9 @@ pub(crate) struct PreviewRule {
     /// Show the tags that are chosen alone.
     #[arg(long)]
     pub(crate) chosen: bool,
+    /// Ask for the manifest of each image to scan, to know the layers of all of them: one request for each.
+    #[arg(long)]
+    pub(crate) measure: bool,
     #[command(flatten)]
     pub(crate) org: Org,
 }

@@ -43,25 +43,27 @@ pub const WRITES_PER_TAG: u64 = 1;
 pub const WRITES_TO_QUEUE: u64 = 10;
 
 /// Write units of the scan of an image, without its layers: the attempt, its place, the result with its companions in a
-/// transaction, member and marks, notes about its base, and the end of the work. Items of more than 1 KB count more than once.
-pub const WRITES_PER_SCAN: u64 = 26;
+/// transaction, member and marks, and the end of the work. 16 were counted for a small image; items of more than 1 KB count more
+/// than once, and a base is noted in two more.
+pub const WRITES_PER_SCAN: u64 = 20;
 
 /// Write units for a layer that is read: the lease, what was read under its fence in a transaction, and the lease again.
 pub const WRITES_PER_LAYER: u64 = 6;
 
-/// Read units of the scan of an image, without its layers.
-pub const READS_PER_SCAN: u64 = 24;
+/// Read units of the scan of an image, without its layers: 10 were counted for a small one.
+pub const READS_PER_SCAN: u64 = 12;
 
-/// Read units for a layer of an image, known or not.
-pub const READS_PER_LAYER: u64 = 3;
+/// Read units for a layer of an image, known or not, as they were counted: whether it is read, before and under the lease, who
+/// waits for it, and whether an image has the layers up to it.
+pub const READS_PER_LAYER: u64 = 4;
 
 /// Read units for an image before it is scanned, and for its tag.
 pub const READS_TO_QUEUE: u64 = 4;
 
-/// Objects that a scan stores: what is known of the manifest, the inventory, the report, what else is known.
+/// Objects that a scan stores, as they were counted: what is known of the manifest, the inventory, the report, what else is known.
 pub const PUTS_PER_SCAN: u64 = 4;
 
-/// Objects that a scan reads, without inventories of layers: each layer that is known is one more.
+/// Objects that a scan reads (assumed), without inventories of layers: each layer that is known is one more.
 pub const GETS_PER_SCAN: u64 = 4;
 
 /// Requests of SQS for a message: it is sent (ten at a time), received and deleted. Empty receives are not counted: they are
