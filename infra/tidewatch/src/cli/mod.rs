@@ -124,6 +124,13 @@ pub(crate) enum Command {
     Inventory(Inventory),
     /// Put a configuration in force.
     Apply(Apply),
+    /// Print the JSON Schema of the configuration file, by which editors check and complete it.
+    #[command(after_help = "\
+Examples:
+  tidewatch schema > tidewatch.schema.json
+  # at the top of tidewatch.yaml, for editors with yaml-language-server:
+  # yaml-language-server: $schema=tidewatch.schema.json")]
+    Schema,
     /// Rules: list, run, see how runs are getting on.
     #[command(subcommand)]
     Rules(Rules),

@@ -13,6 +13,7 @@ mod policy;
 mod rate;
 mod registry;
 mod rule;
+mod schema;
 
 use std::collections::BTreeSet;
 
@@ -34,6 +35,7 @@ pub use policy::{Policies, PolicyConfig};
 pub use rate::RateConfig;
 pub use registry::{Credentials, RegistryConfig, RegistryKind};
 pub use rule::{RuleConfig, UnknownAge};
+pub use schema::file_schema;
 
 /// The keys at the top of the file.
 ///
