@@ -185,6 +185,12 @@ impl Configuration {
         self
     }
 
+    /// A registry with a rate, as it stands in the file.
+    pub(crate) fn registry_with_rate(mut self, id: &str, url: &str, rate: &str) -> Self {
+        self.registries.push((id.to_owned(), format!("url: {url:?}, rate: {rate}")));
+        self
+    }
+
     /// A registry with credentials, as they stand in the file: `{env: VAR}`.
     pub(crate) fn registry_with_credentials(mut self, id: &str, url: &str, credentials: &str) -> Self {
         self.registries.push((id.to_owned(), format!("url: {url:?}, credentials: {credentials}")));

@@ -8,6 +8,7 @@
 mod advisory_queries;
 mod advisory_sync;
 mod artifacts;
+mod budgets;
 mod clients;
 mod commands;
 mod configuration;

@@ -198,7 +198,8 @@ impl EvaluateRules {
     }
 
     /// Whether the last run of `rule` is another than that of `slot`, and still lists. The start is due until it is made,
-    /// so it is only put off; after [`LONGEST_LISTING`] the messages of the other are taken for lost.
+    /// so it is only put off; after [`LONGEST_LISTING`] the messages of the other are taken for lost, unless they wait for a
+    /// registry that throttles.
     async fn is_another_at_work(
         &self,
         org: &OrgName,
@@ -212,8 +213,10 @@ impl EvaluateRules {
             runs => runs?,
         };
         let Some(last) = runs.first().filter(|last| last.id.run != run_id(slot)) else { return Ok(false) };
-        let is_recent = now.duration_since(last.started_at) < LONGEST_LISTING;
-        Ok(is_recent && self.records.has_queued_listings(org, &last.id).await?)
+        if now.duration_since(last.started_at) < LONGEST_LISTING {
+            return self.records.has_queued_listings(org, &last.id).await;
+        }
+        self.records.has_listings_put_off(org, &last.id, now).await
     }
 
     /// Starts a run of `rule` now, whatever its schedule says.

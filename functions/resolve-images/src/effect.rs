@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use tidewatch_core::image::{Image, ImageId};
 use tidewatch_core::names::RepositoryName;
@@ -17,7 +17,7 @@ use tidewatch_store::records::{
 use crate::ResolveError;
 use crate::leaving::Seen;
 use crate::listing::{Listing, Reached};
-use crate::staging::{Staging, TAGS_AT_ONCE};
+use crate::staging::Staging;
 use crate::tag::{Resolved, Tags};
 
 /// Of how many tags the results are read together.
@@ -67,26 +67,17 @@ impl Listing<'_> {
             let found = staged.split_off(before);
             return self.wait_for_cap(repository, staging, found, order).await;
         }
-        let mut effects: Vec<Effect> = Vec::new();
-        for part in chosen[from..].chunks(RESULTS_AT_ONCE) {
-            let known = self.known_results(part.iter().map(|position| &tags[*position])).await?;
-            let of_part: Vec<Effect> = futures::stream::iter(part.to_vec())
-                .take_while(|_| std::future::ready(self.has_time()))
-                .map(|position| self.apply(&of_repository, &tags[position], &known))
-                .buffered(TAGS_AT_ONCE)
-                .try_collect()
-                .await?;
-            let is_whole = of_part.len() == part.len();
-            effects.extend(of_part);
-            if !is_whole {
-                break;
-            }
-        }
+        let (effects, failure) = self.apply_all(&of_repository, tags, &chosen[from..]).await?;
         let done = from + effects.len();
         staging.note_effects(effects);
+        if let Some(error) = failure {
+            let found = staged.split_off(before);
+            let position = self.stop_at(repository, staging, found, done).await?;
+            return Ok(Reached::Interrupted(position, error));
+        }
         if done < chosen.len() {
             let found = staged.split_off(before);
-            return self.stop_at(repository, staging, found, done).await;
+            return Ok(Reached::Position(self.stop_at(repository, staging, found, done).await?));
         }
         self.keep_created(repository, tags).await?;
         let earlier = || self.message.position.as_ref()?.fault.clone().map(ResolveError::Earlier);
@@ -165,7 +156,7 @@ impl Listing<'_> {
         staging: Staging,
         found: StagedPart,
         done: usize,
-    ) -> Result<Reached, ResolveError> {
+    ) -> Result<ListingPosition, ResolveError> {
         let position = self.position(staging.progress, &staging.pages, staging.fault);
         let mut parts = staging.parts;
         if !found.is_empty() {
@@ -173,7 +164,39 @@ impl Listing<'_> {
         }
         let (begun_at, applied, stopped) = (Some(staging.begun_at), Some(done), staging.stopped);
         let admitted = self.message.position.as_ref().and_then(|position| position.admitted);
-        Ok(Reached::Position(ListingPosition { begun_at, parts, applied, admitted, stopped, ..position }))
+        Ok(ListingPosition { begun_at, parts, applied, admitted, stopped, ..position })
+    }
+
+    /// Lets these tags take effect, by their positions, as far as there is time. Gives what became of them, and what the registry
+    /// failed with after them.
+    async fn apply_all(
+        &self,
+        of_repository: &Tags<'_>,
+        tags: &[StagedTag],
+        chosen: &[usize],
+    ) -> Result<(Vec<Effect>, Option<ResolveError>), ResolveError> {
+        let mut effects = Vec::new();
+        for part in chosen.chunks(RESULTS_AT_ONCE) {
+            let known = self.known_results(part.iter().map(|position| &tags[*position])).await?;
+            let before = effects.len();
+            let mut applying = futures::stream::iter(part.to_vec())
+                .take_while(|_| std::future::ready(self.has_time()))
+                .map(|position| self.apply(of_repository, &tags[position], &known))
+                .buffered(self.tags_at_once());
+            while let Some(effect) = applying.next().await {
+                match effect {
+                    Ok(effect) => effects.push(effect),
+                    // Those before it have taken effect, and are not asked for again.
+                    Err(error) if error.keeps_position() => return Ok((effects, Some(error))),
+                    Err(error) => return Err(error),
+                }
+            }
+            drop(applying);
+            if effects.len() - before < part.len() {
+                break;
+            }
+        }
+        Ok((effects, None))
     }
 
     /// The results of the images behind tags that are as they were recorded, read together; without those that cannot be

@@ -25,7 +25,7 @@ use tidewatch_runtime::messages::{describe, send};
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler};
 
 use crate::tag::Tags;
-use crate::{MOST_FAILURES, ResolveError, ResolveImages};
+use crate::{LONGEST_THROTTLED, MOST_FAILURES, ResolveError, ResolveImages};
 
 /// When pushed work is due in case its message is lost: longer than any scan takes, as for dispatched work.
 pub(crate) const FALLBACK: Duration = Duration::from_secs(20 * 60);
@@ -107,9 +107,11 @@ impl ResolveHints {
     }
 
     /// A hint that is worth trying again is sent again, later; for one that is not, or has failed too often, the rules
-    /// find the tag when they next list.
+    /// find the tag when they next list. That its registry throttles is no failure, for a day.
     async fn note_failure(&self, message: &HintMessage, error: &ResolveError) -> Result<(), ResolveError> {
-        let failures = message.failures + 1;
+        let waited = self.0.clock.now().duration_since(message.received_at);
+        let is_throttled = error.is_throttling() && waited < LONGEST_THROTTLED;
+        let failures = message.failures + u32::from(!is_throttled);
         let again = error.retry() == Retry::Again && failures < MOST_FAILURES;
         tracing::warn!(
             org.name = %message.org, registry.id = %message.registry, repository = %message.repository,
@@ -118,7 +120,9 @@ impl ResolveHints {
         );
         if again {
             let retry = HintMessage { failures, ..message.clone() };
-            send(&*self.0.queue, QueueName::Hints, &[retry], self.0.pause(failures, error)).await?;
+            let pause =
+                if is_throttled { self.0.throttled_pause(waited, error) } else { self.0.pause(failures) };
+            send(&*self.0.queue, QueueName::Hints, &[retry], pause).await?;
         }
         Ok(())
     }

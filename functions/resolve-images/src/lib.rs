@@ -4,7 +4,7 @@
 //!
 //! It never pulls a layer. A tag that points to what it pointed to at the last listing costs one HEAD request; an image
 //! whose result is current costs no work at all. A listing that fails removes nothing. One that takes longer than the
-//! function has goes on with another message.
+//! function has, or whose registry throttles, goes on with another message.
 
 mod base;
 mod cap;
@@ -26,10 +26,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
 use tidewatch_core::config::RuleConfig;
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName};
 use tidewatch_core::ports::queue::{QueueError, QueueName};
-use tidewatch_core::ports::registry::RegistryError;
+use tidewatch_core::ports::registry::{RegistryError, Throttling};
 use tidewatch_core::ports::{Clock, QueueSender, Registries};
 use tidewatch_core::work::{ListingMessage, ListingPosition};
 use tidewatch_core::{Retry, Retryable};
@@ -43,10 +44,17 @@ use listing::{Listing, Reached, rule_fingerprint};
 
 pub use hint::ResolveHints;
 pub use images::{Found, find_images};
-pub use preview::{PreviewedTag, RepositoryPreview, Verdict, apply_cap};
+pub use preview::{Measure, PreviewedImage, PreviewedTag, RepositoryPreview, Verdict, apply_cap};
 
 /// How often a listing, or a hint, is tried before it is recorded as failed, or left.
 const MOST_FAILURES: u32 = 5;
+
+/// How long a listing, or a hint, is put off in all because its registry throttles, before it is recorded as failed, or
+/// left: a day, after which rules list anew.
+const LONGEST_THROTTLED: SignedDuration = SignedDuration::from_hours(24);
+
+/// The longest pause of one that is put off without the registry saying for how long.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
 
 /// A listing could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +90,11 @@ impl Retryable for ResolveError {
 impl ResolveError {
     const fn is_of_registry(&self) -> bool {
         matches!(self, Self::Registry(_) | Self::Earlier(_) | Self::OutOfTime)
+    }
+
+    /// Whether the registry throttles. That is no failure: nothing is wrong, and it passes.
+    const fn is_throttling(&self) -> bool {
+        matches!(self, Self::Registry(RegistryError::Throttled { .. }))
     }
 
     /// Whether it says nothing about the place in the listing. Registries may forget the places that they gave, and the
@@ -209,8 +222,53 @@ impl ResolveImages {
         self.record(message, &failed(message, reason.to_owned())).await
     }
 
+    /// Puts a listing off that is throttled, for as long as that takes, up to [`LONGEST_THROTTLED`]; its place is kept.
+    async fn put_off(&self, message: &ListingMessage, error: &ResolveError) -> Result<(), ResolveError> {
+        let ListingMessage { org, run, registry, repository, .. } = message;
+        let (now, text) = (self.clock.now(), describe(error));
+        let listing = (registry, repository.as_ref());
+        let known = self.records.listing(org, run, registry, repository.as_ref()).await?;
+        let since = known.and_then(|known| known.put_off).map_or(now, |put_off| put_off.since);
+        let waited = now.duration_since(since);
+        if waited >= LONGEST_THROTTLED {
+            let reason = format!("its registry throttled it for {} hours: {text}", waited.as_hours());
+            return self.record(message, &failed(message, reason)).await;
+        }
+        let pause = self.throttled_pause(waited, error);
+        let until = now.checked_add(pause).unwrap_or(Timestamp::MAX);
+        if self.records.put_off_listing(org, run, listing, (until, &text), now).await?.is_none() {
+            return Ok(());
+        }
+        tracing::info!(
+            org.name = %org, registry.id = %registry, pause.seconds = pause.as_secs(), error = text,
+            "listing put off"
+        );
+        let position = ListingPosition { throttled: true, ..message.position.clone().unwrap_or_default() };
+        let rest = ListingMessage { position: Some(position), ..message.clone() };
+        Ok(send(&*self.queue, QueueName::Listings, &[rest], pause).await?)
+    }
+
+    /// How long to wait for a registry that throttles, after so long: as long as it says, within what a queue can wait; else
+    /// as long again. Where a budget is used up, others wait for the next request as well.
+    fn throttled_pause(&self, waited: SignedDuration, error: &ResolveError) -> Duration {
+        let growing = waited.unsigned_abs().clamp(self.retry_pause, LONGEST_PAUSE.max(self.retry_pause));
+        let pause = match error {
+            ResolveError::Registry(RegistryError::Throttled {
+                retry_after, by: Throttling::Budget, ..
+            }) => growing.max(retry_after.unwrap_or_default()),
+            ResolveError::Registry(RegistryError::Throttled { retry_after: Some(pause), .. }) => {
+                (*pause).max(self.retry_pause)
+            }
+            _ => growing,
+        };
+        pause.min(tidewatch_core::ports::queue::MAX_DELAY)
+    }
+
     /// A listing that is worth trying again is sent again, later; one that is not, or has failed too often, is recorded.
     async fn note_failure(&self, message: &ListingMessage, error: &ResolveError) -> Result<(), ResolveError> {
+        if error.is_throttling() {
+            return self.put_off(message, error).await;
+        }
         let failures = message.failures + 1;
         let text = describe(error);
         let position = message.position.clone().filter(|_| error.keeps_position());
@@ -221,22 +279,16 @@ impl ResolveImages {
             error = text, "listing failed"
         );
         if again {
-            let pause = self.pause(failures, error);
+            let pause = self.pause(failures);
             let retry = ListingMessage { failures, position, ..message.clone() };
             return Ok(send(&*self.queue, QueueName::Listings, &[retry], pause).await?);
         }
         self.record(message, &failed(message, text)).await
     }
 
-    fn pause(&self, failures: u32, error: &ResolveError) -> Duration {
-        let asked = match error {
-            ResolveError::Registry(RegistryError::Throttled { retry_after, .. }) => {
-                retry_after.unwrap_or_default()
-            }
-            _ => Duration::ZERO,
-        };
+    fn pause(&self, failures: u32) -> Duration {
         let backoff = self.retry_pause.saturating_mul(1 << failures.saturating_sub(1).min(16));
-        backoff.max(asked).min(tidewatch_core::ports::queue::MAX_DELAY)
+        backoff.min(tidewatch_core::ports::queue::MAX_DELAY)
     }
 
     /// Sends for the tags of these repositories, which the registry does (not) name where it lists them.

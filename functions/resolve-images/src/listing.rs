@@ -15,6 +15,7 @@ use tidewatch_runtime::messages::describe;
 use tidewatch_store::records::{AppliedConfig, ListingProgress, ListingState};
 
 use crate::pages::{Endless, Pages, Turned};
+use crate::staging::TAGS_AT_ONCE;
 use crate::{ResolveError, ResolveImages};
 
 /// How long before the end of the function nothing more is begun.
@@ -79,6 +80,16 @@ impl Listing<'_> {
         (ListingProgress { listed, selected, skipped, queued, left_out, ..progress }, Pages::at(position))
     }
 
+    /// Whether the registry has throttled this listing before.
+    fn is_throttled(&self) -> bool {
+        self.message.position.as_ref().is_some_and(|position| position.throttled)
+    }
+
+    /// How many tags are resolved, or take effect, at the same time.
+    pub(crate) fn tags_at_once(&self) -> usize {
+        if self.is_throttled() { 1 } else { TAGS_AT_ONCE }
+    }
+
     pub(crate) fn has_time(&self) -> bool {
         !self.deadline.remaining(self.resolver.clock.now(), STOP).is_zero()
     }
@@ -94,7 +105,9 @@ impl Listing<'_> {
         let fault = fault.map(|fault| describe(&fault)).or_else(earlier);
         let ListingProgress { listed, left_out, selected, skipped, queued, .. } = progress;
         let rule = Some(rule_fingerprint(self.rule, self.applied));
-        ListingPosition { listed, left_out, selected, skipped, queued, fault, rule, ..pages.position() }
+        let throttled = self.is_throttled();
+        let pages = pages.position();
+        ListingPosition { listed, left_out, selected, skipped, queued, fault, rule, throttled, ..pages }
     }
 }
 

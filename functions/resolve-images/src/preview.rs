@@ -1,11 +1,17 @@
 //! What a run of a rule would do, without doing it: the same listing and the same decisions, and nothing is written.
 
+mod cap;
+mod noting;
+
 use futures::{StreamExt as _, TryStreamExt as _};
 use tidewatch_core::config::RuleConfig;
+use tidewatch_core::cost::Requests;
+use tidewatch_core::image::{ImageId, ManifestReference};
+use tidewatch_core::manifest::LayerDescriptor;
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, Tag};
 use tidewatch_core::ports::Registry;
 use tidewatch_core::ports::registry::RegistryError;
-use tidewatch_core::rule::{Decision, LeftOut, Wanting, Wants, admitted, order, wants};
+use tidewatch_core::rule::{Decision, LeftOut};
 use tidewatch_core::work::{ListingMessage, Priority, RunId};
 use tidewatch_core::{Digest, Timestamp};
 use tidewatch_runtime::Deadline;
@@ -16,6 +22,10 @@ use crate::listing::Listing;
 use crate::staging::{Found, TAGS_AT_ONCE, Unread};
 use crate::tag::Tags;
 use crate::{ResolveError, ResolveImages};
+
+use noting::Noting;
+
+pub use cap::apply_cap;
 
 /// What a run would decide about the tags of a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +39,36 @@ pub struct RepositoryPreview {
     /// What a run would fail of. When that is that the listing has no end, and the rule wants the newest, nothing of it would
     /// take effect.
     pub problem: Option<String>,
+    /// The images that would be scanned, as often as tags point to them.
+    pub to_scan: Vec<PreviewedImage>,
+    /// What the listing has asked of the registry, as a run would.
+    pub requests: Requests,
+    /// Manifests that were asked for only to know the layers of images.
+    pub measuring: u64,
+}
+
+/// An image that a run would have scanned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreviewedImage {
+    /// The tag that points to it.
+    pub tag: Tag,
+    /// The image.
+    pub image: ImageId,
+    /// How many manifests hold attestations about it.
+    pub attestations: u64,
+    /// Whether its manifest was kept by an earlier scan.
+    pub is_kept: bool,
+    /// Its layers, where they are known; see [`Measure`].
+    pub layers: Option<Vec<LayerDescriptor>>,
+}
+
+/// Of which images to scan the layers are to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// Of those whose manifests are kept, or are asked for anyway: of single images, but not of those of an index.
+    Known,
+    /// Of all: each that is not known costs a request.
+    All,
 }
 
 /// What a run would decide about a tag.
@@ -77,56 +117,21 @@ impl Verdict {
     }
 }
 
-/// Applies the cap of `rule`, which takes only so many images in one run, to what is said of all of its repositories: the tags
-/// whose turn comes in another run are left out.
-pub fn apply_cap(rule: &RuleConfig, previews: &mut [RepositoryPreview]) {
-    let Some(max_images) = rule.max_images else { return };
-    previews.sort_unstable_by(|one, other| {
-        (&one.registry, &one.repository).cmp(&(&other.registry, &other.repository))
-    });
-    let wanted: Vec<(Vec<usize>, Vec<Wants>)> = previews.iter().map(RepositoryPreview::wanted).collect();
-    let all: Vec<Vec<Wants>> = wanted.iter().map(|(_, wants)| wants.clone()).collect();
-    let admitted = admitted(max_images.get(), &all);
-    for ((preview, (order, _)), admitted) in previews.iter_mut().zip(wanted).zip(admitted) {
-        for position in order.into_iter().skip(admitted) {
-            let decision = Decision::OverCap { max_images: max_images.get() };
-            preview.tags[position].verdict = Verdict::LeftOut(decision);
-        }
-    }
-}
-
-impl RepositoryPreview {
-    /// The positions of the tags that need work, in the order in which a run takes them, and what they want.
-    fn wanted(&self) -> (Vec<usize>, Vec<Wants>) {
-        let wanting_of = |(position, tag): (usize, &PreviewedTag)| {
-            let Verdict::Chosen { new, stale, .. } = tag.verdict else { return None };
-            let images = u32::try_from(new + stale).unwrap_or(u32::MAX);
-            let priority = if new > 0 { Priority::New } else { Priority::Stale };
-            let wanting = Wanting { tag: tag.tag.clone(), priority, born_at: tag.born_at, images };
-            (images > 0).then_some((position, wanting))
-        };
-        let (positions, wanting): (Vec<usize>, Vec<Wanting>) =
-            self.tags.iter().enumerate().filter_map(wanting_of).unzip();
-        let order = order(&wanting);
-        let wants = wants(order.iter().map(|position| &wanting[*position]));
-        (order.into_iter().map(|position| positions[position]).collect(), wants)
-    }
-}
-
 impl ResolveImages {
-    /// The repositories of `registry` whose tags a run of `rule` would list, sorted.
+    /// The repositories of `registry` whose tags a run of `rule` would list, sorted; and what that has cost.
     pub async fn preview_repositories(
         &self,
         org: &OrgName,
         applied: &AppliedConfig,
         rule: &RuleConfig,
         registry: &RegistryId,
-    ) -> Result<Vec<RepositoryName>, ResolveError> {
+    ) -> Result<(Vec<RepositoryName>, Requests), ResolveError> {
         let message = preview_of(org, rule, registry, None);
-        let Some(opened) = self.open(applied, registry).await? else { return Ok(Vec::new()) };
-        let mut repositories = self.previewed(&*opened, &message, rule, applied).all_repositories().await?;
+        let Some(opened) = self.open(applied, registry).await? else { return Ok(Default::default()) };
+        let noting = Noting::new(&*opened);
+        let mut repositories = self.previewed(&noting, &message, rule, applied).all_repositories().await?;
         repositories.sort_unstable();
-        Ok(repositories)
+        Ok((repositories, noting.requests()))
     }
 
     /// What a run of `rule` that began now would decide about the tags of `repository`.
@@ -136,16 +141,60 @@ impl ResolveImages {
         applied: &AppliedConfig,
         rule: &RuleConfig,
         (registry, repository): (&RegistryId, &RepositoryName),
+        measure: Measure,
     ) -> Result<RepositoryPreview, ResolveError> {
         let message = preview_of(org, rule, registry, Some(repository));
-        let (mut tags, problem) = match self.open(applied, registry).await? {
-            Some(opened) => {
-                self.previewed(&*opened, &message, rule, applied).preview_tags(repository).await?
-            }
-            None => (Vec::new(), None),
+        let mut preview = RepositoryPreview {
+            registry: registry.clone(),
+            repository: repository.clone(),
+            tags: Vec::new(),
+            problem: None,
+            to_scan: Vec::new(),
+            requests: Requests::default(),
+            measuring: 0,
         };
-        tags.sort_unstable_by(|one, other| one.tag.cmp(&other.tag));
-        Ok(RepositoryPreview { registry: registry.clone(), repository: repository.clone(), tags, problem })
+        if let Some(opened) = self.open(applied, registry).await? {
+            let noting = Noting::new(&*opened);
+            let (tags, problem) =
+                self.previewed(&noting, &message, rule, applied).preview_tags(repository).await?;
+            preview.requests = noting.requests();
+            let (mut tags, to_scan): (Vec<_>, Vec<_>) = tags.into_iter().unzip();
+            tags.sort_unstable_by(|one, other| one.tag.cmp(&other.tag));
+            (preview.tags, preview.problem) = (tags, problem);
+            let to_scan = to_scan.into_iter().flatten();
+            preview.to_scan = self.measured(org, &noting, repository, to_scan.collect(), measure).await?;
+            preview.measuring = noting.requests().manifests - preview.requests.manifests;
+        }
+        Ok(preview)
+    }
+
+    /// The images with their layers, where they are known, or are asked for.
+    async fn measured(
+        &self,
+        org: &OrgName,
+        noting: &Noting<'_>,
+        repository: &RepositoryName,
+        images: Vec<PreviewedImage>,
+        measure: Measure,
+    ) -> Result<Vec<PreviewedImage>, ResolveError> {
+        let measured = futures::stream::iter(images).map(|mut previewed| async move {
+            let digest = &previewed.image.digest;
+            // What cannot be read was not kept.
+            let kept = self.records.image_manifest(org, digest).await.ok().flatten();
+            previewed.is_kept = kept.is_some();
+            previewed.layers = kept.map(|kept| kept.layers).or_else(|| noting.layers(digest));
+            if previewed.layers.is_none() && measure == Measure::All {
+                let asked = noting.manifest(repository, &ManifestReference::Digest(*digest)).await;
+                match asked {
+                    // What is wrong with it, its scan will say.
+                    Err(RegistryError::NotFound { .. } | RegistryError::Invalid { .. }) => {}
+                    asked => drop(asked?),
+                }
+                previewed.layers = noting.layers(digest);
+            }
+            Ok(previewed)
+        });
+        measured.buffered(TAGS_AT_ONCE).try_collect().await
     }
 
     async fn open(
@@ -187,7 +236,7 @@ impl Listing<'_> {
     async fn preview_tags(
         &self,
         repository: &RepositoryName,
-    ) -> Result<(Vec<PreviewedTag>, Option<String>), ResolveError> {
+    ) -> Result<(Vec<(PreviewedTag, Vec<PreviewedImage>)>, Option<String>), ResolveError> {
         let mut staging = self.begin_tags(repository).await?;
         staging.unread = Some(Vec::new());
         let endless = match self.find_tags(repository, &mut staging).await? {
@@ -203,53 +252,55 @@ impl Listing<'_> {
         let verdicts = futures::stream::iter(decided).map(|(staged, decision)| {
             let tags = &tags;
             async move {
-                let verdict = self.verdict(tags, &staged, decision).await?;
-                let born_at = staged.times.unwrap_or_default().born_at();
-                Ok::<_, ResolveError>(PreviewedTag {
-                    tag: staged.tag,
-                    digest: Some(staged.digest),
-                    born_at,
-                    verdict,
-                })
+                let (verdict, to_scan) = self.verdict(tags, &staged, decision).await?;
+                let (digest, born_at) = (Some(staged.digest), staged.times.unwrap_or_default().born_at());
+                let tag = PreviewedTag { tag: staged.tag, digest, born_at, verdict };
+                Ok::<_, ResolveError>((tag, to_scan))
             }
         });
-        let mut previewed: Vec<PreviewedTag> = verdicts.buffered(TAGS_AT_ONCE).try_collect().await?;
+        let mut previewed: Vec<_> = verdicts.buffered(TAGS_AT_ONCE).try_collect().await?;
         let unread = staging.unread.unwrap_or_default().into_iter();
-        previewed.extend(unread.map(|Unread { tag, verdict }| PreviewedTag {
-            tag,
-            digest: None,
-            born_at: None,
-            verdict,
-        }));
+        let unread =
+            unread.map(|Unread { tag, verdict }| PreviewedTag { tag, digest: None, born_at: None, verdict });
+        previewed.extend(unread.map(|tag| (tag, Vec::new())));
         Ok((previewed, problem))
     }
 
+    /// What a run would do with a tag, and the images that it would have scanned.
     async fn verdict(
         &self,
         tags: &Tags<'_>,
         staged: &StagedTag,
         decision: Decision,
-    ) -> Result<Verdict, ResolveError> {
+    ) -> Result<(Verdict, Vec<PreviewedImage>), ResolveError> {
         if !decision.is_selected() {
-            return Ok(Verdict::LeftOut(decision));
+            return Ok((Verdict::LeftOut(decision), Vec::new()));
         }
         let resolved = match self.resolved(tags, staged).await {
             Err(ResolveError::Registry(RegistryError::NotFound { .. })) => {
-                return Ok(Verdict::Skipped(decision, "it was deleted since it was listed".to_owned()));
+                let reason = "it was deleted since it was listed".to_owned();
+                return Ok((Verdict::Skipped(decision, reason), Vec::new()));
             }
             resolved => resolved?,
         };
         if let Some(reason) = resolved.record.skipped.clone() {
-            return Ok(Verdict::Skipped(decision, reason));
+            return Ok((Verdict::Skipped(decision, reason), Vec::new()));
         }
-        let (mut new, mut stale) = (0, 0);
+        let (mut new, mut stale, mut to_scan) = (0, 0, Vec::new());
         for image in &resolved.record.images {
-            match tags.work(&resolved, image, None).await?.map(|work| work.priority) {
-                Some(Priority::Stale) => stale += 1,
-                Some(_) => new += 1,
-                None => {}
+            let Some(work) = tags.work(&resolved, image, None).await? else { continue };
+            match work.priority {
+                Priority::Stale => stale += 1,
+                Priority::New | Priority::Pushed => new += 1,
             }
+            to_scan.push(PreviewedImage {
+                tag: resolved.record.tag.clone(),
+                image: ImageId { digest: image.digest, platform: image.platform.clone() },
+                attestations: work.attestations.map_or(0, |attestations| attestations.len() as u64),
+                is_kept: false,
+                layers: None,
+            });
         }
-        Ok(Verdict::Chosen { decision, images: resolved.record.images.len(), new, stale })
+        Ok((Verdict::Chosen { decision, images: resolved.record.images.len(), new, stale }, to_scan))
     }
 }

@@ -128,7 +128,7 @@ impl Listing<'_> {
                     let known = known.get(&tag).copied();
                     self.stage_tag(&tags, tag, known, created)
                 })
-                .buffered(TAGS_AT_ONCE);
+                .buffered(self.tags_at_once());
             // Those before one that fails are done with: some registries give all tags as one page.
             let (mut of_page, mut failure) = (Vec::new(), None);
             while let Some(outcome) = outcomes.next().await {

@@ -25,7 +25,7 @@ use tidewatch_assessment::{AdvisoryIndexes, Subject, record, record_failed, reco
 use tidewatch_core::metadata::ImageMetadata;
 use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::queue::QueueName;
-use tidewatch_core::ports::registry::RegistryError;
+use tidewatch_core::ports::registry::{RegistryError, Throttling};
 use tidewatch_core::ports::{Clock, Ids, QueueSender, Registries, Sleeper};
 use tidewatch_core::work::{Priority, RollUpMessage, ScanMessage, Work};
 use tidewatch_core::{Retry, Retryable};
@@ -344,10 +344,13 @@ impl ScanImage {
     }
 
     /// How long to wait before work that was deferred so often before: as long as a registry that throttles asks for, up
-    /// to a day; else twice as long each time.
+    /// to a day; else twice as long each time, also where a budget is used up: others wait for the next request as well.
     fn deferral(&self, error: &ScanError, deferrals: u32) -> Duration {
         let growing = self.settings.retry_pause.saturating_mul(1 << deferrals.min(16)).min(LONGEST_DEFERRAL);
         match error {
+            ScanError::Registry(RegistryError::Throttled { retry_after, by: Throttling::Budget, .. }) => {
+                growing.max(retry_after.unwrap_or_default()).min(COOL_DOWN)
+            }
             ScanError::Registry(RegistryError::Throttled { retry_after: Some(pause), .. }) => {
                 (*pause).min(COOL_DOWN)
             }

@@ -6,7 +6,9 @@
 
 pub mod base;
 pub mod basis;
+pub mod budget;
 pub mod config;
+pub mod cost;
 pub mod digest;
 pub mod environment;
 pub mod event;

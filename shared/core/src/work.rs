@@ -91,6 +91,10 @@ pub struct ListingPosition {
     /// What was wrong with the answer about one of them: the listing fails of it, but only at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+    /// Whether its registry has throttled it: from then on it asks for one thing after the other, so that the few requests
+    /// that it gets bring something to its end.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub throttled: bool,
 }
 
 /// A message of the queue `scans`: scan one image.

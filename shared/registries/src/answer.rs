@@ -9,7 +9,7 @@ use jiff::fmt::rfc2822;
 use serde::Deserialize;
 use tidewatch_core::Timestamp;
 use tidewatch_core::names::RegistryId;
-use tidewatch_core::ports::registry::RegistryError;
+use tidewatch_core::ports::registry::{RegistryError, Throttling};
 
 use crate::secrets::{Login, REDACTED};
 
@@ -52,6 +52,10 @@ impl Subject {
             what: self.what.clone(),
             reason: reason.into(),
         }
+    }
+
+    pub(crate) fn throttled(&self, retry_after: Option<Duration>, by: Throttling) -> RegistryError {
+        RegistryError::Throttled { registry: self.registry.clone(), what: self.what.clone(), retry_after, by }
     }
 
     pub(crate) fn not_found(&self) -> RegistryError {
@@ -124,11 +128,13 @@ impl Answer {
             status if status.is_success() => Ok(self),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(subject.denied(self.reason(login))),
             StatusCode::NOT_FOUND => Err(subject.not_found()),
-            StatusCode::TOO_MANY_REQUESTS => Err(RegistryError::Throttled {
-                registry: subject.registry.clone(),
-                what: subject.what.clone(),
-                retry_after: retry_after(&self.headers, now),
-            }),
+            StatusCode::TOO_MANY_REQUESTS => {
+                Err(subject.throttled(retry_after(&self.headers, now), Throttling::Answer))
+            }
+            // One that says when it is back is not tried before.
+            StatusCode::SERVICE_UNAVAILABLE if self.headers.contains_key(RETRY_AFTER) => {
+                Err(subject.throttled(retry_after(&self.headers, now), Throttling::Answer))
+            }
             status if is_transient(status) => Err(subject.unavailable(self.reason(login))),
             _ => Err(subject.invalid(self.reason(login))),
         }
@@ -168,7 +174,7 @@ pub(crate) fn is_transient(status: StatusCode) -> bool {
 /// How long the registry says to wait: seconds, or until a date.
 ///
 /// Specification: <https://www.rfc-editor.org/rfc/rfc9110#name-retry-after>
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));

@@ -15,6 +15,7 @@ use tidewatch_core::ports::registry::RegistryError;
 use url::Url;
 
 use crate::answer::{Answer, Offered, Subject};
+use crate::budget::Budget;
 use crate::challenge::{self, Challenge};
 use crate::endpoint::{Ports, Timeouts};
 use crate::hosts;
@@ -45,6 +46,7 @@ pub(crate) struct Authenticator {
     http: reqwest::Client,
     ports: Ports,
     timeouts: Timeouts,
+    budget: Option<Arc<Budget>>,
     known: Mutex<Known>,
 }
 
@@ -83,7 +85,12 @@ impl Authenticator {
         ports: Ports,
         timeouts: Timeouts,
     ) -> Self {
-        Self { registry, login, http, ports, timeouts, known: Mutex::default() }
+        Self { registry, login, http, ports, timeouts, budget: None, known: Mutex::default() }
+    }
+
+    /// The same, which pays for tokens that the registry gives itself. Token servers of other hosts are not counted.
+    pub(crate) fn within(self, budget: Option<Arc<Budget>>) -> Self {
+        Self { budget, ..self }
     }
 
     pub(crate) const fn login(&self) -> Option<&Login> {
@@ -183,7 +190,14 @@ impl Authenticator {
         if let Some(authorization) = &offered {
             request = request.header(AUTHORIZATION, authorization);
         }
+        let budget = self.budget.as_ref().filter(|_| hosts::is_same_origin(&self.registry, &key.realm));
+        if let Some(budget) = budget {
+            budget.pay(&subject).await?;
+        }
         let mut response = request.send().await.map_err(|error| subject.transport(error))?;
+        if let Some(budget) = budget {
+            budget.heed(response.status(), response.headers()).await;
+        }
         response.extensions_mut().insert(Offered(offered));
         let now = self.ports.clock.now();
         let answer =

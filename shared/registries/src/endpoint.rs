@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::answer::{Answer, Offered, Subject, is_transient};
 use crate::auth::{Authenticator, Scope};
+use crate::budget::Budget;
 use crate::hosts;
 use crate::secrets::Login;
 
@@ -64,6 +65,7 @@ pub(crate) struct Endpoint {
     auth: Authenticator,
     ports: Ports,
     timeouts: Timeouts,
+    budget: Option<Arc<Budget>>,
 }
 
 /// A request, which can be sent more than once.
@@ -79,20 +81,22 @@ pub(crate) struct Request {
 }
 
 impl Endpoint {
-    /// The registry at `url`, of which nothing is asked yet.
+    /// The registry at `url`, of which nothing is asked yet. Its requests are paid for from `budget`.
     pub(crate) fn new(
         id: &RegistryId,
         url: &str,
         login: Option<Login>,
         ports: Ports,
         timeouts: Timeouts,
+        budget: Option<Arc<Budget>>,
     ) -> Result<Self, RegistryError> {
         let misconfigured = |reason: String| RegistryError::Misconfigured { registry: id.clone(), reason };
         let base = base(url).map_err(misconfigured)?;
         let http =
             client(&base, timeouts).map_err(|error| misconfigured(format!("no HTTP client: {error}")))?;
         let auth = Authenticator::new(base.clone(), login, http.clone(), ports.clone(), timeouts);
-        Ok(Self { id: id.clone(), base, http, auth, ports, timeouts })
+        let auth = auth.within(budget.clone());
+        Ok(Self { id: id.clone(), base, http, auth, ports, timeouts, budget })
     }
 
     /// The URL of `path` and `query` on this registry, `/v2/_catalog?n=100`; the reason when it leads elsewhere.
@@ -227,7 +231,16 @@ impl Endpoint {
         if let Some(authorization) = &authorization {
             builder = builder.header(AUTHORIZATION, authorization);
         }
+        if let Some(budget) = &self.budget {
+            budget.pay(&request.subject).await?;
+        }
         let mut response = builder.send().await.map_err(|error| request.subject.transport(error))?;
+        // What another server says, to which the registry has led, is no word of the registry.
+        if let Some(budget) =
+            self.budget.as_ref().filter(|_| hosts::is_same_origin(&self.base, response.url()))
+        {
+            budget.heed(response.status(), response.headers()).await;
+        }
         response.extensions_mut().insert(Offered(authorization));
         Ok(response)
     }

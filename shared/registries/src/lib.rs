@@ -8,6 +8,7 @@ mod answer;
 mod archive;
 mod auth;
 mod blob;
+mod budget;
 mod challenge;
 mod docker_archive;
 mod endpoint;

@@ -3,11 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use tidewatch_core::budget::{Account, Plan};
 use tidewatch_core::config::RegistryConfig;
 use tidewatch_core::ports::registry::RegistryError;
-use tidewatch_core::ports::{Registries, Registry};
+use tidewatch_core::ports::{RateBudgets, Registries, Registry};
 use tidewatch_core::{Retry, Retryable};
 
+use crate::budget::Budget;
 use crate::endpoint::Ports;
 use crate::products::PRODUCTS;
 use crate::secrets::{Login, Secrets};
@@ -20,6 +22,7 @@ const OPEN: usize = 64;
 pub struct ConfiguredRegistries {
     secrets: Arc<dyn Secrets>,
     ports: Ports,
+    budgets: Option<Arc<dyn RateBudgets>>,
     open: Mutex<Vec<OpenRegistry>>,
 }
 
@@ -30,9 +33,23 @@ struct OpenRegistry {
 }
 
 impl ConfiguredRegistries {
-    /// Reads credentials through `secrets`.
+    /// Reads credentials through `secrets`. Nothing is known of other workers, so that no budget is kept; see
+    /// [`Self::within`].
     pub fn new(secrets: Arc<dyn Secrets>, ports: Ports) -> Self {
-        Self { secrets, ports, open: Mutex::default() }
+        Self { secrets, ports, budgets: None, open: Mutex::default() }
+    }
+
+    /// The same within the budgets that all workers share: no registry is asked more often than its configuration says, or
+    /// before the time that it has named itself.
+    #[must_use]
+    pub fn within(self, budgets: Arc<dyn RateBudgets>) -> Self {
+        Self { budgets: Some(budgets), ..self }
+    }
+
+    fn budget(&self, config: &RegistryConfig) -> Option<Arc<Budget>> {
+        let budgets = Arc::clone(self.budgets.as_ref()?);
+        let plan = config.rate.as_ref().map(Plan::of);
+        Some(Arc::new(Budget::new(budgets, Account::of(config), plan, self.ports.clone())))
     }
 
     /// The credentials of `config`, read anew, so that changed ones are used.
@@ -64,7 +81,7 @@ impl Registries for ConfiguredRegistries {
             registry: config.id.clone(),
             reason: format!("registries of kind {:?} are not supported", config.kind),
         })?;
-        let registry = opener(config, login.clone(), self.ports.clone())?;
+        let registry = opener(config, login.clone(), self.ports.clone(), self.budget(config))?;
         if open.len() >= OPEN {
             open.remove(0);
         }

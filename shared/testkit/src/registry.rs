@@ -107,6 +107,7 @@ impl TestRegistry {
             url: self.url(),
             repositories: Vec::new(),
             credentials: None,
+            rate: None,
         }
     }
 

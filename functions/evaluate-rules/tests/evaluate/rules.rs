@@ -332,6 +332,26 @@ async fn a_run_whose_listings_are_lost_holds_up_the_next_one_for_six_hours_and_n
 }
 
 #[tokio::test]
+async fn a_run_whose_registry_throttles_holds_up_the_next_one_for_as_long_as_it_is_put_off() {
+    let world = World::new(hourly()).await;
+    world.clock.advance(MINUTE * 60);
+    assert_eq!(world.tick().await.started, 1);
+    let run = world.listings()[0].run.clone();
+    for _ in 0..50 {
+        let (hub, until) = ("hub".parse().unwrap(), world.clock.now() + MINUTE * 15);
+        let put_off = (until, "registry hub throttles");
+        let (org, now) = (acme(), world.clock.now());
+        let put_off = world.records.put_off_listing(&org, &run, (&hub, None), put_off, now).await;
+        assert!(put_off.unwrap().is_some());
+        world.clock.advance(MINUTE * 15);
+        assert_eq!(world.tick().await.started, 0);
+    }
+    // Its message is lost.
+    world.clock.advance(MINUTE * 30);
+    assert_eq!(world.tick().await.started, 1);
+}
+
+#[tokio::test]
 async fn a_run_or_listing_that_cannot_be_read_does_not_hold_up_its_rule() {
     for what in ["run", "listing"] {
         let world = World::new(hourly()).await;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use tidewatch_core::rule::LeftOut;
 use tidewatch_evaluate_rules::EvaluateRules;
-use tidewatch_resolve_images::{RepositoryPreview, Verdict, apply_cap};
+use tidewatch_resolve_images::{Measure, RepositoryPreview, Verdict, apply_cap};
 use tidewatch_store::records::{ListingState, Run};
 
 use crate::world::{World, acme, reg};
@@ -42,9 +42,10 @@ impl World {
         let rule = &applied.config.rules[0];
         let (resolver, registry) = (self.resolver(), reg());
         let mut previews = Vec::new();
-        for repository in resolver.preview_repositories(&acme(), &applied, rule, &registry).await.unwrap() {
-            let place = (&registry, &repository);
-            previews.push(resolver.preview(&acme(), &applied, rule, place).await.unwrap());
+        let asked = resolver.preview_repositories(&acme(), &applied, rule, &registry).await;
+        for repository in asked.unwrap().0 {
+            let (place, measure) = ((&registry, &repository), Measure::Known);
+            previews.push(resolver.preview(&acme(), &applied, rule, place, measure).await.unwrap());
         }
         apply_cap(rule, &mut previews);
         previews
@@ -132,6 +133,8 @@ async fn run(rounds: &[Pushes], most: u64, is_scanned: bool) -> Result<(), TestC
             }
         }
         prop_assert!(images as u64 <= most);
+        let to_scan: usize = previews.iter().map(|preview| preview.to_scan.len()).sum();
+        prop_assert_eq!(to_scan, images);
         world.run_by_hand(1).await;
         let due: BTreeSet<_> = world.due().await.into_iter().map(|work| work.image).collect();
         let place = |image: &tidewatch_core::image::Image| (image.repository.clone(), image.digest);

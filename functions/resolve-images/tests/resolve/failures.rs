@@ -67,18 +67,6 @@ async fn a_listing_that_failed_goes_on_when_the_registry_is_back() {
 }
 
 #[tokio::test]
-async fn a_registry_that_throttles_is_asked_again_when_it_says_but_within_what_a_queue_can_wait() {
-    for (retry_after, pause) in [(Some(1), 10), (Some(77), 77), (Some(86_400), 900), (None, 10)] {
-        let world = World::new().await;
-        world.push("team/web", "latest", "web");
-        let retry_after = retry_after.map(Duration::from_secs);
-        world.registry.inject(Fault::Throttle { requests: 1, retry_after });
-        assert_eq!(deliver_with_retries(&world, tags_of("team/web")).await, [Duration::from_secs(pause)]);
-        assert_eq!(world.listing(Some("team/web")).await.state, ListingState::Done);
-    }
-}
-
-#[tokio::test]
 async fn a_registry_that_refuses_is_not_asked_again() {
     let world = scanned().await;
     let tags = world.tags("team/web").await;

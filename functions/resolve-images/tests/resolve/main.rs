@@ -17,5 +17,6 @@ mod previews;
 mod pushes;
 mod repositories;
 mod tags;
+mod throttled;
 mod windows;
 mod world;

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use tidewatch_core::cost::Requests;
 use tidewatch_core::image::Platform;
 use tidewatch_core::ports::Clock as _;
 use tidewatch_core::{Digest, Timestamp};
-use tidewatch_resolve_images::{PreviewedTag, Verdict};
-use tidewatch_testkit::image::ImageBuilder;
+use tidewatch_resolve_images::{Measure, PreviewedImage, PreviewedTag, RepositoryPreview, Verdict};
+use tidewatch_testkit::image::{ImageBuilder, IndexBuilder};
 use tidewatch_testkit::layer::LayerBuilder;
 
 use crate::world::{World, acme, reg};
@@ -18,7 +19,7 @@ async fn preview(world: &World, repository: &str) -> Vec<PreviewedTag> {
     let applied = world.records.config(&acme()).await.unwrap().unwrap();
     let rule = &applied.config.rules[0];
     let place = (&reg(), &repository.parse().unwrap());
-    world.resolver().preview(&acme(), &applied, rule, place).await.unwrap().tags
+    world.resolver().preview(&acme(), &applied, rule, place, Measure::Known).await.unwrap().tags
 }
 
 fn push(world: &World, repository: &str, tag: &str, content: u8, days: Option<i64>) {
@@ -29,6 +30,55 @@ fn push(world: &World, repository: &str, tag: &str, content: u8, days: Option<i6
         builder = builder.created(Timestamp::from_second(created).unwrap());
     }
     world.push_image(repository, tag, &builder.build());
+}
+
+/// An image of an index, of which no manifest is asked for by a listing, and one by itself that shares its first layer.
+async fn with_an_index() -> (World, [u64; 2]) {
+    let world = World::new().await;
+    let layer = |name: &str| LayerBuilder::new().file(name, name.repeat(100)).build();
+    let of = |layers: [&str; 2]| {
+        let [base, top] = layers.map(layer);
+        ImageBuilder::new().layer(base).layer(top).platform(&Platform::linux_amd64()).build()
+    };
+    let (single, child) = (of(["base", "web"]), of(["base", "api"]));
+    world.push_image("team/web", "1", &single);
+    world.push_image("team/web", "2", &IndexBuilder::new().image(&child).build());
+    let sizes = ["base", "web"].map(|name| layer(name).bytes.len() as u64);
+    (world, sizes)
+}
+
+async fn previewed(world: &World, measure: Measure) -> RepositoryPreview {
+    let applied = world.records.config(&acme()).await.unwrap().unwrap();
+    let place = (&reg(), &"team/web".parse().unwrap());
+    world.resolver().preview(&acme(), &applied, &applied.config.rules[0], place, measure).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_preview_counts_what_the_run_asks_and_knows_the_layers_of_what_it_has_asked_for() {
+    let (world, sizes) = with_an_index().await;
+    let known = previewed(&world, Measure::Known).await;
+    let asked = world.requests();
+    assert_eq!(known.requests, Requests { pages: 1, heads: 2, manifests: 2, blobs: 1 });
+    assert_eq!((known.requests.total(), known.measuring), (asked.len() as u64, 0));
+    let layers: Vec<Option<Vec<u64>>> = known.to_scan.iter().map(layer_sizes).collect();
+    assert_eq!(layers, [Some(sizes.to_vec()), None], "the manifest of an index tells no layers");
+    // The run asks for the same.
+    world.list("team/web").await;
+    assert_eq!(world.requests().len(), asked.len());
+}
+
+fn layer_sizes(previewed: &PreviewedImage) -> Option<Vec<u64>> {
+    Some(previewed.layers.as_ref()?.iter().map(|layer| layer.size).collect())
+}
+
+#[tokio::test]
+async fn a_preview_that_measures_asks_for_the_manifests_that_it_does_not_know() {
+    let (world, _) = with_an_index().await;
+    let all = previewed(&world, Measure::All).await;
+    assert_eq!(all.measuring, 1);
+    assert_eq!(world.requests().len() as u64, all.requests.total() + 1);
+    assert!(all.to_scan.iter().all(|image| image.layers.as_ref().is_some_and(|layers| layers.len() == 2)));
+    assert!(all.to_scan.iter().all(|image| !image.is_kept));
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ use tidewatch_resolve_images::{ResolveHints, ResolveImages};
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler as _};
 use tidewatch_store::records::{AdvisoryFamily, DueWork, ListingProgress, TagRecord};
 use tidewatch_store::{MemoryTable, ObjectStorage, Records};
+use tidewatch_testkit::budgets::MemoryBudgets;
 use tidewatch_testkit::failing::{FailingQueue, FailingTable, Outages};
 use tidewatch_testkit::image::{BuiltImage, ImageBuilder};
 use tidewatch_testkit::layer::LayerBuilder;
@@ -62,8 +63,8 @@ impl World {
         };
         let (outages, queue) = (Outages::none(), Arc::new(RecordingQueue::new()));
         let failing = FailingTable::new(Arc::clone(&table) as _, Arc::clone(&outages));
-        let registries: Arc<dyn Registries> =
-            Arc::new(ConfiguredRegistries::new(Arc::new(LocalSecrets::new(|_| None)), ports));
+        let registries = ConfiguredRegistries::new(Arc::new(LocalSecrets::new(|_| None)), ports);
+        let registries: Arc<dyn Registries> = Arc::new(registries.within(Arc::new(MemoryBudgets::new())));
         let resolver = ResolveImages::new(
             Records::new(Arc::new(failing), Arc::clone(&objects) as _, Arc::clone(&sleeper) as _),
             Arc::clone(&registries),

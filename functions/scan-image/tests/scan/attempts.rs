@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tidewatch_core::ports::Clock as _;
 use tidewatch_core::result::ResultState;
 use tidewatch_core::work::Work;
@@ -170,6 +171,47 @@ async fn a_throttled_image_waits_as_long_as_the_registry_says_and_that_is_no_att
     world.deliver_when_due(&work).await.unwrap();
     assert_eq!(world.result(&work).await.state, ResultState::Scanned);
     assert_eq!(world.registry.blob_pulls(&layer.digest), 1);
+}
+
+#[tokio::test]
+async fn an_image_for_which_the_budget_has_nothing_left_is_put_off_and_that_is_no_attempt() {
+    let world = World::new().await;
+    // One every 30 s, and 15 of them at once.
+    let mut works = Vec::new();
+    for number in 0..12 {
+        let layer = debian(&[("openssl", &number.to_string())]);
+        works.push(world.push_work(&format!("team/{number}"), &image(&[&layer])));
+    }
+    for work in &works {
+        world.enqueue(work).await;
+    }
+    let rate = json!({"requests": 2, "per": "1m", "burst": 16});
+    let begun = world.clock.now();
+    let mut deferred = 0;
+    for round in 0.. {
+        assert!(round < 60, "not all images come to their turn");
+        let mut open = 0;
+        for work in &works {
+            // Each in another process, as many do at the same time.
+            world.worker_within(rate.clone()).await.handle(message(work), Deadline::NONE).await.unwrap();
+            let Some(pending) = world.pending(work).await else { continue };
+            (open, deferred) = (open + 1, deferred + 1);
+            assert_eq!(pending.attempts, 0);
+            let because = pending.deferred_because.unwrap();
+            assert!(because.contains("registry reg has nothing left of its rate budget"), "{because}");
+        }
+        if open == 0 {
+            break;
+        }
+        world.clock.advance(Duration::from_secs(15 * 60));
+    }
+    for work in &works {
+        assert_eq!(world.result(work).await.state, ResultState::Scanned);
+    }
+    assert!(deferred > 12, "the budget was never used up");
+    let passed = world.clock.now().duration_since(begun).as_secs().unsigned_abs();
+    let requests = world.registry.requests().len() as u64;
+    assert!(requests <= 16 + passed / 30 + 1, "{requests} requests in {passed} s");
 }
 
 #[tokio::test]

@@ -10,12 +10,12 @@ use tempfile::TempDir;
 use tidewatch_advisories::{BuildOptions, build};
 use tidewatch_assessment::{AdvisoryIndexes, store_index};
 use tidewatch_core::Digest;
-use tidewatch_core::config::Config;
+use tidewatch_core::config::{Config, RegistryConfig};
 use tidewatch_core::image::Image;
 use tidewatch_core::names::{OrgName, RegistryId, StreamName};
 use tidewatch_core::policy::Outcome;
 use tidewatch_core::ports::queue::{OutgoingMessage, QueueError, QueueName};
-use tidewatch_core::ports::{Clock as _, Objects as _, QueueSender, Registries};
+use tidewatch_core::ports::{Clock as _, Objects as _, QueueSender, Registries, Table};
 use tidewatch_core::result::{ImageResult, Inventory, Report};
 use tidewatch_core::stream::{Layout, Member};
 use tidewatch_core::work::{Priority, RunId, ScanMessage, Work};
@@ -57,6 +57,7 @@ pub(crate) struct World {
     /// In which workers sleep between renewals of their leases.
     pub(crate) sleeper: Arc<DeepSleeper>,
     registries: Arc<dyn Registries>,
+    table: Arc<MemoryTable>,
     ids: Arc<SequentialIds>,
     failing: Records,
     pausing: Records,
@@ -95,7 +96,12 @@ impl World {
             randomness: Arc::new(SeededRandomness::new(1)),
         };
         let world = Self {
-            records: Records::new(table, Arc::clone(&objects) as _, Arc::clone(&instant) as _),
+            records: Records::new(
+                Arc::clone(&table) as _,
+                Arc::clone(&objects) as _,
+                Arc::clone(&instant) as _,
+            ),
+            table,
             pausing: Records::new(
                 Arc::new(pausing_table),
                 Arc::clone(&objects) as _,
@@ -128,9 +134,13 @@ impl World {
     }
 
     async fn configure(&self, registry: &str, policies: &Value) {
+        self.configure_as(&self.registry.config(registry), policies).await;
+    }
+
+    async fn configure_as(&self, registry: &RegistryConfig, policies: &Value) {
         let config: Config = serde_json::from_value(json!({
             "org": "acme",
-            "registries": [self.registry.config(registry)],
+            "registries": [registry],
             "policies": fixable_only(policies),
         }))
         .unwrap();
@@ -190,9 +200,40 @@ impl World {
         (self.worker_on(self.failing.clone(), Arc::new(gated)), gate)
     }
 
+    /// A worker in a process of its own, which keeps to the budget of the registry in `records`; that has this rate from now
+    /// on.
+    pub(crate) async fn worker_within(&self, rate: Value) -> ScanImage {
+        let rate = Some(serde_json::from_value(rate).unwrap());
+        self.configure_as(&RegistryConfig { rate, ..self.registry.config("reg") }, &json!([])).await;
+        let ports = Ports {
+            clock: Arc::clone(&self.clock) as _,
+            sleeper: Arc::new(InstantSleeper::advancing(Arc::clone(&self.clock))),
+            randomness: Arc::new(SeededRandomness::new(1)),
+        };
+        let registries = ConfiguredRegistries::new(Arc::new(LocalSecrets::new(|_| None)), ports);
+        let registries = registries.within(Arc::new(self.records.clone()));
+        self.worker_on(self.records.clone(), Arc::new(registries))
+    }
+
     /// A worker that pauses before each table operation.
     pub(crate) fn pausing_worker(&self) -> ScanImage {
         self.worker_on(self.pausing.clone(), Arc::clone(&self.registries))
+    }
+
+    /// Records on what `wrap` makes of the table of the world.
+    pub(crate) fn records_on(&self, wrap: impl FnOnce(Arc<dyn Table>) -> Arc<dyn Table>) -> Records {
+        let table = wrap(Arc::clone(&self.table) as _);
+        Records::new(table, Arc::clone(&self.objects) as _, Arc::new(InstantSleeper::new()))
+    }
+
+    /// How many objects are stored.
+    pub(crate) async fn objects_stored(&self) -> u64 {
+        self.objects.list("").await.unwrap().len() as u64
+    }
+
+    /// A worker on these records.
+    pub(crate) fn worker_with(&self, records: Records) -> ScanImage {
+        self.worker_on(records, Arc::clone(&self.registries))
     }
 
     /// A worker whose messages no queue takes.

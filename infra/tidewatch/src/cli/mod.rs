@@ -124,6 +124,13 @@ pub(crate) enum Command {
     Inventory(Inventory),
     /// Put a configuration in force.
     Apply(Apply),
+    /// Print the JSON Schema of the configuration file, by which editors check and complete it.
+    #[command(after_help = "\
+Examples:
+  tidewatch schema > tidewatch.schema.json
+  # at the top of tidewatch.yaml, for editors with yaml-language-server:
+  # yaml-language-server: $schema=tidewatch.schema.json")]
+    Schema,
     /// Rules: list, run, see how runs are getting on.
     #[command(subcommand)]
     Rules(Rules),
@@ -222,6 +229,9 @@ pub(crate) struct Apply {
     /// Print the changes only.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Ask the registries of rules that are new or changed what their first run will cost, before anything is put in force.
+    #[arg(long)]
+    pub(crate) estimate: bool,
 }
 
 /// Which organisation.
@@ -285,6 +295,9 @@ pub(crate) struct PreviewRule {
     /// Show the tags that are chosen alone.
     #[arg(long)]
     pub(crate) chosen: bool,
+    /// Ask for the manifest of each image to scan, to know the layers of all of them: one request for each.
+    #[arg(long)]
+    pub(crate) measure: bool,
     #[command(flatten)]
     pub(crate) org: Org,
 }

@@ -1,5 +1,7 @@
 //! `tidewatch apply`: checks a configuration, shows what it changes, and puts it in force.
 
+mod first_runs;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -18,6 +20,8 @@ use crate::failure::Failure;
 use crate::instance::{Instance, Place};
 use crate::output::{Table, advise, cell, print_document};
 
+use first_runs::{FirstRun, estimated, not_asked};
+
 /// One part of the configuration that changes.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Change {
@@ -35,6 +39,8 @@ struct Plan<'a> {
     /// The version that is in force now; none when only planned for a new organisation.
     version: Option<i64>,
     applied: bool,
+    /// What the first runs of rules that are new or changed cost.
+    first_runs: &'a [FirstRun],
 }
 
 pub(super) async fn run(context: &Context, arguments: Apply) -> Result<(), Failure> {
@@ -44,16 +50,18 @@ pub(super) async fn run(context: &Context, arguments: Apply) -> Result<(), Failu
     {
         advise(context.quiet, &format!("{}: apply makes it", no_data(folder)));
         let changes = changes(None, &config);
-        let plan = Plan { org: config.org.as_str(), changes: &changes, version: None, applied: false };
+        let first_runs = not_asked(&changes);
+        let (org, first_runs) = (config.org.as_str(), first_runs.as_slice());
+        let plan = Plan { org, changes: &changes, version: None, applied: false, first_runs };
         return report(context, &plan, true);
     }
     let instance = context.instance().await?;
-    apply(&instance, &config, arguments.dry_run, context).await
+    apply(&instance, &config, (arguments.dry_run, arguments.estimate), context).await
 }
 
 /// Puts the configuration of `file` in force.
 pub(super) async fn apply_file(instance: &Instance, file: &Path, context: &Context) -> Result<(), Failure> {
-    apply(instance, &read(file)?, false, context).await
+    apply(instance, &read(file)?, (false, false), context).await
 }
 
 fn read(file: &Path) -> Result<Config, Failure> {
@@ -71,7 +79,7 @@ fn read(file: &Path) -> Result<Config, Failure> {
 async fn apply(
     instance: &Instance,
     config: &Config,
-    dry_run: bool,
+    (dry_run, estimate): (bool, bool),
     context: &Context,
 ) -> Result<(), Failure> {
     if let Place::Stack(_) = instance.place {
@@ -79,6 +87,11 @@ async fn apply(
     }
     let current = instance.records.config(&config.org).await?;
     let changes = changes(current.as_ref().map(|applied| &applied.config), config);
+    // Before anything is in force: a rule may begin as soon as it is.
+    let first_runs = match estimate {
+        true => estimated(instance, config, current.as_ref(), &changes, context).await,
+        false => not_asked(&changes),
+    };
     let mut version = current.map(|applied| applied.version);
     let new_org = version.is_none();
     let apply = !dry_run && (!changes.is_empty() || new_org);
@@ -92,7 +105,8 @@ async fn apply(
             }
         })?);
     }
-    let plan = Plan { org: config.org.as_str(), changes: &changes, version, applied: apply };
+    let (org, first_runs) = (config.org.as_str(), first_runs.as_slice());
+    let plan = Plan { org, changes: &changes, version, applied: apply, first_runs };
     report(context, &plan, dry_run)
 }
 
@@ -120,6 +134,9 @@ fn report(context: &Context, plan: &Plan<'_>, dry_run: bool) -> Result<(), Failu
         return print_document("apply", 1, plan);
     }
     print(plan.changes);
+    for run in plan.first_runs {
+        advise(context.quiet, &run.line());
+    }
     let org = plan.org;
     let outcome = match (plan.applied, dry_run, plan.version) {
         (true, _, Some(version)) => format!("{org}: in force as version {version}"),

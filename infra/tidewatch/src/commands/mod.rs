@@ -16,6 +16,7 @@ mod results;
 mod rules;
 mod run_images;
 mod scan;
+mod schema;
 mod status;
 mod token;
 mod up;
@@ -95,7 +96,7 @@ fn no_data(folder: &Path) -> String {
 pub(crate) async fn run(cli: Cli, given: InstanceOptions) -> Result<ExitCode, Failure> {
     let is_local = matches!(
         cli.command,
-        Command::Up(_) | Command::Scan(_) | Command::Inventory(_) | Command::Versions(_)
+        Command::Up(_) | Command::Scan(_) | Command::Inventory(_) | Command::Versions(_) | Command::Schema
     );
     let place = Place::choose((cli.data, given.data), (cli.stack, given.stack), is_local)?;
     check_format(&cli.command, cli.format)?;
@@ -134,6 +135,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failu
         Command::Up(arguments) => up::run(context, arguments).await,
         Command::Scan(arguments) => return scan::run(context, arguments).await,
         Command::Inventory(arguments) => inventory::run(context, arguments).await,
+        Command::Schema => schema::run(),
         Command::Apply(arguments) => apply::run(context, arguments).await,
         Command::Rules(command) => rules::run(context, command).await,
         Command::Env(command) => env::run(context, command).await,

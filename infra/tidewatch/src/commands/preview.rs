@@ -1,4 +1,7 @@
-//! `tidewatch rules preview`: what a run of a rule would choose and why, by the same code, with nothing written.
+//! `tidewatch rules preview`: what a run of a rule would choose and why, and what it would cost, by the same code, with
+//! nothing written.
+
+mod cost;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +13,7 @@ use tidewatch_core::config::RuleConfig;
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId};
 use tidewatch_core::rule::{Decision, LeftOut, Pattern};
 use tidewatch_registries::{ConfiguredRegistries, LocalSecrets, Ports};
-use tidewatch_resolve_images::{PreviewedTag, ResolveImages, Verdict};
+use tidewatch_resolve_images::{Measure, PreviewedTag, RepositoryPreview, ResolveImages, Verdict, apply_cap};
 use tidewatch_runtime::messages::describe;
 use tidewatch_runtime::system::{SystemClock, SystemRandomness, SystemSleeper};
 use tidewatch_store::records::AppliedConfig;
@@ -21,6 +24,9 @@ use crate::failure::Failure;
 use crate::instance::Instance;
 use crate::output::{ProgressBars, Table, cell, number_cell, print_document, print_line};
 
+use cost::Counting;
+pub(super) use cost::RunCost;
+
 /// How many repositories are read at the same time.
 const REPOSITORIES_AT_ONCE: usize = 4;
 
@@ -29,7 +35,18 @@ const REPOSITORIES_AT_ONCE: usize = 4;
 struct Preview {
     rule: RuleId,
     repositories: Vec<RepositoryRow>,
+    /// What it would cost to scan what is chosen; without registries and repositories that could not be read.
+    cost: RunCost,
     /// Registries and repositories that could not be read.
+    errors: Vec<String>,
+}
+
+/// What is known of a run while registries are read.
+#[derive(Default)]
+struct Found {
+    previews: Vec<RepositoryPreview>,
+    repositories: Vec<RepositoryRow>,
+    counting: Counting,
     errors: Vec<String>,
 }
 
@@ -63,27 +80,14 @@ pub(super) async fn preview(
     arguments: &PreviewRule,
 ) -> Result<(), Failure> {
     let rule = applied.config.rule(&arguments.rule).ok_or_else(|| no_such_rule(&arguments.rule))?;
-    let resolver = resolver(instance);
+    let measure = if arguments.measure { Measure::All } else { Measure::Known };
     let bars = ProgressBars::new(context.quiet);
-    let mut preview = Preview { rule: rule.id.clone(), repositories: Vec::new(), errors: Vec::new() };
-    for registry in &rule.registries {
-        let asking = bars.spinner(&format!("asking {registry} for its repositories"));
-        let repositories = resolver.preview_repositories(org, applied, rule, registry).await;
-        asking.finish();
-        let repositories = match repositories {
-            Ok(repositories) => repositories,
-            Err(error) => {
-                preview.errors.push(format!("{registry}: {}", describe(&error)));
-                continue;
-            }
-        };
-        let is_wanted = |repository: &RepositoryName| {
-            arguments.repository.as_ref().is_none_or(|pattern| pattern.may_match_repository(repository))
-        };
-        let wanted: Vec<RepositoryName> = repositories.into_iter().filter(is_wanted).collect();
-        let read = Reading { resolver: &resolver, org, applied, rule, registry };
-        read.all(wanted, &bars, &mut preview).await?;
-    }
+    let run =
+        PreviewedRun { instance, org, applied, rule, repository: arguments.repository.as_ref(), measure };
+    let found = run.find(&bars).await?.ended(&run);
+    let cost = found.counting.cost(&instance.records, org, &applied.config).await?;
+    let (repositories, errors) = (found.repositories, found.errors);
+    let preview = Preview { rule: rule.id.clone(), repositories, cost, errors };
     if context.is_json() {
         print_document("preview", 1, &preview)?;
     } else {
@@ -92,6 +96,106 @@ pub(super) async fn preview(
     match preview.errors.len() {
         0 => Ok(()),
         failed => Err(Failure::new(anyhow::anyhow!("{failed} registries or repositories cannot be read"))),
+    }
+}
+
+/// What a run of `rule` would cost, as far as registries can be read; and what cannot be read. `None` when it has more than
+/// `most` repositories: that takes too many requests for something that nobody has asked for by name.
+pub(super) async fn cost_of(
+    instance: &Instance,
+    org: &OrgName,
+    applied: &AppliedConfig,
+    rule: &RuleConfig,
+    most: usize,
+) -> Result<Option<(RunCost, Vec<String>)>, Failure> {
+    let run = PreviewedRun { instance, org, applied, rule, repository: None, measure: Measure::Known };
+    let bars = ProgressBars::new(true);
+    let resolver = resolver(instance);
+    let mut found = Found::default();
+    let wanted = run.repositories(&resolver, &bars, &mut found).await;
+    if wanted.iter().map(|(_, repositories)| repositories.len()).sum::<usize>() > most {
+        return Ok(None);
+    }
+    run.read(&resolver, wanted, &bars, &mut found).await?;
+    let found = found.ended(&run);
+    let cost = found.counting.cost(&instance.records, org, &applied.config).await?;
+    Ok(Some((cost, found.errors)))
+}
+
+/// A run that is not made.
+struct PreviewedRun<'a> {
+    instance: &'a Instance,
+    org: &'a OrgName,
+    applied: &'a AppliedConfig,
+    rule: &'a RuleConfig,
+    repository: Option<&'a Pattern>,
+    measure: Measure,
+}
+
+impl PreviewedRun<'_> {
+    async fn find(&self, bars: &ProgressBars) -> Result<Found, Failure> {
+        let resolver = resolver(self.instance);
+        let mut found = Found::default();
+        let wanted = self.repositories(&resolver, bars, &mut found).await;
+        self.read(&resolver, wanted, bars, &mut found).await?;
+        Ok(found)
+    }
+
+    /// The repositories whose tags the run would list.
+    async fn repositories(
+        &self,
+        resolver: &ResolveImages,
+        bars: &ProgressBars,
+        found: &mut Found,
+    ) -> Vec<(RegistryId, Vec<RepositoryName>)> {
+        let mut wanted = Vec::new();
+        for registry in &self.rule.registries {
+            let asking = bars.spinner(&format!("asking {registry} for its repositories"));
+            let asked = resolver.preview_repositories(self.org, self.applied, self.rule, registry).await;
+            asking.finish();
+            match asked {
+                Ok((mut repositories, requests)) => {
+                    found.counting.note_requests(registry, requests);
+                    repositories.retain(|repository| {
+                        self.repository.is_none_or(|pattern| pattern.may_match_repository(repository))
+                    });
+                    wanted.push((registry.clone(), repositories));
+                }
+                Err(error) => found.errors.push(format!("{registry}: {}", describe(&error))),
+            }
+        }
+        wanted
+    }
+
+    async fn read(
+        &self,
+        resolver: &ResolveImages,
+        wanted: Vec<(RegistryId, Vec<RepositoryName>)>,
+        bars: &ProgressBars,
+        found: &mut Found,
+    ) -> Result<(), Failure> {
+        for (registry, repositories) in wanted {
+            self.read_registry(resolver, &registry, repositories, bars, found).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Found {
+    /// What was found, when all was read: only then it is known which images a run takes that takes only so many.
+    fn ended(mut self, run: &PreviewedRun<'_>) -> Self {
+        if run.repository.is_none() {
+            apply_cap(run.rule, &mut self.previews);
+        }
+        for previewed in self.previews.drain(..) {
+            self.counting.note(&previewed);
+            self.repositories.push(RepositoryRow {
+                registry: previewed.registry,
+                repository: previewed.repository,
+                tags: previewed.tags.iter().map(TagRow::of).collect(),
+            });
+        }
+        self
     }
 }
 
@@ -104,34 +208,29 @@ fn resolver(instance: &Instance) -> ResolveImages {
     let (clock, sleeper) = (Arc::new(SystemClock), Arc::new(SystemSleeper));
     let ports = Ports { clock: clock.clone(), sleeper, randomness: Arc::new(SystemRandomness) };
     let secrets = LocalSecrets::new(tidewatch_runtime::environment::variable);
-    let registries = Arc::new(ConfiguredRegistries::new(Arc::new(secrets), ports));
+    let budgets = Arc::new(instance.records.clone());
+    let registries = Arc::new(ConfiguredRegistries::new(Arc::new(secrets), ports).within(budgets));
     // Nothing is tried again later, and nothing is sent.
     let pause = Duration::ZERO;
     ResolveImages::new(instance.records.clone(), registries, Arc::clone(&instance.queue), clock, pause)
 }
 
-/// What is read of one registry.
-struct Reading<'a> {
-    resolver: &'a ResolveImages,
-    org: &'a OrgName,
-    applied: &'a AppliedConfig,
-    rule: &'a RuleConfig,
-    registry: &'a RegistryId,
-}
-
-impl Reading<'_> {
-    async fn all(
+impl PreviewedRun<'_> {
+    async fn read_registry(
         &self,
+        resolver: &ResolveImages,
+        registry: &RegistryId,
         repositories: Vec<RepositoryName>,
         bars: &ProgressBars,
-        preview: &mut Preview,
+        found: &mut Found,
     ) -> Result<(), Failure> {
-        let bar = bars.bar(&format!("repositories of {}", self.registry));
+        let bar = bars.bar(&format!("repositories of {registry}"));
         let total = repositories.len() as u64;
         let mut read = futures::stream::iter(repositories)
             .map(|repository| async move {
-                let place = (self.registry, &repository);
-                let previewed = self.resolver.preview(self.org, self.applied, self.rule, place).await;
+                let place = (registry, &repository);
+                let previewed =
+                    resolver.preview(self.org, self.applied, self.rule, place, self.measure).await;
                 Ok::<_, Failure>((repository, previewed))
             })
             .buffered(REPOSITORIES_AT_ONCE);
@@ -141,17 +240,13 @@ impl Reading<'_> {
             bar.set(done, total);
             match previewed {
                 Ok(previewed) => {
-                    if let Some(problem) = previewed.problem {
-                        preview.errors.push(format!("{}/{repository}: {problem}", self.registry));
+                    if let Some(problem) = &previewed.problem {
+                        found.errors.push(format!("{registry}/{repository}: {problem}"));
                     }
-                    preview.repositories.push(RepositoryRow {
-                        registry: previewed.registry,
-                        repository: previewed.repository,
-                        tags: previewed.tags.iter().map(TagRow::of).collect(),
-                    });
+                    found.previews.push(previewed);
                 }
                 Err(error) => {
-                    preview.errors.push(format!("{}/{repository}: {}", self.registry, describe(&error)));
+                    found.errors.push(format!("{registry}/{repository}: {}", describe(&error)));
                 }
             }
         }
@@ -233,6 +328,12 @@ fn print(preview: &Preview, chosen_only: bool) {
     ));
     for (reason, tags) in left_out {
         print_line(&format!("left out: {tags} {}", reason.replace('_', " ")));
+    }
+    for line in preview.cost.lines() {
+        print_line(&line);
+    }
+    if preview.cost.measuring() > 0 {
+        print_line(&format!("  {} manifests were asked for only to measure", preview.cost.measuring()));
     }
     for error in &preview.errors {
         print_line(&format!("cannot be read: {error}"));

@@ -1,5 +1,6 @@
 //! `tidewatch rules`: lists rules, runs them, shows how runs are getting on.
 
+mod put_off;
 mod window;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use crate::output::{
     ProgressBars, Table, advise, ago, cell, number_cell, print_document, print_line, while_waiting,
 };
 
+use put_off::PutOffRow;
 use window::{WindowRow, cell_text};
 
 /// Up to how many failed images of a run are named.
@@ -79,6 +81,8 @@ struct RunRow {
     waiting: u64,
     /// How the windows of the rule stand; `null` when it has none.
     window: Option<WindowRow>,
+    /// Listings that were put off because their registry throttles; `null` when none is.
+    put_off: Option<PutOffRow>,
     /// Why listings failed.
     errors: Vec<String>,
     /// What became of the images; only of a run that was waited for.
@@ -338,6 +342,7 @@ async fn row(instance: &Instance, org: &OrgName, rule: &RuleConfig, run: &Run) -
         remaining: standing.of_rule.remaining,
         waiting: standing.of_rule.waiting,
         window,
+        put_off: PutOffRow::of(&listings),
         errors: listings.into_iter().filter_map(|listing| listing.error).collect(),
         images: None,
     })
@@ -388,8 +393,9 @@ fn print(runs: &[RunRow]) {
             let reason = reason.as_str().replace('_', " ");
             print_line(&format!("{} {}: left out: {tags} {reason}", run.rule, run.run));
         }
-        for error in &run.errors {
-            print_line(&format!("{} {}: {error}", run.rule, run.run));
+        let put_off = run.put_off.as_ref().map(|put_off| put_off.text(now));
+        for line in put_off.iter().chain(&run.errors) {
+            print_line(&format!("{} {}: {line}", run.rule, run.run));
         }
     }
 }

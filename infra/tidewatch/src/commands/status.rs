@@ -1,13 +1,14 @@
 //! `tidewatch status`: how things stand with an organisation.
 
 mod queues;
+mod registries;
 
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
 use serde::Serialize;
-use tidewatch_core::names::{OrgName, StreamName};
+use tidewatch_core::names::{OrgName, RegistryId, StreamName};
 use tidewatch_core::ports::Clock as _;
 use tidewatch_core::result::ResultState;
 use tidewatch_runtime::system::SystemClock;
@@ -20,6 +21,7 @@ use crate::instance::Instance;
 use crate::output::{Table, ago, cell, number_cell, print_document, print_line};
 
 use queues::{QueueRow, queues};
+use registries::{RegistryRow, registries};
 
 #[derive(Serialize)]
 struct Document {
@@ -36,6 +38,8 @@ struct Document {
     /// `null` before the first roll-up.
     snapshot: Option<SnapshotRow>,
     streams: Vec<StreamRow>,
+    /// By id.
+    registries: BTreeMap<RegistryId, RegistryRow>,
     /// By name.
     queues: BTreeMap<&'static str, QueueRow>,
 }
@@ -141,6 +145,7 @@ async fn read(instance: &Instance, org: OrgName, now: Timestamp) -> Result<Docum
         advisories,
         snapshot,
         streams: streams.collect(),
+        registries: registries(instance, &applied.config, now).await?,
         queues: queues(instance).await,
         org,
     })
@@ -218,6 +223,7 @@ fn print(document: &Document, now: Timestamp) {
     if advisories.unreadable > 0 {
         print_line(&format!("advisories: {} rows cannot be read", advisories.unreadable));
     }
+    registries::print(&document.registries, now);
     print_streams(&document.streams);
     print_advisories(advisories, now);
     queues::print(&document.queues);

@@ -1,4 +1,5 @@
 mod documents;
+mod schema;
 
 use proptest::prelude::*;
 use tidewatch_core::config::Credentials;

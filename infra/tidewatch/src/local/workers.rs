@@ -135,7 +135,8 @@ fn handlers(instance: &Instance, limits: Limits) -> (ResolveImages, ScanImage, R
     let ports =
         Ports { clock: clock.clone(), sleeper: sleeper.clone(), randomness: Arc::new(SystemRandomness) };
     let secrets = LocalSecrets::new(tidewatch_runtime::environment::variable);
-    let registries = Arc::new(ConfiguredRegistries::new(Arc::new(secrets), ports));
+    let budgets = Arc::new(instance.records.clone());
+    let registries = Arc::new(ConfiguredRegistries::new(Arc::new(secrets), ports).within(budgets));
     let queue = Arc::clone(&instance.queue);
     let resolve = ResolveImages::new(
         instance.records.clone(),

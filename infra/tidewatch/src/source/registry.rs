@@ -43,6 +43,7 @@ pub(super) async fn open(arguments: &ImageArguments) -> Result<Target, Failure> 
         url: format!("{scheme}://{host}"),
         repositories: Vec::new(),
         credentials: arguments.credentials_env.clone().map(Credentials::Env),
+        rate: None,
     };
     let name = RemoteName {
         host: named.host.to_owned(),

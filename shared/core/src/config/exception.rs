@@ -89,7 +89,7 @@ fn digest(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn day(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "format": "date", "examples": ["2027-01-31"]})
+    json_schema!({"type": "string", "format": "date", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "examples": ["2027-01-31"]})
 }
 
 fn some_day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Date>, D::Error> {

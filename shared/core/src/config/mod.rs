@@ -10,8 +10,10 @@ mod exception;
 mod metrics;
 mod period;
 mod policy;
+mod rate;
 mod registry;
 mod rule;
+mod schema;
 
 use std::collections::BTreeSet;
 
@@ -30,8 +32,10 @@ pub use exception::{ExceptionConfig, ExpiryCondition, Vulnerabilities};
 pub use metrics::MetricsConfig;
 pub use period::{Period, PeriodError};
 pub use policy::{Policies, PolicyConfig};
+pub use rate::RateConfig;
 pub use registry::{Credentials, RegistryConfig, RegistryKind};
 pub use rule::{Leaving, Rescan, RuleConfig, UnknownAge, Unused};
+pub use schema::file_schema;
 
 /// The keys at the top of the file.
 ///
@@ -119,6 +123,10 @@ impl Config {
         for (position, registry) in self.registries.iter().enumerate() {
             if let Err(message) = registry.check_url() {
                 problems.push(problem(&[key("registries"), Step::Element(position), key("url")], message));
+            }
+            if let Some((of, message)) = registry.rate.as_ref().and_then(RateConfig::problem) {
+                let place = [key("registries"), Step::Element(position), key("rate"), key(of)];
+                problems.push(problem(&place, message));
             }
         }
         self.rule_problems(&mut problems);

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::RateConfig;
 use crate::names::RegistryId;
 
 /// A registry to read images from.
@@ -25,6 +26,10 @@ pub struct RegistryConfig {
     /// Where the credentials are. Without it the registry is read anonymously.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
+    /// How many requests all workers together may make. Without it they make as many as they have work for, and wait only
+    /// where the registry says so (`Retry-After`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateConfig>,
 }
 
 /// The product behind a registry.

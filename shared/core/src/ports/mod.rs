@@ -1,6 +1,7 @@
 //! The ports: what the domain needs from the world. Each has a real adapter, and the stateful ones have a contract
 //! suite in the testkit that every adapter passes.
 
+pub mod budgets;
 pub mod clock;
 pub mod events;
 pub mod identity;
@@ -10,6 +11,7 @@ pub mod queue_depths;
 pub mod registry;
 pub mod table;
 
+pub use budgets::RateBudgets;
 pub use clock::{Clock, Sleeper};
 pub use events::EventBus;
 pub use identity::{Ids, Randomness};

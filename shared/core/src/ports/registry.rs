@@ -88,15 +88,17 @@ pub enum RegistryError {
         /// What the client says.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The registry said that there were too many requests.
-    #[error("registry {registry} throttles {what}")]
+    /// There were too many requests, as the registry says now or has said before, or by the budget that we keep of it.
+    #[error("registry {registry} {by} {what}")]
     Throttled {
         /// The registry.
         registry: RegistryId,
         /// What was asked for.
         what: String,
-        /// When the registry says to come again; `None` when it does not say.
+        /// When to come again; `None` when the registry does not say.
         retry_after: Option<std::time::Duration>,
+        /// Who says so.
+        by: Throttling,
     },
     /// The registry refused the credentials, or they do not allow this.
     #[error("registry {registry} refused {what}: {reason}")]
@@ -135,6 +137,27 @@ pub enum RegistryError {
         /// What is wrong, and what to do.
         reason: String,
     },
+}
+
+/// Who says that there are too many requests. Shown as the middle of a sentence: registry hub *throttles* tags of team/web.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Throttling {
+    /// The registry, in its answer.
+    Answer,
+    /// The registry, in an earlier answer to any worker. Nothing was asked.
+    Pause,
+    /// The budget that we keep: no request can be made soon. Nothing was asked.
+    Budget,
+}
+
+impl std::fmt::Display for Throttling {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Answer => "throttles",
+            Self::Pause => "has asked for a pause before",
+            Self::Budget => "has nothing left of its rate budget for",
+        })
+    }
 }
 
 impl Retryable for RegistryError {

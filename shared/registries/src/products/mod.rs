@@ -8,11 +8,17 @@ use tidewatch_core::config::{RegistryConfig, RegistryKind};
 use tidewatch_core::ports::Registry;
 use tidewatch_core::ports::registry::RegistryError;
 
+use crate::budget::Budget;
 use crate::endpoint::Ports;
 use crate::secrets::Login;
 
-/// Opens a registry of one product.
-pub(crate) type Open = fn(&RegistryConfig, Option<Login>, Ports) -> Result<Arc<dyn Registry>, RegistryError>;
+/// Opens a registry of one product, which pays for each request from the budget, if there is one.
+pub(crate) type Open = fn(
+    &RegistryConfig,
+    Option<Login>,
+    Ports,
+    Option<Arc<Budget>>,
+) -> Result<Arc<dyn Registry>, RegistryError>;
 
 /// How each product is opened.
 pub(crate) const PRODUCTS: &[(RegistryKind, Open)] = &[(RegistryKind::Oci, oci::open)];

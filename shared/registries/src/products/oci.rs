@@ -16,6 +16,7 @@ use tidewatch_core::ports::Registry;
 use tidewatch_core::ports::registry::{BlobStream, ListPage, RawManifest, RegistryError};
 
 use crate::auth::Scope;
+use crate::budget::Budget;
 use crate::endpoint::{Endpoint, Ports, Request, Timeouts};
 use crate::listing::{self, Listing};
 use crate::secrets::Login;
@@ -40,20 +41,31 @@ pub(crate) fn open(
     config: &RegistryConfig,
     login: Option<Login>,
     ports: Ports,
+    budget: Option<Arc<Budget>>,
 ) -> Result<Arc<dyn Registry>, RegistryError> {
-    Ok(Arc::new(OciClient::new(config, login, ports, Timeouts::default())?))
+    Ok(Arc::new(OciClient::within(budget, config, login, ports, Timeouts::default())?))
 }
 
 impl OciClient {
-    /// The registry of `config`, read with `login` or anonymously. Nothing is asked of it yet. The error is
-    /// [`RegistryError::Misconfigured`].
+    /// The registry of `config`, read with `login` or anonymously, and without a budget. Nothing is asked of it yet. The
+    /// error is [`RegistryError::Misconfigured`].
     pub fn new(
         config: &RegistryConfig,
         login: Option<Login>,
         ports: Ports,
         timeouts: Timeouts,
     ) -> Result<Self, RegistryError> {
-        let endpoint = Endpoint::new(&config.id, &config.url, login, ports, timeouts)?;
+        Self::within(None, config, login, ports, timeouts)
+    }
+
+    fn within(
+        budget: Option<Arc<Budget>>,
+        config: &RegistryConfig,
+        login: Option<Login>,
+        ports: Ports,
+        timeouts: Timeouts,
+    ) -> Result<Self, RegistryError> {
+        let endpoint = Endpoint::new(&config.id, &config.url, login, ports, timeouts, budget)?;
         Ok(Self { endpoint: Arc::new(endpoint), repositories: config.repositories.clone() })
     }
 

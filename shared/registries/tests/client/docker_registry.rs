@@ -96,6 +96,7 @@ impl DockerRegistry {
             url: self.url.clone(),
             repositories: Vec::new(),
             credentials: None,
+            rate: None,
         }
     }
 }

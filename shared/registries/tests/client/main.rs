@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code: a broken set-up ends the test")]
 
 mod authentication;
+mod budget;
 mod docker_archive;
 mod docker_registry;
 mod faults;

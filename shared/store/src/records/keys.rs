@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use tidewatch_core::Digest;
+use tidewatch_core::budget::Account;
 use tidewatch_core::environment::{EnvironmentTarget, ImageReference};
 use tidewatch_core::hook::HookId;
 use tidewatch_core::image::{Image, ImageId, Platform};
@@ -115,6 +116,21 @@ pub(super) fn snapshot_bodies(name: &OrgName) -> Key {
 
 pub(super) fn rule(name: &OrgName, rule: &RuleId) -> Key {
     Key::new(org(name), format!("RULE#{rule}"))
+}
+
+/// One bucket of the budget of an account.
+pub(super) fn budget_bucket(account: &Account, bucket: u32) -> Key {
+    Key::new(budget(account), format!("BUCKET#{bucket:02}"))
+}
+
+/// Until when nothing is to be asked of an account.
+pub(super) fn budget_pause(account: &Account) -> Key {
+    Key::new(budget(account), "NOT-BEFORE")
+}
+
+/// For all organisations: a registry does not know for whom it is asked.
+fn budget(account: &Account) -> String {
+    format!("BUDGET#{}#{}", account.host, account.credential)
 }
 
 /// For which windows work was last made to wait.

@@ -3,6 +3,7 @@
 //! A lease has an owner, a fence that grows with every owner, and an end. Who finds a layer leased records what it
 //! was about; whoever finishes the layer sends that again. Storing an inventory needs the current fence.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -49,6 +50,18 @@ impl Records {
         }
         let key = keys::object::layer_inventory(org, layer, reader_version);
         Ok(self.objects.get(&key).await?)
+    }
+
+    /// Which of `layers` have an inventory of this reader version.
+    pub async fn layers_read(
+        &self,
+        org: &OrgName,
+        layers: &[Digest],
+        reader_version: u32,
+    ) -> Result<HashSet<Digest>, RecordError> {
+        let key = |layer| keys::layer_inventory(org, layer, reader_version);
+        let items = self.items(layers.iter().map(key).collect()).await?;
+        Ok(layers.iter().zip(items).filter(|(_, item)| item.is_some()).map(|(layer, _)| *layer).collect())
     }
 
     /// Asks for the lease of a layer until `until`. `owner` must be new for every lease.

@@ -9,6 +9,7 @@ mod advisory_sources;
 mod advisory_standing;
 mod announcements;
 mod bases;
+mod budgets;
 mod capped;
 mod configuration;
 mod content;
@@ -66,7 +67,7 @@ pub use postings::{
 };
 pub use repositories::{RepositoryPage, TagPage, TagRecord, TaggedImage};
 pub use results::StoredResult;
-pub use rules::{ListingProgress, ListingState, RuleState, Run, RunEnd, RunTrigger};
+pub use rules::{ListingProgress, ListingState, PutOff, RuleState, Run, RunEnd, RunTrigger};
 pub use slots::{Filling, ResultRows};
 pub use snapshots::{Snapshot, SnapshotHead, TextHead};
 pub use staged::{CreatedTimes, StagedListing, StagedPart, StagedTag};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tidewatch_core::Digest;
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId};
@@ -97,7 +97,24 @@ pub struct ListingProgress {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// That it is put off, while it is queued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub put_off: Option<PutOff>,
 }
+
+/// Why a listing goes on later: its registry throttles, which is no failure of the listing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutOff {
+    /// When it was put off for the first time.
+    pub since: Timestamp,
+    /// When it goes on.
+    pub until: Timestamp,
+    /// What throttles.
+    pub because: String,
+}
+
+/// How long after its time a listing that was put off is still waited for.
+const LATE: SignedDuration = SignedDuration::from_mins(30);
 
 impl ListingProgress {
     /// A listing that was just sent for.
@@ -105,7 +122,8 @@ impl ListingProgress {
         let state = ListingState::Queued;
         let (listed, selected, skipped, queued) = (0, 0, 0, 0);
         let left_out = BTreeMap::new();
-        Self { registry, repository, state, listed, left_out, selected, skipped, queued, error: None }
+        let (error, put_off) = (None, None);
+        Self { registry, repository, state, listed, left_out, selected, skipped, queued, error, put_off }
     }
 }
 
@@ -197,6 +215,52 @@ impl Records {
         Ok(self.table.put(item, Condition::Always).await?)
     }
 
+    /// Records that a listing goes on at `until`, because of what throttles, and gives since when it is put off; `None` when
+    /// it has ended, as a message that comes twice finds it.
+    pub async fn put_off_listing(
+        &self,
+        org: &OrgName,
+        run: &RunId,
+        (registry, repository): (&RegistryId, Option<&RepositoryName>),
+        (until, because): (Timestamp, &str),
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, RecordError> {
+        let key = keys::listing(org, run, registry, repository);
+        loop {
+            let known = self.table.get(&key).await?;
+            let progress = known.as_ref().map(decode::<ListingProgress>).transpose()?;
+            let progress =
+                progress.unwrap_or_else(|| ListingProgress::queued(registry.clone(), repository.cloned()));
+            if progress.state != ListingState::Queued {
+                return Ok(None);
+            }
+            let since = progress.put_off.as_ref().map_or(now, |put_off| put_off.since);
+            let put_off = Some(PutOff { since, until, because: because.to_owned() });
+            let item = encode(key.clone(), &ListingProgress { put_off, ..progress })?
+                .with(TIME_TO_LIVE, time_to_live(now, RUNS_KEPT));
+            let unchanged = known.as_ref().and_then(|known| known.text("data"));
+            let unchanged = unchanged
+                .map_or(Condition::ItemAbsent, |data| Condition::Equal("data".to_owned(), data.into()));
+            if unless_condition_failed(self.table.put(item, unchanged).await)?.is_some() {
+                return Ok(Some(since));
+            }
+        }
+    }
+
+    /// Whether a listing of a run waits for its registry: it was put off to a time that has not come, or came lately.
+    pub async fn has_listings_put_off(
+        &self,
+        org: &OrgName,
+        run: &RunId,
+        now: Timestamp,
+    ) -> Result<bool, RecordError> {
+        let is_put_off = |listing: &ListingProgress| {
+            listing.state == ListingState::Queued
+                && listing.put_off.as_ref().is_some_and(|put_off| now.duration_since(put_off.until) < LATE)
+        };
+        Ok(self.recorded_unless(org, run, is_put_off).await?.is_none())
+    }
+
     /// A listing of a run.
     pub async fn listing(
         &self,
@@ -249,20 +313,8 @@ impl Records {
 
     /// Whether a listing of a run is queued or at work. One that cannot be read does not count: nobody waits for it.
     pub async fn has_queued_listings(&self, org: &OrgName, run: &RunId) -> Result<bool, RecordError> {
-        let mut query = Query::prefix(keys::listings(org, run), keys::LISTING);
-        let mut ended: BTreeSet<String> = BTreeSet::new();
-        loop {
-            let page = self.table.query(query.clone()).await?;
-            let listings = page.items.iter().filter_map(|item| decode::<ListingProgress>(item).ok());
-            if listings.into_iter().any(|listing| listing.state == ListingState::Queued) {
-                return Ok(true);
-            }
-            ended.extend(page.items.into_iter().map(|item| item.key.sort));
-            match page.next {
-                Some(next) => query.after = Some(next),
-                None => break,
-            }
-        }
+        let is_queued = |listing: &ListingProgress| listing.state == ListingState::Queued;
+        let Some(ended) = self.recorded_unless(org, run, is_queued).await? else { return Ok(true) };
         let sent = self.all(Query::prefix(keys::listings(org, run), keys::SENT)).await?;
         let sent = sent.iter().filter_map(|item| decode::<SentListings>(item).ok());
         let is_queued = |SentListings { registry, repositories }: SentListings| {
@@ -270,5 +322,27 @@ impl Records {
             repositories.iter().any(|repository| !ended.contains(&key(repository)))
         };
         Ok(sent.into_iter().any(is_queued))
+    }
+
+    /// The sort keys of the listings of a run that are recorded; `None` as soon as one is found that is `wanted`.
+    async fn recorded_unless(
+        &self,
+        org: &OrgName,
+        run: &RunId,
+        is_wanted: impl Fn(&ListingProgress) -> bool,
+    ) -> Result<Option<BTreeSet<String>>, RecordError> {
+        let mut query = Query::prefix(keys::listings(org, run), keys::LISTING);
+        let mut recorded = BTreeSet::new();
+        loop {
+            let page = self.table.query(query.clone()).await?;
+            if page.items.iter().filter_map(|item| decode(item).ok()).any(|listing| is_wanted(&listing)) {
+                return Ok(None);
+            }
+            recorded.extend(page.items.into_iter().map(|item| item.key.sort));
+            match page.next {
+                Some(next) => query.after = Some(next),
+                None => return Ok(Some(recorded)),
+            }
+        }
     }
 }

@@ -34,6 +34,7 @@ macro_rules! on_every_table {
 }
 
 mod announcements;
+mod budgets;
 mod held;
 mod hooks;
 mod inventories;
