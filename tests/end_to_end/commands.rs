@@ -76,6 +76,7 @@ fn the_help_shows_every_command_with_examples_and_exit_codes() {
       scan        Scan one image now, without local mode
       inventory   List the packages of one image now, as a table or a bill of materials
       apply       Put a configuration in force
+      schema      Print the JSON Schema of the configuration file, for editors
       rules       Rules: list, run, see how runs are getting on
       env         Environments: streams of the images that run somewhere
       vex         OpenVEX documents: put in force, list, export
@@ -152,7 +153,7 @@ fn what_is_asked_for_wrongly_ends_with_2_and_says_what_is_right() {
     let long = format!("/tmp/{}", "long/".repeat(30));
     let cases: [(&[&str], &str); 15] = [
         (&[], "Usage: tidewatch"),
-        (&["scna"], "similar subcommand exists: 'scan'"),
+        (&["reconcle"], "similar subcommand exists: 'reconcile'"),
         (&["images", "--format", "xml"], "possible values: table, json"),
         (&["scan", "web:1"], "docker.io/library/web:1"),
         (&["scan", "https://registry.example.com/web:1"], "leave out the scheme"),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tidewatch_core::names::RepositoryName;
 use tidewatch_core::ports::Clock as _;
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::work::{HintMessage, ListingMessage, ListingPosition};
@@ -36,7 +37,7 @@ async fn a_listing_that_is_throttled_goes_on_when_the_registry_says_but_within_w
                 "it is no failure"
             );
 
-            let repository = message.repository.as_ref().map(|name| name.as_str());
+            let repository = message.repository.as_ref().map(RepositoryName::as_str);
             let progress = world.listing(repository).await;
             let put_off = progress.put_off.unwrap();
             assert_eq!((progress.state, progress.error), (ListingState::Queued, None));

@@ -124,7 +124,7 @@ pub(crate) enum Command {
     Inventory(Inventory),
     /// Put a configuration in force.
     Apply(Apply),
-    /// Print the JSON Schema of the configuration file, by which editors check and complete it.
+    /// Print the JSON Schema of the configuration file, for editors.
     #[command(after_help = "\
 Examples:
   tidewatch schema > tidewatch.schema.json

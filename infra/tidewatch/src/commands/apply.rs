@@ -88,9 +88,10 @@ async fn apply(
     let current = instance.records.config(&config.org).await?;
     let changes = changes(current.as_ref().map(|applied| &applied.config), config);
     // Before anything is in force: a rule may begin as soon as it is.
-    let first_runs = match estimate {
-        true => estimated(instance, config, current.as_ref(), &changes, context).await,
-        false => not_asked(&changes),
+    let first_runs = if estimate {
+        estimated(instance, config, current.as_ref(), &changes, context).await
+    } else {
+        not_asked(&changes)
     };
     let mut version = current.map(|applied| applied.version);
     let new_org = version.is_none();

@@ -9,7 +9,7 @@ fn rate(requests: u32, per: &str, burst: Option<u32>) -> RateConfig {
     serde_json::from_value(json!({"requests": requests, "per": per, "burst": burst})).unwrap()
 }
 
-fn registry(url: &str, credentials: Option<serde_json::Value>) -> RegistryConfig {
+fn registry(url: &str, credentials: Option<&serde_json::Value>) -> RegistryConfig {
     serde_json::from_value(json!({"id": "hub", "kind": "oci", "url": url, "credentials": credentials}))
         .unwrap()
 }
@@ -24,10 +24,10 @@ fn an_account_is_a_host_with_the_place_of_its_credential() {
         ("https://a", Some(json!({"file": "/run/login"})), ("a", "file:/run/login")),
         ("https://a", Some(json!({"secret": "team/login"})), ("a", "secret:team/login")),
     ] {
-        let Account { host, credential } = Account::of(&registry(url, credentials));
+        let Account { host, credential } = Account::of(&registry(url, credentials.as_ref()));
         assert_eq!((host.as_str(), credential.as_str()), expected);
     }
-    let long = Account::of(&registry("https://a", Some(json!({"file": "/x".repeat(2000)}))));
+    let long = Account::of(&registry("https://a", Some(&json!({"file": "/x".repeat(2000)}))));
     assert_eq!(long.credential.len(), 64);
 }
 

@@ -103,25 +103,25 @@ mod tests {
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
         assert_eq!((&schema["required"], &schema["additionalProperties"]), (&json!(["org"]), &json!(false)));
         let mut open = Vec::new();
-        find_open(&schema, String::new(), &mut open);
+        find_open(&schema, "", &mut open);
         assert_eq!(open, [""; 0], "these take any key");
     }
 
     /// The places of objects that take any key.
-    fn find_open(schema: &Value, place: String, open: &mut Vec<String>) {
+    fn find_open(schema: &Value, place: &str, open: &mut Vec<String>) {
         let is_object =
             schema.get("type").is_some_and(|kind| kind == "object") && schema.get("properties").is_some();
         if is_object && schema.get("additionalProperties") != Some(&json!(false)) {
-            open.push(place.clone());
+            open.push(place.to_owned());
         }
         match schema {
             Value::Object(object) => {
-                object.iter().for_each(|(key, value)| find_open(value, format!("{place}/{key}"), open));
+                object.iter().for_each(|(key, value)| find_open(value, &format!("{place}/{key}"), open));
             }
             Value::Array(values) => values
                 .iter()
                 .enumerate()
-                .for_each(|(position, value)| find_open(value, format!("{place}/{position}"), open)),
+                .for_each(|(position, value)| find_open(value, &format!("{place}/{position}"), open)),
             _ => {}
         }
     }

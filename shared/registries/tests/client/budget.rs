@@ -61,7 +61,7 @@ fn throttled(error: &RegistryError) -> (Throttling, Option<Duration>) {
 async fn many_workers_at_once_never_ask_more_often_than_the_budget_says() {
     for (requests, per, burst) in [(50, "1s", 60), (1000, "1s", 1000), (30, "1m", 10)] {
         let fleet = Fleet::with(Some(rate(requests, per, burst))).await;
-        let per_second = f64::from(requests) / if per == "1s" { 1.0 } else { 60.0 };
+        let per_minute = if per == "1s" { u64::from(requests) * 60 } else { u64::from(requests) };
         for seconds in [0, 1, 3, 60] {
             fleet.clock.advance(Duration::from_secs(seconds));
             fleet.registry.clear_requests();
@@ -85,10 +85,9 @@ async fn many_workers_at_once_never_ask_more_often_than_the_budget_says() {
             let asked: usize = workers.join_all().await.into_iter().sum();
             assert_eq!(asked, fleet.registry.requests().len());
             // The clock stands still while they ask: what they wait for, up to two seconds, comes at once.
-            let most =
-                f64::from(burst) + per_second * 2.0 + per_second * f64::from(u32::try_from(seconds).unwrap());
+            let most = u64::from(burst) + (per_minute * (2 + seconds)).div_ceil(60);
             assert!(asked > 0 || ![0, 60].contains(&seconds), "{requests} per {per}: nobody could ask");
-            assert!(asked as f64 <= most, "{requests} per {per}: {asked} after {seconds} s");
+            assert!(asked as u64 <= most, "{requests} per {per}: {asked} after {seconds} s");
         }
     }
 }

@@ -43,16 +43,12 @@ impl Records {
             .set("v", ITEM_VERSION)
             .set(TIME_TO_LIVE, kept_until(highest, now));
         let has_room = Condition::LessOrEqual(LEVEL.to_owned(), highest.0.into());
-        match unless_condition_failed(self.table.update(&key, more, has_room).await)? {
-            Some(item) => {
-                let level = level(&item)?;
-                Ok(Taken::Block(plan.block(requests, level, now), level))
-            }
-            None => {
-                let item = self.table.get(&key).await?;
-                Ok(Taken::Nothing(item.as_ref().map_or(Ok(Level::FULL), level)?))
-            }
+        if let Some(item) = unless_condition_failed(self.table.update(&key, more, has_room).await)? {
+            let level = level(&item)?;
+            return Ok(Taken::Block(plan.block(requests, level, now), level));
         }
+        let item = self.table.get(&key).await?;
+        Ok(Taken::Nothing(item.as_ref().map_or(Ok(Level::FULL), level)?))
     }
 
     /// Takes requests of a bucket that is full; `None` when it is not.

@@ -162,8 +162,7 @@ fn the_schema_has_every_key_of_the_types_and_no_other() {
         assert!(!validator.is_valid(&changed), "the schema takes any key at {place:?}");
         // What the types themselves say that they take there.
         let error = serde_json::from_value::<Config>(changed)
-            .map(|_| String::new())
-            .unwrap_or_else(|error| error.to_string());
+            .map_or_else(|error| error.to_string(), |_| String::new());
         if let Some(known) = known_keys(&error) {
             asked += 1;
             assert!(
@@ -183,7 +182,7 @@ fn a_value_of_another_type_is_refused_wherever_it_stands() {
                 .iter()
                 .for_each(|(key, value)| leaves(value, &[at, &[Step::Key(key.clone())]].concat(), found)),
             Value::Array(values) => values.iter().enumerate().for_each(|(position, value)| {
-                leaves(value, &[at, &[Step::Element(position)]].concat(), found)
+                leaves(value, &[at, &[Step::Element(position)]].concat(), found);
             }),
             _ => found.push(at.to_vec()),
         }
