@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 use jiff::Timestamp;
+use tidewatch_core::budget::Account;
+use tidewatch_core::config::{RateConfig, RegistryConfig};
 use tidewatch_core::names::{OrgName, RegistryId};
+use tidewatch_core::ports::RateBudgets as _;
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::work::ScanMessage;
 use tidewatch_runtime::messages::{describe, send};
@@ -30,8 +33,34 @@ const BATCH: usize = 10;
 /// When work that was dispatched is due again, in case its message is lost: longer than any scan takes.
 const REDISPATCH: Duration = Duration::from_secs(20 * 60);
 
-/// A registry whose work is dispatched, with the windows of its organisation.
-pub(crate) type Dispatched = (OrgName, RegistryId, Arc<Windows>);
+/// For how long work is dispatched ahead to a registry with a rate: an image takes at least one request.
+const AHEAD: Duration = Duration::from_secs(90);
+
+/// A registry whose work is dispatched.
+pub(crate) struct Dispatched {
+    pub(crate) org: OrgName,
+    pub(crate) registry: RegistryConfig,
+    /// The windows of its organisation.
+    pub(crate) windows: Arc<Windows>,
+}
+
+impl Dispatched {
+    /// The most images that are worth sending at once.
+    fn most(&self) -> usize {
+        let of_rate = |rate: RateConfig| {
+            let images =
+                f64::from(rate.requests.get()) * AHEAD.as_secs_f64() / rate.per.duration().as_secs_f64();
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "it is small, and not negative"
+            )]
+            let images = images.ceil() as usize;
+            images.clamp(1, MOST_PER_TICK)
+        };
+        self.registry.rate.map_or(MOST_PER_TICK, of_rate)
+    }
+}
 
 /// What became of the due work of a registry.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,11 +82,11 @@ impl EvaluateRules {
             let (mut left, mut again) = (wanting.len(), Vec::new());
             for registry in wanting {
                 let share =
-                    room.map_or(MOST_UNMEASURED, |room| room.div_ceil(left.max(1)).min(MOST_PER_TICK));
+                    room.map_or(MOST_UNMEASURED, |room| room.div_ceil(left.max(1))).min(registry.most());
                 left -= 1;
                 let sent = self.dispatch_share(registry, share, tick).await;
                 room = room.map(|room| room.saturating_sub(sent));
-                if share > 0 && sent == share {
+                if share > 0 && sent == share && share < registry.most() {
                     again.push(registry);
                 }
             }
@@ -70,7 +99,10 @@ impl EvaluateRules {
 
     /// Sends up to so much of the work of a registry, and gives how much was sent to the queue of all scans.
     async fn dispatch_share(&self, registry: &Dispatched, share: usize, tick: &mut Tick) -> usize {
-        let (org, registry, windows) = registry;
+        if self.is_paused(registry).await {
+            return 0;
+        }
+        let Dispatched { org, registry: RegistryConfig { id: registry, .. }, windows } = registry;
         match self.dispatch(org, registry, windows, share).await {
             Ok((dispatch, scans)) => {
                 tick.dispatched += dispatch.sent;
@@ -82,6 +114,19 @@ impl EvaluateRules {
                 let error = describe(&error);
                 tracing::error!(org.name = %org, registry.id = %registry, error, "work cannot be dispatched");
                 0
+            }
+        }
+    }
+
+    /// Whether the registry has asked not to be asked now: whatever was sent would only be put off. When that cannot be looked
+    /// up, the workers find it out.
+    async fn is_paused(&self, Dispatched { org, registry, .. }: &Dispatched) -> bool {
+        match self.records.not_before(&Account::of(registry)).await {
+            Ok(not_before) => not_before.is_some_and(|not_before| not_before > self.clock.now()),
+            Err(error) => {
+                let error = describe(&error);
+                tracing::warn!(org.name = %org, registry.id = %registry.id, error, "pause of a registry cannot be read");
+                false
             }
         }
     }
@@ -112,24 +157,39 @@ impl EvaluateRules {
         most: usize,
     ) -> Result<(Dispatch, usize), EvaluateError> {
         let pushed = self.records.due_pushed(org, registry, self.clock.now(), MOST_PER_TICK).await?;
-        let mut all = Dispatch { sent: self.send_pushed(org, &pushed).await?, held: 0 };
-        let mut scans = 0;
+        let pushed = self.send_pushed(org, &pushed).await?;
+        let mut found = Dispatch::default();
+        let outcome = self.dispatch_found(org, registry, windows, most, &mut found).await;
+        if found.held > 0 {
+            tracing::info!(
+                org.name = %org, registry.id = %registry, work.held = found.held, "work waits for a window"
+            );
+            // Also when something failed after that.
+            self.look_again_if_late(org, windows).await?;
+        }
+        outcome?;
+        Ok((Dispatch { sent: pushed + found.sent, ..found }, found.sent))
+    }
+
+    /// Sends up to `most` of the work that is due and was not pushed, and makes what has no open window wait; says in `found` what
+    /// was done, also when something fails.
+    async fn dispatch_found(
+        &self,
+        org: &OrgName,
+        registry: &RegistryId,
+        windows: &Windows,
+        most: usize,
+        found: &mut Dispatch,
+    ) -> Result<(), EvaluateError> {
         for _ in 0..MOST_LOOKS {
-            let due = self.records.due_found(org, registry, self.clock.now(), most - scans).await?;
+            let due = self.records.due_found(org, registry, self.clock.now(), most - found.sent).await?;
             let Dispatch { sent, held } = self.dispatch_due(org, &due, windows).await?;
-            all = Dispatch { sent: all.sent + sent, held: all.held + held };
-            scans += sent;
-            if held == 0 || scans == most {
+            *found = Dispatch { sent: found.sent + sent, held: found.held + held };
+            if held == 0 || found.sent == most {
                 break;
             }
         }
-        if all.held > 0 {
-            tracing::info!(
-                org.name = %org, registry.id = %registry, work.held = all.held, "work waits for a window"
-            );
-            self.look_again_if_late(org, windows).await?;
-        }
-        Ok((all, scans))
+        Ok(())
     }
 
     /// Images that were pushed go to a queue of their own, before all others.

@@ -27,6 +27,7 @@ use tidewatch_core::{Retry, Retryable};
 use tidewatch_runtime::messages::{describe, send};
 use tidewatch_store::records::{AppliedConfig, RecordError, Records, Run, RunTrigger};
 
+use dispatch::Dispatched;
 use pace::Pace;
 use windows::Windows;
 
@@ -114,8 +115,11 @@ impl EvaluateRules {
                 Ok(Some(applied)) => {
                     tick.started += self.tick_org(&org, &applied, turn).await;
                     let windows = Arc::new(self.windows(&org, &applied).await);
-                    let of_org = applied.config.registries.into_iter().map(|registry| registry.id);
-                    registries.extend(of_org.map(|registry| (org.clone(), registry, Arc::clone(&windows))));
+                    let of_org = applied.config.registries.into_iter();
+                    registries.extend(of_org.map(|registry| {
+                        let (org, windows) = (org.clone(), Arc::clone(&windows));
+                        Dispatched { org, registry, windows }
+                    }));
                 }
                 Ok(None) => {}
                 Err(error) => {

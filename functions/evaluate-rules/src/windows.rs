@@ -12,7 +12,7 @@ use tidewatch_core::config::RuleConfig;
 use tidewatch_core::names::{OrgName, RegistryId, RuleId};
 use tidewatch_core::rule::Schedule;
 use tidewatch_runtime::messages::describe;
-use tidewatch_store::records::{AppliedConfig, DueWork, RecordError, Records};
+use tidewatch_store::records::{AppliedConfig, DueWork, HeldPlace, RecordError, Records};
 
 use crate::EvaluateRules;
 
@@ -176,19 +176,24 @@ impl EvaluateRules {
         registry: &RegistryId,
         windows: &Windows,
     ) -> Result<bool, RecordError> {
-        let (held, now) = (self.records.held_work(org, registry).await?, self.clock.now());
-        let (mut released, mut earlier, mut all_known) = (Vec::new(), Vec::new(), true);
-        for (due, turn) in windows.turns(&held, now) {
-            match turn {
-                Turn::Now => released.push(due),
-                Turn::At(opens_at) if opens_at < due.due_at => earlier.push((due, opens_at)),
-                Turn::At(_) => {}
-                Turn::Unknown => all_known = false,
+        let (now, mut all_known, mut place) = (self.clock.now(), true, Some(HeldPlace::default()));
+        // What is moved within its partition is met once more, and stays then.
+        while let Some(from) = place {
+            let (held, next) = self.records.held_page(org, registry, from).await?;
+            let (mut released, mut earlier) = (Vec::new(), Vec::new());
+            for (due, turn) in windows.turns(&held, now) {
+                match turn {
+                    Turn::Now => released.push(due),
+                    Turn::At(opens_at) if opens_at < due.due_at => earlier.push((due, opens_at)),
+                    Turn::At(_) => {}
+                    Turn::Unknown => all_known = false,
+                }
             }
+            self.hold(org, &earlier).await?;
+            let moves: Vec<_> = released.into_iter().map(|due| self.records.release(org, due, now)).collect();
+            futures::stream::iter(moves).buffer_unordered(MOVED_AT_ONCE).try_collect::<()>().await?;
+            place = next;
         }
-        self.hold(org, &earlier).await?;
-        let moves: Vec<_> = released.into_iter().map(|due| self.records.release(org, due, now)).collect();
-        futures::stream::iter(moves).buffer_unordered(MOVED_AT_ONCE).try_collect::<()>().await?;
         Ok(all_known)
     }
 

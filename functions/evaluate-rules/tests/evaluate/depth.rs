@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
-use tidewatch_core::ports::QueueDepths as _;
+use tidewatch_core::budget::Account;
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::ports::queue_depths::QueueDepth;
+use tidewatch_core::ports::{Clock as _, QueueDepths as _, RateBudgets as _};
 use tidewatch_core::work::{Priority, ScanMessage, Work};
 use tidewatch_evaluate_rules::EvaluateRules;
 use tidewatch_testkit::depths::SettableDepths;
@@ -116,4 +117,32 @@ async fn a_queue_that_does_not_say_what_is_in_it_gets_work_all_the_same() {
     let evaluator = paced(&world, &depths);
     assert_eq!(evaluator.tick().await.unwrap().dispatched, 2_000);
     assert_eq!(evaluator.tick().await.unwrap().dispatched, 100);
+}
+
+#[tokio::test]
+async fn a_registry_that_asks_not_to_be_asked_gets_nothing_and_the_others_get_theirs() {
+    let world = World::new(json!("manual")).await;
+    for registry in ["hub", "quay"] {
+        queue_work(&world, registry, 20).await;
+    }
+    let config = world.records.config(&acme()).await.unwrap().unwrap().config;
+    let account = Account::of(config.registry(&"hub".parse().unwrap()).unwrap());
+    let until = world.clock.now().checked_add(MINUTE).unwrap();
+    world.records.put_not_before(&account, until, world.clock.now()).await.unwrap();
+    world.tick().await;
+    assert_eq!(by_registry(&world), BTreeMap::from([("quay".to_owned(), 20)]));
+    world.clock.advance(MINUTE);
+    world.tick().await;
+    assert_eq!(by_registry(&world), BTreeMap::from([("hub".to_owned(), 20), ("quay".to_owned(), 20)]));
+}
+
+#[tokio::test]
+async fn a_registry_with_a_rate_gets_no_more_than_it_can_be_asked_for() {
+    let world = World::new(json!("manual")).await;
+    queue_work(&world, "hub", 100).await;
+    let mut config = world.records.config(&acme()).await.unwrap().unwrap().config;
+    config.registries[0].rate = Some(serde_json::from_value(json!({"requests": 20, "per": "1m"})).unwrap());
+    world.apply(&config).await;
+    let depths = Arc::new(SettableDepths::new());
+    assert_eq!(paced(&world, &depths).tick().await.unwrap().dispatched, 30, "20 a minute, in 90 seconds");
 }

@@ -75,7 +75,7 @@ pub use streams::{HeldSlot, NewTotals, Part, PartState};
 pub use switches::{Switch, SwitchProgress};
 pub use vex::{MOST_DOCUMENT_BYTES, NewVex, StoredVex, UploadedVex, VexEntry, VexError};
 pub use windows::BROKEN_OFF;
-pub use work::{DueWork, Enqueued, PendingWork, RunStanding, WorkStanding};
+pub use work::{DueWork, Enqueued, HeldPlace, PendingWork, RunStanding, WorkStanding};
 
 /// The version of the items that this code writes.
 const ITEM_VERSION: i64 = 1;

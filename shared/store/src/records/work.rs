@@ -19,6 +19,7 @@ use tidewatch_core::work::{Priority, Work};
 use super::{RecordError, Records, corrupt, decode, keys, unless_condition_failed};
 use queued::{Due, Queued};
 
+pub use held::HeldPlace;
 pub use standing::{RunStanding, WorkStanding};
 
 /// Work that is due.

@@ -2,12 +2,26 @@
 
 use jiff::Timestamp;
 use tidewatch_core::names::{OrgName, RegistryId};
-use tidewatch_core::ports::table::{Query, Update};
+use tidewatch_core::ports::table::{Cursor, Query, Update};
 use tidewatch_core::work::Priority;
 
 use super::queued::{Due, Queued};
 use super::{DueWork, PendingWork};
 use crate::records::{RecordError, Records, decode, keys};
+
+/// How many due rows are read at a time.
+const PAGE: usize = 1_000;
+
+/// The priorities of work that can wait.
+const HELD: [Priority; 2] = [Priority::New, Priority::Stale];
+
+/// A place among the due rows of a registry: at the beginning by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeldPlace {
+    bucket: u64,
+    priority: usize,
+    after: Option<Cursor>,
+}
 
 impl Records {
     /// Makes due work wait for a window that opens at `opens_at`. A message about it that is still on its way begins no
@@ -40,26 +54,45 @@ impl Records {
         }
     }
 
-    /// All work of a registry that waits for a window. It reads every due row but those of images that were pushed.
+    /// All work of a registry that waits for a window.
     pub async fn held_work(&self, org: &OrgName, registry: &RegistryId) -> Result<Vec<DueWork>, RecordError> {
-        let mut held = Vec::new();
-        for bucket in 0..keys::DUE_BUCKETS {
-            let partition = keys::due_partition(org, registry, bucket);
-            for priority in [Priority::New, Priority::Stale] {
-                let mut query = Query::prefix(partition.clone(), keys::due_priority(priority));
-                loop {
-                    let page = self.table.query(query.clone()).await?;
-                    for item in &page.items {
-                        let Due { work, due_at } = decode(item)?;
-                        held.extend(work.held.then(|| DueWork::new(work, due_at, item.key.clone())));
-                    }
-                    match page.next {
-                        Some(next) => query.after = Some(next),
-                        None => break,
-                    }
-                }
-            }
+        let (mut held, mut place) = (Vec::new(), Some(HeldPlace::default()));
+        while let Some(from) = place {
+            let (page, next) = self.held_page(org, registry, from).await?;
+            held.extend(page);
+            place = next;
         }
         Ok(held)
+    }
+
+    /// The work of a registry that waits for a window, from a place on, some of it at a time; with the place to go on at. All pages
+    /// together read every due row but those of images that were pushed.
+    pub async fn held_page(
+        &self,
+        org: &OrgName,
+        registry: &RegistryId,
+        place: HeldPlace,
+    ) -> Result<(Vec<DueWork>, Option<HeldPlace>), RecordError> {
+        let HeldPlace { bucket, priority, after } = place;
+        let prefix = keys::due_priority(HELD[priority]);
+        let mut query = Query::prefix(keys::due_partition(org, registry, bucket), prefix).limit(PAGE);
+        query.after = after;
+        let page = self.table.query(query).await?;
+        let mut held = Vec::new();
+        for item in &page.items {
+            let Due { work, due_at } = decode(item)?;
+            held.extend(work.held.then(|| DueWork::new(work, due_at, item.key.clone())));
+        }
+        let next = match page.next {
+            Some(after) => Some(HeldPlace { bucket, priority, after: Some(after) }),
+            None if priority + 1 < HELD.len() => {
+                Some(HeldPlace { bucket, priority: priority + 1, after: None })
+            }
+            None if bucket + 1 < keys::DUE_BUCKETS => {
+                Some(HeldPlace { bucket: bucket + 1, priority: 0, after: None })
+            }
+            None => None,
+        };
+        Ok((held, next))
     }
 }
