@@ -79,15 +79,25 @@ impl Listing<'_> {
             let found = staged.split_off(before);
             return Ok(Reached::Position(self.stop_at(repository, staging, found, done).await?));
         }
-        self.keep_created(repository, tags).await?;
+        let seen = Seen { tags, decisions: &decisions, unchosen: &staged.unchosen };
+        self.end(repository, staging, seen, over.len() as u64).await
+    }
+
+    /// All that the rule chooses has taken effect, but for the tags that are `over` what one run takes.
+    async fn end(
+        &self,
+        repository: &RepositoryName,
+        mut staging: Staging,
+        seen: Seen<'_>,
+        over: u64,
+    ) -> Result<Reached, ResolveError> {
+        self.keep_created(repository, seen.tags).await?;
         let earlier = || self.message.position.as_ref()?.fault.clone().map(ResolveError::Earlier);
         let is_complete = staging.fault.is_none() && staging.stopped.is_none() && earlier().is_none();
         if is_complete {
-            let seen = Seen { tags, decisions: &decisions, unchosen: &staged.unchosen };
             self.let_go(repository, seen, staging.begun_at).await?;
         }
-        records.remove_staged_tags(self.staged(repository), &staging.parts).await?;
-        let over = over.len() as u64;
+        self.resolver.records.remove_staged_tags(self.staged(repository), &staging.parts).await?;
         if over > 0 {
             staging.progress.selected -= over;
             *staging.progress.left_out.entry(LeftOut::OverCap).or_default() += over;
