@@ -14,9 +14,10 @@ mod known_layers;
 mod layers;
 mod pull;
 
-use std::sync::Arc;
-
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
 use tidewatch_inventory::{Limits, LimitsError, READER_VERSION};
 
 use async_trait::async_trait;
@@ -54,6 +55,9 @@ const LONGEST_DEFERRAL: Duration = Duration::from_secs(15 * 60);
 
 /// How long before the end of the function an attempt stops, whatever it is at: enough to write that it is deferred.
 const STOP: Duration = Duration::from_secs(30);
+
+/// Of how many organisations it is kept what is in force.
+const MOST_ORGS: usize = 64;
 
 /// What can be set of how images are scanned.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +124,8 @@ pub struct ScanImage {
     ids: Arc<dyn Ids>,
     settings: ScanSettings,
     known_layers: Arc<KnownLayers>,
+    /// What was last in force for organisations.
+    known_in_force: Arc<Mutex<HashMap<OrgName, Arc<InForce>>>>,
     /// When the attempt at work must have ended.
     deadline: Deadline,
 }
@@ -156,6 +162,7 @@ impl ScanImage {
             ids,
             settings,
             known_layers: Arc::default(),
+            known_in_force: Arc::default(),
             deadline: Deadline::NONE,
         }
     }
@@ -280,14 +287,11 @@ impl ScanImage {
         let (image, id) = (&work.image, work.image.id());
         // First the place, so that whoever stores a newer result from now on writes this slot too.
         self.records.put_place(org, &place(work)).await?;
-        let (mut known, mut recorded, mut has_moved) = (None, None, false);
+        let (mut recorded, mut has_moved) = (None, false);
         loop {
             // What is in force is read last: it is never older than the result that it is compared with.
             let stored = self.records.result(org, &image.digest, &image.platform).await?;
-            let Some(in_force) = self.records.in_force(org, known.as_deref()).await? else {
-                return Ok(Progress::Recorded);
-            };
-            let in_force = Arc::new(in_force);
+            let Some(in_force) = self.in_force(org).await? else { return Ok(Progress::Recorded) };
             if let Some(stored) = stored.as_ref().filter(|stored| stored.result.report.is_some())
                 && !has_moved
                 && !(work.read_again && stored.result.reader_version < READER_VERSION)
@@ -307,9 +311,24 @@ impl ScanImage {
             }
             let scanned = self.scan_once(org, work, &in_force, stored.as_ref()).await?;
             let Some((result, metadata)) = scanned else { return Ok(Progress::Waiting) };
-            (known, recorded) = (Some(in_force), Some(result.revision));
+            recorded = Some(result.revision);
             has_moved = self.has_moved(org, &metadata).await?;
         }
+    }
+
+    /// What is in force now; `None` for an organisation that is not there. What has not changed since the last scan of this
+    /// process is not read again: of the configuration, its pointer says so.
+    async fn in_force(&self, org: &OrgName) -> Result<Option<Arc<InForce>>, ScanError> {
+        let lock = || self.known_in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock().get(org).cloned();
+        let Some(in_force) = self.records.in_force(org, known.as_deref()).await? else { return Ok(None) };
+        let in_force = Arc::new(in_force);
+        let mut all = lock();
+        if all.len() >= MOST_ORGS {
+            all.clear();
+        }
+        all.insert(org.clone(), Arc::clone(&in_force));
+        Ok(Some(in_force))
     }
 
     /// Reads, matches, judges and records the image, whose result was `stored` before; `None` when another worker is

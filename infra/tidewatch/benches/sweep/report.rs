@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::sweep::{StoreUse, Sweep};
 
+/// How many images the goals are about.
+const GOAL_IMAGES: f64 = 100_000.0;
+
 /// The sweeps of one size.
 pub(crate) struct Measured {
     pub(crate) images: usize,
@@ -81,26 +84,35 @@ impl Measured {
         }
     }
 
+    /// The goals are about [`GOAL_IMAGES`]; times of fewer or more images are held to the same rate.
     fn print_goals(&self) {
-        let word = |is_met: bool| if is_met { "met" } else { "missed" };
-        println!("\n| goal, for 100,000 images | measured with {} | |", self.images);
-        println!("|---|---:|---|");
-        let (first, unchanged) = (self.first.took.as_secs_f64(), self.unchanged.took.as_secs_f64());
-        let more = self.changed.took.as_secs_f64() - unchanged;
-        let line = |goal: &str, measured: String, is_met: bool| {
-            println!("| {goal} | {measured} | {} |", word(is_met));
+        let share = self.images as f64 / GOAL_IMAGES;
+        println!("\n| goal, for 100,000 images | for {} | measured | |", self.images);
+        println!("|---|---:|---:|---|");
+        let line = |goal: &str, here: String, measured: String, is_met: bool| {
+            println!("| {goal} | {here} | {measured} | {} |", if is_met { "met" } else { "missed" });
         };
-        line("first sweep in 10 minutes", format!("{first:.1} s"), first <= 600.0);
-        line("nothing changed: 60 s", format!("{unchanged:.1} s"), unchanged <= 60.0);
+        let time = |goal: &str, seconds: f64, measured: f64| {
+            let seconds = seconds * share;
+            line(goal, format!("{seconds:.1} s"), format!("{measured:.1} s"), measured <= seconds);
+        };
+        let (first, unchanged) = (self.first.took.as_secs_f64(), self.unchanged.took.as_secs_f64());
+        time("first sweep in 10 minutes", 600.0, first);
+        time("nothing changed: 60 s", 60.0, unchanged);
+        time("1 % moved: 30 s more", 30.0, self.changed.took.as_secs_f64() - unchanged);
         let blobs = self.unchanged.blobs();
-        line("nothing changed: no request for a blob", blobs.to_string(), blobs == 0);
-        line("1 % moved: 30 s more", format!("{more:.1} s"), more <= 30.0);
+        line("nothing changed: no request for a blob", "0".to_owned(), blobs.to_string(), blobs == 0);
         let memory = self.sweeps().map(|(_, sweep)| sweep.memory).into_iter().fold(0.0, f64::max);
-        line("at most 512 MiB", format!("{memory:.0} MiB"), memory <= 512.0);
-        let writes = self.first.writes().0 as f64 / self.images as f64;
-        line("first sweep: 4 writes of an image", format!("{writes:.2}"), writes <= 4.0);
-        let writes = self.unchanged.writes().0 as f64 / self.repositories as f64;
-        line("nothing changed: 1 write of a repository", format!("{writes:.2}"), writes <= 1.05);
+        line("peak memory of 512 MiB", "512 MiB".to_owned(), format!("{memory:.0} MiB"), memory <= 512.0);
+        let number = |goal: &str, most: f64, measured: f64| {
+            line(goal, format!("{most:.2}"), format!("{measured:.2}"), measured <= most);
+        };
+        number("first sweep: 4 writes of an image", 4.0, self.first.writes().0 as f64 / self.images as f64);
+        let of_repositories = |writes: f64| writes / self.repositories as f64;
+        // Beside one for each, one for a hundred that are sent for together.
+        let most = of_repositories((self.repositories + self.repositories.div_ceil(100)) as f64);
+        let measured = of_repositories(self.unchanged.writes_of_repositories() as f64);
+        number("nothing changed: 1 write of a repository", most, measured);
     }
 }
 

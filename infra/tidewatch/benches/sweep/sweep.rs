@@ -62,6 +62,16 @@ impl Sweep {
         of("GET layer") + of("GET configuration")
     }
 
+    /// The items of repositories that were written; without that of the listing of the registry.
+    pub(crate) fn writes_of_repositories(&self) -> u64 {
+        let writes = ["put", "update", "delete", "transact"];
+        let is_of_them = |one: &&StoreUse| {
+            writes.contains(&one.operation.as_str()) && OF_REPOSITORIES.contains(&one.kind.as_str())
+        };
+        let items: u64 = self.store.iter().filter(is_of_them).map(|one| one.items).sum();
+        items.saturating_sub(1)
+    }
+
     /// The requests that write to the table, and the items that they write.
     pub(crate) fn writes(&self) -> (u64, u64) {
         let writes = ["put", "update", "delete", "transaction"];
@@ -69,6 +79,9 @@ impl Sweep {
         of_table.fold((0, 0), |(requests, items), one| (requests + one.requests, items + one.items))
     }
 }
+
+/// The kinds of the records of which a repository, its tags and its listing are.
+const OF_REPOSITORIES: [&str; 5] = ["REPOS", "REPO", "REPO/TAG", "RUN/LISTING", "RUN/SENT"];
 
 /// A data folder with the configuration and the advisories in it.
 pub(crate) struct Swept<'a> {

@@ -4,6 +4,7 @@
 //! a due row that finds it by registry, priority and time.
 
 mod attempts;
+mod due;
 mod held;
 mod pushed;
 mod queued;
@@ -12,12 +13,12 @@ mod withdrawn;
 
 use jiff::Timestamp;
 use tidewatch_core::image::Image;
-use tidewatch_core::names::{OrgName, RegistryId, RuleId};
-use tidewatch_core::ports::table::{Condition, Item, Key, Query, Update, Write};
-use tidewatch_core::work::{Priority, Work};
+use tidewatch_core::names::{OrgName, RuleId};
+use tidewatch_core::ports::table::{Condition, Item, Key, Update, Write};
+use tidewatch_core::work::Work;
 
 use super::{RecordError, Records, corrupt, decode, keys, unless_condition_failed};
-use queued::{Due, Queued};
+use queued::Queued;
 
 pub use held::HeldPlace;
 pub use standing::{RunStanding, WorkStanding};
@@ -130,118 +131,6 @@ impl Records {
         image: &Image,
     ) -> Result<Option<PendingWork>, RecordError> {
         self.table.get(&keys::work(org, image)).await?.map(|item| read_work(&item)).transpose()
-    }
-
-    /// Work of a registry that is due at `now`, at most `most`: by priority, then by time.
-    pub async fn due_work(
-        &self,
-        org: &OrgName,
-        registry: &RegistryId,
-        now: Timestamp,
-        most: usize,
-    ) -> Result<Vec<DueWork>, RecordError> {
-        self.due_of(org, registry, &Priority::ALL, now, most).await
-    }
-
-    /// The same of work that was pushed.
-    pub async fn due_pushed(
-        &self,
-        org: &OrgName,
-        registry: &RegistryId,
-        now: Timestamp,
-        most: usize,
-    ) -> Result<Vec<DueWork>, RecordError> {
-        self.due_of(org, registry, &[Priority::Pushed], now, most).await
-    }
-
-    /// The same of all other work.
-    pub async fn due_found(
-        &self,
-        org: &OrgName,
-        registry: &RegistryId,
-        now: Timestamp,
-        most: usize,
-    ) -> Result<Vec<DueWork>, RecordError> {
-        self.due_of(org, registry, &[Priority::New, Priority::Stale], now, most).await
-    }
-
-    async fn due_of(
-        &self,
-        org: &OrgName,
-        registry: &RegistryId,
-        priorities: &[Priority],
-        now: Timestamp,
-        most: usize,
-    ) -> Result<Vec<DueWork>, RecordError> {
-        let mut due: Vec<DueWork> = Vec::new();
-        for priority in priorities.iter().copied() {
-            let wanted = most - due.len();
-            if wanted == 0 {
-                break;
-            }
-            let mut of_priority = Vec::new();
-            for bucket in 0..keys::DUE_BUCKETS {
-                let query =
-                    Query::prefix(keys::due_partition(org, registry, bucket), keys::due_priority(priority));
-                of_priority.extend(self.due_in_bucket(query, now, wanted).await?);
-            }
-            // Each bucket has its own order; the first of any of them may be the earliest.
-            of_priority
-                .sort_by(|one, other| (one.due_at, &one.key.sort).cmp(&(other.due_at, &other.key.sort)));
-            due.extend(of_priority.into_iter().take(wanted));
-        }
-        Ok(due)
-    }
-
-    /// The first `most` rows of one bucket and priority that are due at `now`.
-    async fn due_in_bucket(
-        &self,
-        query: Query,
-        now: Timestamp,
-        most: usize,
-    ) -> Result<Vec<DueWork>, RecordError> {
-        let mut due = Vec::new();
-        let mut query = query.limit(most.clamp(1, 1000));
-        while due.len() < most {
-            let page = self.table.query(query.clone()).await?;
-            for item in &page.items {
-                let Due { work, due_at } = decode(item)?;
-                if due_at > now || due.len() == most {
-                    return Ok(due);
-                }
-                due.push(DueWork::new(work, due_at, item.key.clone()));
-            }
-            match page.next {
-                Some(next) => query.after = Some(next),
-                None => break,
-            }
-        }
-        Ok(due)
-    }
-
-    /// Number of images of a registry with work that is due before `until`, counted up to `most`: dispatched work is due
-    /// again in minutes, and images that cool down after failures not before a day.
-    pub async fn count_work(
-        &self,
-        org: &OrgName,
-        registry: &RegistryId,
-        until: Timestamp,
-        most: usize,
-    ) -> Result<usize, RecordError> {
-        let mut count = 0;
-        for bucket in 0..keys::DUE_BUCKETS {
-            let mut query = Query::prefix(keys::due_partition(org, registry, bucket), "");
-            while count < most {
-                let page = self.table.query(query.clone()).await?;
-                let before = |item: &&Item| keys::due_time(&item.key).is_some_and(|due_at| due_at < until);
-                count += page.items.iter().filter(before).count();
-                match page.next {
-                    Some(next) => query.after = Some(next),
-                    None => break,
-                }
-            }
-        }
-        Ok(count.min(most))
     }
 
     /// Makes the work due at `due_at` instead, after an attempt that counts: deferrals are counted anew. When somebody has replaced or postponed it since it was read, that
