@@ -106,7 +106,7 @@ pub struct Block {
 }
 
 impl Plan {
-    /// How a rate is kept. What [`RateConfig::problem`] refuses is kept as closely as can be.
+    /// How a rate is kept. What a configuration may not have is kept as closely as can be.
     pub fn of(rate: &RateConfig) -> Self {
         let (requests, per) = (u128::from(rate.requests.get()), rate.per.duration().as_micros());
         let buckets = (requests * SECOND).div_ceil(MOST_OF_BUCKET * per).clamp(1, MOST_BUCKETS);
