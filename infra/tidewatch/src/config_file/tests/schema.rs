@@ -95,7 +95,8 @@ const WRONG: &[&str] = &[
     "org: acme\nexceptions: [{vulnerability: CVE-1, type: accepted_risk, expires: soon}]",
     "org: acme\nmetrics: {series: many}",
     "org: acme\nmetrics: {serie: 100}",
-    "org: acme\nevents: {severity: HIGH}",
+    "org: acme\nevents: {severities: HIGH}",
+    "org: acme\nevents: {severity: high}",
 ];
 
 #[test]
