@@ -32,6 +32,7 @@ mod rescans;
 mod results;
 mod sboms;
 mod stacks;
+mod vanishing;
 mod versions;
 mod webhooks;
 mod windows;

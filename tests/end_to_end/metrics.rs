@@ -81,6 +81,10 @@ async fn demo_metrics() {
         assert!(image.remove("scanned_at").unwrap().is_string());
         assert_eq!(image.remove("read_by_older_readers"), Some(json!(false)));
         assert!(image.remove("reader_version").unwrap().is_u64());
+        assert_eq!(
+            (image.remove("schedule"), image.remove("missing_at")),
+            (Some(json!("active")), Some(Value::Null))
+        );
         assert!(image.remove("suppressed").unwrap().as_object().unwrap().values().all(|count| count == 0));
         let distribution = image.remove("distribution").unwrap();
         let alpine = image["repository"] == "demo/edge";

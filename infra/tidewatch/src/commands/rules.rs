@@ -73,7 +73,8 @@ struct RunRow {
     /// Those of them that were scanned, and those that have failed and are tried again after their cool-down.
     scanned: u64,
     failed: u64,
-    /// How many were scanned in a minute, from the start to the end, or until now.
+    /// How many were scanned in a minute, from the start to the end, or until now; for people only, since it moves by itself.
+    #[serde(skip)]
     per_minute: f64,
     /// Images that this or another run of the rule has found and that are still to be scanned.
     remaining: u64,

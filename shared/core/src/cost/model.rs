@@ -47,8 +47,8 @@ pub const WRITES_TO_QUEUE: u64 = 10;
 /// than once, and a base is noted in two more.
 pub const WRITES_PER_SCAN: u64 = 20;
 
-/// Write units for a layer that is read: the lease, what was read under its fence in a transaction, and the lease again.
-pub const WRITES_PER_LAYER: u64 = 6;
+/// Write units for a layer that is read: the lease, and what was read under its fence, with the lease given back, in a transaction.
+pub const WRITES_PER_LAYER: u64 = 5;
 
 /// Read units of the scan of an image, without its layers: 10 were counted for a small one.
 pub const READS_PER_SCAN: u64 = 12;
