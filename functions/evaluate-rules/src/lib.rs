@@ -242,9 +242,6 @@ impl EvaluateRules {
     ) -> Result<RunId, EvaluateError> {
         let id = RunId { rule: rule.id.clone(), run: run_id(slot) };
         let now = self.clock.now();
-        self.records
-            .put_run(org, &Run { id: id.clone(), trigger, started_at: now, is_capped: false, end: None })
-            .await?;
         let mut messages = Vec::with_capacity(rule.registries.len());
         for registry in &rule.registries {
             self.records.put_listing_queued(org, &id, registry, None, now).await?;
@@ -258,6 +255,10 @@ impl EvaluateRules {
                 position: None,
             });
         }
+        // After its listings: without any it would be at its end.
+        let (has_cap, is_capped) = (rule.max_images.is_some(), false);
+        let run = Run { id: id.clone(), trigger, started_at: now, has_cap, is_capped, end: None };
+        self.records.put_run(org, &run).await?;
         send(&*self.queue, QueueName::Listings, &messages, Duration::ZERO).await?;
         tracing::info!(org.name = %org, rule.id = %rule.id, run.id = %id.run, "run started");
         Ok(id)

@@ -53,21 +53,22 @@ impl Listing<'_> {
         staged.unchosen.append(&mut staging.found.unchosen);
         let tags = &staged.tags;
         let decisions = self.decide(repository, tags, staging.begun_at).await?;
+        let counted = staging.progress.clone();
         let mut chosen = staging.choose(&decisions, applied.is_none());
         let admitted = self.message.position.as_ref().and_then(|position| position.admitted);
-        let over: BTreeSet<usize> =
-            staged.order.iter().skip(admitted.unwrap_or(usize::MAX)).copied().collect();
+        if self.rule.max_images.is_some() && admitted.is_none() {
+            return self.want(repository, (staging, counted), staged, &chosen).await;
+        }
+        let (taken, over) = staged.order.split_at(admitted.unwrap_or(usize::MAX).min(staged.order.len()));
+        let over: BTreeSet<usize> = over.iter().copied().collect();
         chosen.retain(|position| !over.contains(position));
+        let taken = admitted.map(|_| taken.iter().copied().collect());
         let from = applied.unwrap_or(0).min(chosen.len());
 
         let basis = records.basis(self.applied, staging.begun_at).await?;
         let of_repository = self.of_repository(repository, &basis, staging.begun_at);
-        if self.rule.max_images.is_some() && admitted.is_none() {
-            let order = self.wanting(&of_repository, tags, &chosen).await?;
-            let found = staged.split_off(before);
-            return self.wait_for_cap(repository, staging, found, order).await;
-        }
-        let (effects, failure) = self.apply_all(&of_repository, tags, &chosen[from..]).await?;
+        let (effects, failure) =
+            self.apply_all(&of_repository, tags, &chosen[from..], taken.as_ref()).await?;
         let done = from + effects.len();
         staging.note_effects(effects);
         if let Some(error) = failure {
@@ -177,13 +178,14 @@ impl Listing<'_> {
         Ok(ListingPosition { begun_at, parts, applied, admitted, stopped, ..position })
     }
 
-    /// Lets these tags take effect, by their positions, as far as there is time. Gives what became of them, and what the registry
-    /// failed with after them.
+    /// Lets these tags take effect, by their positions, as far as there is time; where only some are `taken`, no others are queued.
+    /// Gives what became of them, and what the registry failed with after them.
     async fn apply_all(
         &self,
         of_repository: &Tags<'_>,
         tags: &[StagedTag],
         chosen: &[usize],
+        taken: Option<&BTreeSet<usize>>,
     ) -> Result<(Vec<Effect>, Option<ResolveError>), ResolveError> {
         let mut effects = Vec::new();
         for part in chosen.chunks(RESULTS_AT_ONCE) {
@@ -191,7 +193,10 @@ impl Listing<'_> {
             let before = effects.len();
             let mut applying = futures::stream::iter(part.to_vec())
                 .take_while(|_| std::future::ready(self.has_time()))
-                .map(|position| self.apply(of_repository, &tags[position], &known))
+                .map(|position| {
+                    let is_taken = taken.is_none_or(|taken| taken.contains(&position));
+                    self.apply(of_repository, &tags[position], &known, is_taken)
+                })
                 .buffered(self.tags_at_once());
             while let Some(effect) = applying.next().await {
                 match effect {
@@ -229,6 +234,7 @@ impl Listing<'_> {
         tags: &Tags<'_>,
         staged: &StagedTag,
         known: &KnownResults,
+        is_taken: bool,
     ) -> Result<Effect, ResolveError> {
         let resolved = match self.resolved(tags, staged).await {
             // It was deleted since it was listed.
@@ -240,9 +246,13 @@ impl Listing<'_> {
             }
             resolved => resolved?,
         };
+        // Not recorded, it is found as it is by the next run.
+        if !is_taken && resolved.changed && !resolved.record.images.is_empty() {
+            return Ok(Effect::default());
+        }
         let (records, org) = (tags.records, tags.org);
         let mut queued = 0;
-        for image in &resolved.record.images {
+        for image in resolved.record.images.iter().filter(|_| is_taken) {
             let run = Some(&self.message.run);
             let work = match known.get(&image.id()).filter(|_| !resolved.changed) {
                 Some(stored) => tags.work_after(&resolved, image, run, stored.as_ref()).await?,

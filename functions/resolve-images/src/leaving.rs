@@ -11,7 +11,7 @@ use tidewatch_core::config::Leaving;
 use tidewatch_core::image::Image;
 use tidewatch_core::names::{RepositoryName, Tag};
 use tidewatch_core::rule::Decision;
-use tidewatch_store::records::{StagedTag, TagRecord};
+use tidewatch_store::records::{HeldSlot, StagedTag, TagRecord};
 
 use crate::ResolveError;
 use crate::listing::Listing;
@@ -52,25 +52,56 @@ impl Listing<'_> {
         let (records, message) = (&self.resolver.records, self.message);
         let known = records.tags(&message.org, &message.registry, repository).await?;
         let leave = self.leave(repository, seen, known, begun_at);
-        let is_revived =
-            seen.tags.iter().any(|tag| tag.record.as_ref().is_some_and(|record| record.forgotten));
-        self.settle_slot(repository, &leave.remaining, is_revived, begun_at).await?;
-        let staying: BTreeSet<Image> = self.images(repository, &leave.remaining).collect();
-        let places = self.images_seen(repository, &leave.gone).filter(|(image, _)| !staying.contains(image));
-        let places: Vec<(Image, Timestamp)> = places.collect();
-        let idle = self.images_seen(repository, &leave.idle);
-        let unwanted: Vec<(Image, Timestamp)> = idle.chain(places.iter().cloned()).collect();
-        for (image, seen_at) in &unwanted {
-            records.withdraw(&message.org, image, *seen_at).await?;
-        }
-        for (image, seen_at) in &places {
-            records.remove_place(&message.org, image, *seen_at).await?;
-        }
+        let is_revived = seen.tags.iter().zip(seen.decisions).any(|(tag, decision)| {
+            decision.is_selected() && tag.record.as_ref().is_some_and(|record| record.forgotten)
+        });
+        let held = self.settle_slot(repository, &leave.remaining, is_revived, begun_at).await?;
+        self.take_back(repository, &leave, held.as_ref()).await?;
         self.note(repository, &leave).await?;
-        if message.unlisted && leave.remaining.is_empty() {
+        if message.unlisted && records.tags(&message.org, &message.registry, repository).await?.is_empty() {
             records.remove_repository(&message.org, &message.registry, repository).await?;
         }
         Ok(())
+    }
+
+    /// Takes the work of images back that nobody wants any more, and the places of those that are not there any more; but not of
+    /// an image that another tag holds. `held` is what has stood in the slot of the repository.
+    async fn take_back(
+        &self,
+        repository: &RepositoryName,
+        leave: &Leave,
+        held: Option<&HeldSlot>,
+    ) -> Result<(), ResolveError> {
+        let (records, org) = (&self.resolver.records, &self.message.org);
+        let (config, registry) = (&self.applied.config, &self.message.registry);
+        let is_active = |record: &&TagRecord| !record.is_idle(config, registry, repository);
+        let staying: BTreeSet<Image> =
+            self.images_seen(repository, leave.remaining.iter()).map(|(image, _)| image).collect();
+        let active: BTreeSet<Image> = self
+            .images_seen(repository, leave.remaining.iter().filter(is_active))
+            .map(|(image, _)| image)
+            .collect();
+        let places = self.images_seen(repository, leave.gone.iter());
+        let places = places.filter(|(image, _)| !staying.contains(image)).map(|(image, seen_at)| {
+            // One that had taken the place of another has the time of that.
+            let promoted = held.filter(|held| held.member.as_ref().is_some_and(|held| held.image == image));
+            let seen_at = promoted.map_or(seen_at, |held| held.seen_at.max(seen_at));
+            (image, seen_at, true)
+        });
+        let idle = self.images_seen(repository, leave.idle.iter());
+        let idle = idle.filter(|(image, _)| !active.contains(image));
+        let unwanted: Vec<(Image, Timestamp, bool)> =
+            places.chain(idle.map(|(image, seen_at)| (image, seen_at, false))).collect();
+        futures::stream::iter(unwanted)
+            .map(Ok::<_, ResolveError>)
+            .try_for_each_concurrent(TAGS_AT_ONCE, |(image, seen_at, is_gone)| async move {
+                records.withdraw(org, &image, seen_at).await?;
+                if is_gone {
+                    records.remove_place(org, &image, seen_at).await?;
+                }
+                Ok(())
+            })
+            .await
     }
 
     /// What becomes of what is `known`.
@@ -87,10 +118,16 @@ impl Listing<'_> {
         let (mut leave, now) = (Leave::default(), self.resolver.clock.now());
         for record in known {
             match verdicts.get(&record.tag) {
+                // One that was found, and whose turn has not come, has not been recorded.
+                Some(Some(decision)) if decision.is_selected() && record.missing_at.is_some() => {
+                    let found = TagRecord { missing_at: None, ..record.clone() };
+                    leave.remaining.push(found.clone());
+                    leave.changed.push((record, found));
+                }
                 Some(Some(decision)) if decision.is_selected() => leave.remaining.push(record),
+                // It was pushed since the listing began, and is not what was seen, or decided about.
+                _ if record.seen_at >= begun_at => leave.remaining.push(record),
                 Some(decision) => self.drop_from_rule(repository, record, *decision, &mut leave),
-                // It was pushed since the listing began.
-                None if record.seen_at >= begun_at => leave.remaining.push(record),
                 None => match record.missing_at {
                     Some(missing_at) if missing_at <= begun_at => leave.gone.push(record),
                     // Noted by this listing, or by one at the same time.
@@ -123,7 +160,7 @@ impl Listing<'_> {
             Some(Decision::Unused { then, .. }) => *then,
             _ => self.rule.unselected,
         };
-        changed.forgotten |= is_idle && then == Leaving::Forget;
+        changed.forgotten |= was_chosen && is_idle && then == Leaving::Forget;
         if changed.forgotten && !record.forgotten {
             leave.gone.push(record.clone());
         } else {
@@ -150,9 +187,14 @@ impl Listing<'_> {
                 Ok(())
             })
             .await?;
-        for record in leave.gone.iter().filter(|record| !noted.contains(&record.tag)) {
-            records.remove_tag(org, registry, repository, record).await?;
-        }
+        let vanished = leave.gone.iter().filter(|record| !noted.contains(&record.tag)).cloned();
+        futures::stream::iter(vanished.collect::<Vec<_>>())
+            .map(Ok::<_, ResolveError>)
+            .try_for_each_concurrent(TAGS_AT_ONCE, |record| async move {
+                records.remove_tag(org, registry, repository, &record).await?;
+                Ok(())
+            })
+            .await?;
         if !leave.gone.is_empty() {
             tracing::info!(
                 org.name = %org, registry.id = %registry, %repository, tags.count = leave.gone.len(), "tags have left"
@@ -161,17 +203,13 @@ impl Listing<'_> {
         Ok(())
     }
 
-    fn images(&self, repository: &RepositoryName, records: &[TagRecord]) -> impl Iterator<Item = Image> {
-        self.images_seen(repository, records).map(|(image, _)| image)
-    }
-
     /// The images behind some tags, each with when it was seen there.
-    fn images_seen(
+    fn images_seen<'r>(
         &self,
         repository: &RepositoryName,
-        records: &[TagRecord],
+        records: impl Iterator<Item = &'r TagRecord>,
     ) -> impl Iterator<Item = (Image, Timestamp)> {
-        records.iter().flat_map(move |record| {
+        records.flat_map(move |record| {
             record.images.iter().map(move |image| (self.image(repository, image), record.seen_at))
         })
     }

@@ -54,6 +54,10 @@ pub struct PreviewedImage {
     pub tag: Tag,
     /// The image.
     pub image: ImageId,
+    /// Its priority.
+    pub priority: Priority,
+    /// Whether it has work already, where the rule takes only so many images in one run: those do not count.
+    pub is_queued: bool,
     /// How many manifests hold attestations about it.
     pub attestations: u64,
     /// Whether its manifest was kept by an earlier scan.
@@ -293,7 +297,11 @@ impl Listing<'_> {
                 Priority::Stale => stale += 1,
                 Priority::New | Priority::Pushed => new += 1,
             }
+            let is_queued = self.rule.max_images.is_some()
+                && tags.records.pending_work(tags.org, &work.image).await?.is_some();
             to_scan.push(PreviewedImage {
+                priority: work.priority,
+                is_queued,
                 tag: resolved.record.tag.clone(),
                 image: ImageId { digest: image.digest, platform: image.platform.clone() },
                 attestations: work.attestations.map_or(0, |attestations| attestations.len() as u64),

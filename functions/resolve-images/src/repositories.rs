@@ -39,7 +39,17 @@ impl Listing<'_> {
             if !self.has_time() {
                 return self.put_off_sending(sending).await;
             }
-            let page = self.registry.repositories(sending.pages.cursor()).await?;
+            let page =
+                match self.registry.repositories(sending.pages.cursor()).await.map_err(ResolveError::from) {
+                    // It says nothing about what was sent for before: the next try goes on there.
+                    Err(error) if error.keeps_position() && !sending.by_this_call.is_empty() => {
+                        return Ok(match self.put_off_sending(sending).await? {
+                            Reached::Position(position) => Reached::Interrupted(position, error),
+                            reached => reached,
+                        });
+                    }
+                    page => page?,
+                };
             let left = sending.pages.left(page.entries, RepositoryName::as_str);
             for repositories in left.chunks(REPOSITORIES_AT_ONCE) {
                 if !self.has_time() {

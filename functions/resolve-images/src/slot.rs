@@ -27,36 +27,41 @@ struct Candidate {
 impl Listing<'_> {
     /// Sets the slot of a repository right, which has these tags left. It is looked at closely when what stands there is behind
     /// none of them any more, when something else has left it before, or when a forgotten tag is chosen again (`is_revived`).
-    /// What was pushed since the listing began is newer than all that it has seen.
+    /// What was pushed since the listing began is newer than all that it has seen. Gives what has stood there.
     pub(crate) async fn settle_slot(
         &self,
         repository: &RepositoryName,
         remaining: &[TagRecord],
         is_revived: bool,
         begun_at: Timestamp,
-    ) -> Result<(), ResolveError> {
+    ) -> Result<Option<HeldSlot>, ResolveError> {
         let (records, message, latest) = (&self.resolver.records, self.message, StreamName::latest_indexed());
         let (org, registry) = (&message.org, &message.registry);
-        let Some(slot) = records.slot(org, &latest, registry, repository).await? else { return Ok(()) };
+        let Some(slot) = records.slot(org, &latest, registry, repository).await? else {
+            return Ok(None);
+        };
         if slot.seen_at >= begun_at || (!is_revived && is_right(&slot, remaining)) {
-            return Ok(());
+            return Ok(Some(slot));
         }
         let newest = self.newest_scanned(repository, remaining).await?;
         let after = slot.seen_at.checked_add(AFTER).unwrap_or(Timestamp::MAX);
         let Some((Candidate { image, tag, seen_at }, stored)) = newest else {
-            let Some(member) = slot.member else { return Ok(()) };
-            return Ok(records.leave_slot(org, &latest, &member.image, false, after).await?);
+            if let Some(member) = &slot.member {
+                records.leave_slot(org, &latest, &member.image, false, after).await?;
+            }
+            return Ok(Some(slot));
         };
-        if slot.member.is_some_and(|member| member.image == image) {
-            return Ok(());
+        if slot.member.as_ref().is_some_and(|member| member.image == image) {
+            return Ok(Some(slot));
         }
         let seen_at = seen_at.max(after);
         let place = ImagePlace { image: image.clone(), tag: tag.clone(), seen_at, counted: true };
         records.put_place(org, &place).await?;
-        let Some(in_force) = records.in_force(org, None).await? else { return Ok(()) };
+        let Some(in_force) = records.in_force(org, None).await? else { return Ok(Some(slot)) };
         let mut filling = Filling::new(&stored, &in_force, self.resolver.clock.now());
         let member = Member::pending(image, tag, seen_at);
-        Ok(records.enter_slot(org, &latest, member, &mut filling).await?)
+        records.enter_slot(org, &latest, member, &mut filling).await?;
+        Ok(Some(slot))
     }
 
     /// The newest of the images behind these tags that counts and was scanned, by the order of slots: when its tag was first

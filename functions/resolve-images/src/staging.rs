@@ -170,7 +170,9 @@ impl Listing<'_> {
             return Ok(none());
         }
         match self.registry.tags(repository, pages.cursor()).await {
-            Err(RegistryError::NotFound { .. }) if self.message.unlisted => Ok(none()),
+            Err(RegistryError::NotFound { .. }) if self.message.unlisted && pages.cursor().is_none() => {
+                Ok(none())
+            }
             page => Ok(page?),
         }
     }

@@ -94,8 +94,22 @@ impl Tags<'_> {
     /// Records what a tag points to, where that is not as it was recorded, or is not known to be chosen.
     pub(crate) async fn record(&self, resolved: &Resolved) -> Result<(), RecordError> {
         let chosen = resolved.record.clone().chosen(self.rules);
-        if resolved.changed || chosen != resolved.record {
-            self.records.put_tag(self.org, self.id, self.repository, &chosen).await?;
+        if resolved.changed {
+            return self.records.put_tag(self.org, self.id, self.repository, &chosen).await;
+        }
+        if chosen == resolved.record {
+            return Ok(());
+        }
+        // Another rule may have noted that it chooses it, too.
+        let place = (self.org, self.id, self.repository);
+        while let Some(latest) = self.records.tag(place.0, place.1, place.2, &chosen.tag).await? {
+            let changed = latest.clone().chosen(self.rules);
+            if latest.digest != chosen.digest
+                || changed == latest
+                || self.records.change_tag(place.0, place.1, place.2, (&latest, &changed)).await?
+            {
+                break;
+            }
         }
         Ok(())
     }

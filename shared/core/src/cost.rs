@@ -276,13 +276,13 @@ mod tests {
         assert_eq!(usage.lambda_requests, 13);
         // (10 × 600 ms + 1,000 MB × 17 ms) × 3008 MB, 33 requests × 25 ms and 10 images × 5 ms, × 512 MB; in GB.
         assert_eq!(usage.lambda_gb_milliseconds, 67_563 + 413 + 25);
-        assert_eq!(usage.table_writes, 2 * 3 + 10 + 10 * 30 + 20 * 6);
+        assert_eq!(usage.table_writes, 2 * 3 + 10 + 10 * 30 + 20 * 5);
         // 24 layers of eight images, and 6 of two more.
         assert_eq!(usage.table_reads, 10 * 16 + 30 * 4);
         assert_eq!((usage.queue_requests, usage.object_puts, usage.object_gets), (28, 60, 50));
-        // 13 × 0.2 + 69 GB-seconds × 13.3334; 436 × 0.625 + 280 × 0.125; 28 × 0.4; 60 × 5 + 50 × 0.4; in millionths.
-        assert_eq!(estimate.cost, Cost { lambda: 923, table: 308, queue: 12, objects: 320 });
-        assert_eq!(estimate.cost.total(), 1563);
+        // 13 × 0.2 + 69 GB-seconds × 13.3334; 416 × 0.625 + 280 × 0.125; 28 × 0.4; 60 × 5 + 50 × 0.4; in millionths.
+        assert_eq!(estimate.cost, Cost { lambda: 923, table: 295, queue: 12, objects: 320 });
+        assert_eq!(estimate.cost.total(), 1550);
     }
 
     #[test]

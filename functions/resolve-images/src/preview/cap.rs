@@ -1,8 +1,9 @@
 //! The cap of a run, applied to the previews of all of its repositories.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tidewatch_core::config::RuleConfig;
+use tidewatch_core::names::Tag;
 use tidewatch_core::rule::{Decision, Wanting, Wants, admitted, order, wants};
 use tidewatch_core::work::Priority;
 
@@ -32,12 +33,15 @@ pub fn apply_cap(rule: &RuleConfig, previews: &mut [RepositoryPreview]) {
 impl RepositoryPreview {
     /// The positions of the tags that need work, in the order in which a run takes them, and what they want.
     fn wanted(&self) -> (Vec<usize>, Vec<Wants>) {
+        let mut wants_of: BTreeMap<&Tag, (Priority, u32)> = BTreeMap::new();
+        for image in self.to_scan.iter().filter(|image| !image.is_queued) {
+            let (priority, images) = wants_of.entry(&image.tag).or_insert((image.priority, 0));
+            *priority = (*priority).min(image.priority);
+            *images += 1;
+        }
         let wanting_of = |(position, tag): (usize, &PreviewedTag)| {
-            let Verdict::Chosen { new, stale, .. } = tag.verdict else { return None };
-            let images = u32::try_from(new + stale).unwrap_or(u32::MAX);
-            let priority = if new > 0 { Priority::New } else { Priority::Stale };
-            let wanting = Wanting { tag: tag.tag.clone(), priority, born_at: tag.born_at, images };
-            (images > 0).then_some((position, wanting))
+            let (priority, images) = wants_of.get(&tag.tag).copied()?;
+            Some((position, Wanting { tag: tag.tag.clone(), priority, born_at: tag.born_at, images }))
         };
         let (positions, wanting): (Vec<usize>, Vec<Wanting>) =
             self.tags.iter().enumerate().filter_map(wanting_of).unzip();

@@ -1,11 +1,12 @@
 //! Runs that may queue only so many images: which they take, and that a preview says the same.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::json;
+use tidewatch_core::names::Tag;
 use tidewatch_core::rule::LeftOut;
 use tidewatch_evaluate_rules::EvaluateRules;
 use tidewatch_resolve_images::{Measure, RepositoryPreview, Verdict, apply_cap};
@@ -132,7 +133,11 @@ async fn run(rounds: &[Pushes], most: u64, is_scanned: bool) -> Result<(), TestC
                 }
             }
         }
-        prop_assert!(images as u64 <= most);
+        let mut taken: BTreeMap<&Tag, u64> = BTreeMap::new();
+        for image in previews.iter().flat_map(|preview| &preview.to_scan).filter(|image| !image.is_queued) {
+            *taken.entry(&image.tag).or_default() += 1;
+        }
+        prop_assert!(taken.values().sum::<u64>() <= most);
         let to_scan: usize = previews.iter().map(|preview| preview.to_scan.len()).sum();
         prop_assert_eq!(to_scan, images);
         world.run_by_hand(1).await;
@@ -148,4 +153,65 @@ async fn run(rounds: &[Pushes], most: u64, is_scanned: bool) -> Result<(), TestC
         world.clock.advance(Duration::from_secs(60));
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn images_that_are_queued_already_do_not_use_the_cap_up() {
+    let world = World::with_rule(json!({"max_images": 2})).await;
+    for tag in ["1", "2", "3", "4", "5"] {
+        world.push("team/web", tag, tag);
+    }
+    for due in [2, 4, 5] {
+        world.run_by_hand(1).await;
+        assert_eq!(world.due().await.len(), due);
+    }
+}
+
+#[tokio::test]
+async fn listings_that_wait_go_on_when_their_rule_has_lost_its_cap() {
+    let world = World::with_rule(json!({"max_images": 1})).await;
+    for tag in ["1", "2", "3"] {
+        world.push("team/web", tag, tag);
+    }
+    let evaluate = world.evaluate();
+    evaluate.run_now(&acme(), &"nightly".parse().unwrap()).await.unwrap();
+    for _ in 0..2 {
+        for (message, _) in world.sent() {
+            world.deliver(message).await.unwrap();
+        }
+    }
+    assert_eq!(world.due().await.len(), 0, "it waits");
+    world.apply(json!({"rules": [{"id": "nightly", "registries": ["reg"]}]})).await;
+    evaluate.apply_caps(&acme()).await.unwrap();
+    for (message, _) in world.sent() {
+        world.deliver(message).await.unwrap();
+    }
+    assert_eq!(world.due().await.len(), 3);
+}
+
+#[tokio::test]
+async fn what_was_admitted_and_is_delivered_twice_queues_no_more() {
+    let world = World::with_rule(json!({"max_images": 2})).await;
+    for tag in ["1", "2", "3"] {
+        world.push("team/web", tag, tag);
+    }
+    let evaluate = world.evaluate();
+    evaluate.run_now(&acme(), &"nightly".parse().unwrap()).await.unwrap();
+    let (of_registry, _) = world.sent().remove(0);
+    world.deliver(of_registry).await.unwrap();
+    let (of_tags, _) = world.sent().remove(0);
+    world.deliver(of_tags).await.unwrap();
+    evaluate.apply_caps(&acme()).await.unwrap();
+    // Two ticks at once send what was admitted twice.
+    for (message, _) in world.sent() {
+        world.deliver(message.clone()).await.unwrap();
+        world.deliver(message).await.unwrap();
+    }
+    for _ in 0..4 {
+        evaluate.apply_caps(&acme()).await.unwrap();
+        for (message, _) in world.sent() {
+            world.deliver(message).await.unwrap();
+        }
+    }
+    assert_eq!(world.due().await.len(), 2);
 }

@@ -327,3 +327,60 @@ async fn a_crash_before_any_table_operation_leaves_nothing_half_gone() {
     }
     panic!("it takes more than 60 operations");
 }
+
+#[tokio::test]
+async fn what_is_pushed_while_a_listing_drops_what_was_there_before_is_scanned() {
+    let world = World::with_rule(json!({"exclude": [":old"]})).await;
+    let old = world.push("team/web", "stable", "1");
+    world.list_later().await;
+    world.scan().await;
+    // The listing that begins now finds it too old; before that takes effect, it is pushed.
+    let begun = world.clock.now();
+    world.clock.advance(HOUR);
+    let new = world.push("team/web", "stable", "2");
+    world.deliver_hint(world.hint("team/web", "stable")).await.unwrap();
+    assert_ne!(old.digest, new.digest);
+    world.apply(json!({"rules": [{"id": "nightly", "registries": ["reg"], "exclude": [":stable"]}]})).await;
+    world.clock.set(begun);
+    world.deliver(tags_of("team/web")).await.unwrap();
+    let pending = world.records.pending_work(&acme(), &image(&new)).await.unwrap();
+    assert!(pending.is_some(), "its work is not taken back");
+}
+
+#[tokio::test]
+async fn an_image_that_another_tag_holds_keeps_its_work_when_one_is_dropped() {
+    let world = World::with_rule(json!({})).await;
+    let built = world.push("team/web", "1.2.3", "1");
+    world.registry.tag("team/web", "latest", built.digest);
+    world.list_later().await;
+    assert_eq!(world.due().await.len(), 1);
+    world.apply(json!({"rules": [{"id": "nightly", "registries": ["reg"], "exclude": [":1.*"]}]})).await;
+    world.list_later().await;
+    assert_eq!(world.due().await.len(), 1, "latest is still chosen");
+}
+
+#[tokio::test]
+async fn a_rule_that_has_never_chosen_a_tag_does_not_forget_it() {
+    let (world, _) = World::with_two_tags(json!({})).await;
+    let stopping = json!({"id": "nightly", "registries": ["reg"], "exclude": [":new"]});
+    let other = json!({"id": "other", "registries": ["reg"], "include": [":else"], "unselected": "forget"});
+    world.apply(json!({"rules": [stopping, other]})).await;
+    world.list_later().await;
+    let mut of_other = tags_of("team/web");
+    of_other.run.rule = "other".parse().unwrap();
+    world.clock.advance(HOUR);
+    world.deliver(of_other).await.unwrap();
+    assert_eq!(world.stands().await.as_deref(), Some("new"));
+}
+
+#[tokio::test]
+async fn an_image_that_took_the_place_of_another_leaves_no_place_behind_when_it_vanishes() {
+    let (world, [old, _]) = World::with_two_tags(json!({})).await;
+    for tag in ["new", "old"] {
+        world.registry.delete_tag("team/web", tag);
+        world.list_later().await;
+        world.list_later().await;
+    }
+    assert_eq!(world.stands().await, None);
+    assert_eq!(world.records.place(&acme(), &image(&old)).await.unwrap(), None);
+}

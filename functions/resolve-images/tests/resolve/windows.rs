@@ -55,6 +55,7 @@ async fn a_run_by_hand_lists_while_the_window_is_closed() {
         id: run(),
         trigger: RunTrigger::Manual,
         started_at: world.clock.now(),
+        has_cap: false,
         is_capped: false,
         end: None,
     };

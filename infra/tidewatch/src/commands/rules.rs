@@ -174,8 +174,14 @@ async fn run_rule(context: &Context, arguments: RunRule) -> Result<(), Failure> 
     })?;
     let applied = config(&instance, &org).await?;
     let Some(rule) = applied.config.rule(&id.rule) else { return Ok(()) };
-    let run =
-        Run { id, trigger: RunTrigger::Manual, started_at: SystemClock.now(), is_capped: false, end: None };
+    let run = Run {
+        id,
+        trigger: RunTrigger::Manual,
+        started_at: SystemClock.now(),
+        has_cap: false,
+        is_capped: false,
+        end: None,
+    };
     let row = if arguments.wait {
         let row = wait(context, &instance, &org, rule, &run).await?;
         let counting = RunImages::count(&instance.records, &org, rule, &run.id);

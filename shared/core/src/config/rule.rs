@@ -50,7 +50,7 @@ pub struct RuleConfig {
     /// time is known come after the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest: Option<NonZeroU32>,
-    /// How many images one run has scanned at most; the next runs go on. Those of which nothing is known come first, then the
+    /// How many images one run has scanned at most, but always those of one tag; the next runs go on. Those of which nothing is known come first, then the
     /// newest of each repository, the second newest of each, and so on. What was pushed comes besides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_images: Option<NonZeroU64>,

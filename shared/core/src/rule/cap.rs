@@ -59,10 +59,11 @@ pub fn wants<'a>(wanting: impl IntoIterator<Item = &'a Wanting>) -> Vec<Wants> {
 }
 
 /// How many of its tags, from the first in its order on, a run takes of each repository when it may queue `most` images.
-/// The repositories have to be sorted by registry and name. A tag whose images do not all fit is not taken, and none after it.
+/// The repositories have to be sorted by registry and name. A tag whose images do not all fit is not taken, and none after it;
+/// but the first one always is, so that every run goes on.
 pub fn admitted(most: u64, repositories: &[Vec<Wants>]) -> Vec<usize> {
     let mut taken = vec![0; repositories.len()];
-    let mut left = most;
+    let (mut left, mut is_first) = (most, true);
     for priority in Priority::ALL {
         // The tags of this priority, of each repository that has any left.
         let mut waiting: Vec<(usize, Vec<u32>)> = repositories
@@ -79,8 +80,12 @@ pub fn admitted(most: u64, repositories: &[Vec<Wants>]) -> Vec<usize> {
                 break;
             }
             for (repository, images) in &waiting {
-                let Some(rest) = left.checked_sub(u64::from(images[level])) else { return taken };
-                left = rest;
+                match left.checked_sub(u64::from(images[level])) {
+                    Some(rest) => left = rest,
+                    None if is_first && most > 0 => left = 0,
+                    None => return taken,
+                }
+                is_first = false;
                 taken[*repository] += 1;
             }
             level += 1;
@@ -158,7 +163,8 @@ mod tests {
         ) {
             let taken = admitted(most, &repositories);
             let total = |wants: &Vec<Wants>| wants.iter().map(|wants| wants.tags as usize).sum::<usize>();
-            prop_assert!(images(&repositories, &taken) <= most);
+            let is_one = taken.iter().sum::<usize>() == 1;
+            prop_assert!(images(&repositories, &taken) <= most || (is_one && most > 0));
             let all: Vec<usize> = repositories.iter().map(total).collect();
             if taken != all {
                 // The largest tag that is left out would not fit.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::table::{Condition, Key, Query, TIME_TO_LIVE};
 use tidewatch_core::rule::Wants;
-use tidewatch_core::work::{ListingMessage, RunId};
+use tidewatch_core::work::{ListingMessage, ListingPosition, RunId};
 
 use super::{DAY, RecordError, Records, corrupt, decode, encode, keys, time_to_live};
 
@@ -22,9 +22,20 @@ pub struct CappedListing {
     pub message: ListingMessage,
     /// What its tags want, in the order in which they are taken.
     pub wants: Vec<Wants>,
+    /// How many of them are taken, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admitted: Option<usize>,
 }
 
 impl CappedListing {
+    /// The message that goes on with it, and takes what is admitted.
+    pub fn admitted_message(&self) -> ListingMessage {
+        let Self { message, admitted, .. } = self;
+        let position = message.position.clone().unwrap_or_default();
+        let position = ListingPosition { admitted: *admitted, ..position };
+        ListingMessage { position: Some(position), ..message.clone() }
+    }
+
     fn key(&self) -> Result<Key, RecordError> {
         let ListingMessage { org, run, registry, repository, .. } = &self.message;
         let repository =

@@ -43,7 +43,10 @@ pub struct Run {
     pub trigger: RunTrigger,
     /// When it was started.
     pub started_at: Timestamp,
-    /// Whether its listings were told how many images it takes.
+    /// Whether its rule had a cap when it was started.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_cap: bool,
+    /// Whether it is known how many images each of its listings takes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_capped: bool,
     /// How it ended; none as long as it has not.
