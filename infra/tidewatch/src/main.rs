@@ -13,12 +13,7 @@ mod stack;
 
 use std::process::ExitCode;
 
-use mimalloc::MiMalloc;
 use tidewatch_runtime::logs;
-
-/// Local mode does the work of all functions in one process, on many threads: a sixth of its time was that of the allocator.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let (cli, given) = cli::Cli::read();
