@@ -13,10 +13,7 @@ use tidewatch_core::work::ListingMessage;
 use tidewatch_runtime::messages::send;
 use tidewatch_store::records::{CappedListing, ListingState, Run};
 
-use crate::{EvaluateError, EvaluateRules};
-
-/// How many of the latest runs of a rule are looked at.
-const RUNS: usize = 3;
+use crate::{EvaluateError, EvaluateRules, RUNS};
 
 /// How many rows are written at the same time.
 const AT_ONCE: usize = 25;
@@ -26,18 +23,24 @@ impl EvaluateRules {
     pub async fn apply_caps(&self, org: &OrgName) -> Result<(), EvaluateError> {
         let Some(applied) = self.records.config(org).await? else { return Ok(()) };
         for rule in &applied.config.rules {
-            self.apply_cap(org, rule).await?;
+            let runs = self.records.runs(org, &rule.id, RUNS).await?;
+            self.apply_cap(org, rule, &runs).await?;
         }
         Ok(())
     }
 
-    /// The same of one rule.
-    pub(crate) async fn apply_cap(&self, org: &OrgName, rule: &RuleConfig) -> Result<(), EvaluateError> {
+    /// The same of the latest `runs` of one rule.
+    pub(crate) async fn apply_cap(
+        &self,
+        org: &OrgName,
+        rule: &RuleConfig,
+        runs: &[Run],
+    ) -> Result<(), EvaluateError> {
         // A rule that has lost its cap lets those go on that wait for it.
         let most = rule.max_images.map_or(u64::MAX, NonZeroU64::get);
-        for run in self.records.runs(org, &rule.id, RUNS).await? {
+        for run in runs {
             if (run.has_cap || rule.max_images.is_some()) && run.end.is_none() {
-                self.apply_cap_of(org, &run, most).await?;
+                self.apply_cap_of(org, run, most).await?;
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ use tidewatch_core::config::{RateConfig, RegistryConfig};
 use tidewatch_core::names::{OrgName, RegistryId};
 use tidewatch_core::ports::RateBudgets as _;
 use tidewatch_core::ports::queue::QueueName;
-use tidewatch_core::work::ScanMessage;
+use tidewatch_core::work::{Priority, ScanMessage};
 use tidewatch_runtime::messages::{describe, send};
 use tidewatch_store::records::DueWork;
 
@@ -26,6 +26,9 @@ const MOST_UNMEASURED: usize = 2_000;
 
 /// How often one tick looks for work that is due behind what has to wait for a window.
 const MOST_LOOKS: usize = 5;
+
+/// What is not pushed.
+const FOUND: &[Priority] = &[Priority::New, Priority::Stale];
 
 /// How many messages are sent, and their rows moved, at a time.
 const BATCH: usize = 10;
@@ -48,15 +51,9 @@ impl Dispatched {
     /// The most images that are worth sending at once.
     fn most(&self) -> usize {
         let of_rate = |rate: RateConfig| {
-            let images =
-                f64::from(rate.requests.get()) * AHEAD.as_secs_f64() / rate.per.duration().as_secs_f64();
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "it is small, and not negative"
-            )]
-            let images = images.ceil() as usize;
-            images.clamp(1, MOST_PER_TICK)
+            let images = u64::from(rate.requests.get()) * AHEAD.as_secs();
+            let images = images.div_ceil(rate.per.duration().as_secs());
+            usize::try_from(images).unwrap_or(usize::MAX).min(MOST_PER_TICK)
         };
         self.registry.rate.map_or(MOST_PER_TICK, of_rate)
     }
@@ -156,7 +153,8 @@ impl EvaluateRules {
         windows: &Windows,
         most: usize,
     ) -> Result<(Dispatch, usize), EvaluateError> {
-        let pushed = self.records.due_pushed(org, registry, self.clock.now(), MOST_PER_TICK).await?;
+        let (pushed, now) = (&[Priority::Pushed], self.clock.now());
+        let pushed = self.records.due_work_of(pushed, org, registry, now, MOST_PER_TICK).await?;
         let pushed = self.send_pushed(org, &pushed).await?;
         let mut found = Dispatch::default();
         let outcome = self.dispatch_found(org, registry, windows, most, &mut found).await;
@@ -182,7 +180,8 @@ impl EvaluateRules {
         found: &mut Dispatch,
     ) -> Result<(), EvaluateError> {
         for _ in 0..MOST_LOOKS {
-            let due = self.records.due_found(org, registry, self.clock.now(), most - found.sent).await?;
+            let (now, left) = (self.clock.now(), most - found.sent);
+            let due = self.records.due_work_of(FOUND, org, registry, now, left).await?;
             let Dispatch { sent, held } = self.dispatch_due(org, &due, windows).await?;
             *found = Dispatch { sent: found.sent + sent, held: found.held + held };
             if held == 0 || found.sent == most {

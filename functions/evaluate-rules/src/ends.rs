@@ -7,22 +7,24 @@ use tidewatch_store::records::{Run, RunEnd};
 
 use crate::{EvaluateError, EvaluateRules};
 
-/// How many of the latest runs of a rule are looked at.
-const RUNS: usize = 3;
-
 impl EvaluateRules {
-    /// Notes which runs of `rule` have come to their end.
-    pub(crate) async fn end_runs(&self, org: &OrgName, rule: &RuleConfig) -> Result<(), EvaluateError> {
-        for run in self.records.runs(org, &rule.id, RUNS).await? {
+    /// Notes which of the latest `runs` of `rule` have come to their end.
+    pub(crate) async fn end_runs(
+        &self,
+        org: &OrgName,
+        rule: &RuleConfig,
+        runs: &[Run],
+    ) -> Result<(), EvaluateError> {
+        for run in runs {
             if run.end.is_none()
                 && !self.records.has_queued_listings(org, &run.id).await?
-                && let Some(failed) = self.failed_at_end(org, rule, &run).await?
+                && let Some(failed) = self.failed_at_end(org, rule, run).await?
             {
                 let listings = self.records.listings(org, &run.id).await?;
                 let queued: u64 = listings.iter().map(|listing| listing.queued).sum();
                 let ended_at = self.clock.now();
                 let end = RunEnd { ended_at, scanned: queued.saturating_sub(failed), failed };
-                self.records.end_run(org, &run, end).await?;
+                self.records.end_run(org, run, end).await?;
                 tracing::info!(
                     org.name = %org, rule.id = %rule.id, run.id = %run.id.run, run.scanned = end.scanned,
                     run.failed = failed, "run ended"

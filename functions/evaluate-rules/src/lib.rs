@@ -31,6 +31,9 @@ use dispatch::Dispatched;
 use pace::Pace;
 use windows::Windows;
 
+/// How many of the latest runs of a rule are looked at, for what they still wait for and whether they have ended.
+const RUNS: usize = 3;
+
 /// How long the listings of a run can hold up the next run of its rule.
 const LONGEST_LISTING: SignedDuration = SignedDuration::from_hours(6);
 
@@ -156,15 +159,9 @@ impl EvaluateRules {
                     tracing::error!(org.name = %org, rule.id = %rule.id, error, "rule cannot be evaluated");
                 }
             }
-            if let Err(error) = self.apply_cap(org, rule).await {
+            if let Err(error) = self.go_on_with_runs(org, rule, turn.is_some()).await {
                 let error = describe(&error);
-                tracing::error!(org.name = %org, rule.id = %rule.id, error, "a capped run cannot go on");
-            }
-            if turn.is_some()
-                && let Err(error) = self.end_runs(org, rule).await
-            {
-                let error = describe(&error);
-                tracing::error!(org.name = %org, rule.id = %rule.id, error, "ends of runs cannot be noted");
+                tracing::error!(org.name = %org, rule.id = %rule.id, error, "runs cannot go on");
             }
         }
         if let Err(error) = self.apply_environments(org, applied).await {
@@ -182,6 +179,18 @@ impl EvaluateRules {
             tracing::error!(org.name = %org, error, "images cannot be sent to be matched again");
         }
         rules
+    }
+
+    /// Lets listings go on that wait for the cap of their run; and once a minute (`look_for_ends`) notes which runs have ended.
+    async fn go_on_with_runs(
+        &self,
+        org: &OrgName,
+        rule: &RuleConfig,
+        look_for_ends: bool,
+    ) -> Result<(), EvaluateError> {
+        let runs = self.records.runs(org, &rule.id, RUNS).await?;
+        self.apply_cap(org, rule, &runs).await?;
+        if look_for_ends { self.end_runs(org, rule, &runs).await } else { Ok(()) }
     }
 
     async fn start_if_due(

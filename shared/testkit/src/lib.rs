@@ -6,7 +6,6 @@
 pub mod advisory;
 pub mod api;
 pub mod archives;
-pub mod budgets;
 pub mod clients;
 pub mod contract;
 pub mod depths;

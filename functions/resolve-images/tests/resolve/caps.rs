@@ -215,3 +215,34 @@ async fn what_was_admitted_and_is_delivered_twice_queues_no_more() {
     }
     assert_eq!(world.due().await.len(), 2);
 }
+
+#[tokio::test]
+async fn a_crash_while_listings_are_told_what_they_get_takes_nothing_from_any() {
+    for crash in 0..40 {
+        let world = World::with_rule(json!({"max_images": 3})).await;
+        for repository in ["a", "b", "c", "d"] {
+            world.push(repository, "1", repository);
+        }
+        let (evaluate, failing) = (world.evaluate(), world.failing_evaluator());
+        evaluate.run_now(&acme(), &"nightly".parse().unwrap()).await.unwrap();
+        for _ in 0..2 {
+            for (message, _) in world.sent() {
+                world.deliver(message).await.unwrap();
+            }
+        }
+        world.outages.fail_after(crash);
+        let outcome = failing.apply_caps(&acme()).await;
+        world.outages.recover();
+        // What was sent before the crash comes after what is sent then.
+        let early = world.sent();
+        evaluate.apply_caps(&acme()).await.unwrap();
+        for (message, _) in world.sent().into_iter().chain(early) {
+            world.deliver(message).await.unwrap();
+        }
+        assert_eq!(world.due_tags().await, ["a:1", "b:1", "c:1"], "crash before operation {crash}");
+        if outcome.is_ok() {
+            return;
+        }
+    }
+    panic!("it takes more than 40 operations");
+}

@@ -334,7 +334,7 @@ async fn what_is_pushed_while_a_listing_drops_what_was_there_before_is_scanned()
     let old = world.push("team/web", "stable", "1");
     world.list_later().await;
     world.scan().await;
-    // The listing that begins now finds it too old; before that takes effect, it is pushed.
+    // The listing that begins now does not choose it; before that takes effect, it is pushed.
     let begun = world.clock.now();
     world.clock.advance(HOUR);
     let new = world.push("team/web", "stable", "2");

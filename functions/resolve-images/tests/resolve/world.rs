@@ -16,12 +16,12 @@ use tidewatch_core::result::{ImageResult, ResultState};
 use tidewatch_core::severity::SeverityCounts;
 use tidewatch_core::work::{HintMessage, ListingMessage, RunId, ScanMessage, Work};
 use tidewatch_core::{Digest, Timestamp};
+use tidewatch_evaluate_rules::EvaluateRules;
 use tidewatch_registries::{ConfiguredRegistries, LocalSecrets, Ports};
 use tidewatch_resolve_images::{ResolveHints, ResolveImages};
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler as _};
 use tidewatch_store::records::{AdvisoryFamily, DueWork, ListingProgress, TagRecord};
 use tidewatch_store::{MemoryTable, ObjectStorage, Records};
-use tidewatch_testkit::budgets::MemoryBudgets;
 use tidewatch_testkit::failing::{FailingQueue, FailingTable, Outages};
 use tidewatch_testkit::image::{BuiltImage, ImageBuilder};
 use tidewatch_testkit::layer::LayerBuilder;
@@ -64,7 +64,9 @@ impl World {
         let (outages, queue) = (Outages::none(), Arc::new(RecordingQueue::new()));
         let failing = FailingTable::new(Arc::clone(&table) as _, Arc::clone(&outages));
         let registries = ConfiguredRegistries::new(Arc::new(LocalSecrets::new(|_| None)), ports);
-        let registries: Arc<dyn Registries> = Arc::new(registries.within(Arc::new(MemoryBudgets::new())));
+        let budgets =
+            Records::new(Arc::clone(&table) as _, Arc::clone(&objects) as _, Arc::clone(&sleeper) as _);
+        let registries: Arc<dyn Registries> = Arc::new(registries.within(Arc::new(budgets)));
         let resolver = ResolveImages::new(
             Records::new(Arc::new(failing), Arc::clone(&objects) as _, Arc::clone(&sleeper) as _),
             Arc::clone(&registries),
@@ -76,6 +78,15 @@ impl World {
         let world = Self { registry, table, objects, records, outages, queue, clock, registries, resolver };
         world.apply(json!({"rules": [with(json!({"id": "nightly", "registries": ["reg"]}), rule)]})).await;
         world
+    }
+
+    /// Another function on the same table and queue, with the outages of the resolver.
+    pub(crate) fn failing_evaluator(&self) -> EvaluateRules {
+        let table = FailingTable::new(Arc::clone(&self.table) as _, Arc::clone(&self.outages));
+        let (objects, sleeper) = (Arc::clone(&self.objects) as _, Arc::new(InstantSleeper::new()));
+        let queue = FailingQueue::new(Arc::clone(&self.queue) as _, Arc::clone(&self.outages));
+        let records = Records::new(Arc::new(table), objects, sleeper);
+        EvaluateRules::new(records, Arc::new(queue), Arc::clone(&self.clock) as _)
     }
 
     /// The same, with other registries in place of the real ones, which are handed to `wrap`.

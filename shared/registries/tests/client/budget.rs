@@ -7,7 +7,7 @@ use tidewatch_core::config::RegistryConfig;
 use tidewatch_core::ports::registry::{RegistryError, Throttling};
 use tidewatch_core::ports::{RateBudgets, Registries as _, Registry};
 use tidewatch_registries::{ConfiguredRegistries, LocalSecrets, Ports};
-use tidewatch_testkit::budgets::MemoryBudgets;
+use tidewatch_store::{MemoryTable, ObjectStorage, Records};
 use tidewatch_testkit::contract::budgets::rate;
 use tidewatch_testkit::ports::{InstantSleeper, SeededRandomness, SettableClock};
 use tidewatch_testkit::registry::{Access, Fault, TestRegistry};
@@ -20,7 +20,7 @@ struct Fleet {
     config: RegistryConfig,
     clock: Arc<SettableClock>,
     sleeper: Arc<InstantSleeper>,
-    budgets: Arc<MemoryBudgets>,
+    budgets: Arc<Records>,
 }
 
 impl Fleet {
@@ -30,7 +30,9 @@ impl Fleet {
         push_image(&registry);
         let config = RegistryConfig { rate, ..registry.config("hub") };
         let clock = Arc::new(SettableClock::at("2024-01-01T00:00:00Z"));
-        let (sleeper, budgets) = (Arc::new(InstantSleeper::new()), Arc::new(MemoryBudgets::new()));
+        let sleeper = Arc::new(InstantSleeper::new());
+        let (table, objects) = (Arc::new(MemoryTable::new()), Arc::new(ObjectStorage::in_memory()));
+        let budgets = Arc::new(Records::new(table, objects, sleeper.clone()));
         Self { registry, config, clock, sleeper, budgets }
     }
 

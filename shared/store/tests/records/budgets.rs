@@ -6,15 +6,10 @@ use tidewatch_core::budget::{Account, Level, Plan};
 use tidewatch_core::ports::RateBudgets;
 use tidewatch_core::ports::budgets::{Taken, Wish};
 use tidewatch_core::ports::table::Key;
-use tidewatch_testkit::budgets::MemoryBudgets;
 use tidewatch_testkit::budgets_contract;
 use tidewatch_testkit::contract::budgets::rate;
 
 use crate::world::{World, at};
-
-async fn in_memory() -> Arc<dyn RateBudgets> {
-    Arc::new(MemoryBudgets::new())
-}
 
 async fn on_memory_table() -> Arc<dyn RateBudgets> {
     Arc::new(World::on_memory().records)
@@ -24,7 +19,6 @@ async fn on_embedded_table() -> Arc<dyn RateBudgets> {
     Arc::new(World::on_embedded_dynamodb().await.records)
 }
 
-budgets_contract!(budgets_in_memory, crate::budgets::in_memory);
 budgets_contract!(budgets_on_memory, crate::budgets::on_memory_table);
 budgets_contract!(budgets_on_embedded_dynamodb, crate::budgets::on_embedded_table);
 

@@ -18,36 +18,15 @@ impl Records {
         now: Timestamp,
         most: usize,
     ) -> Result<Vec<DueWork>, RecordError> {
-        self.due_of(org, registry, &Priority::ALL, now, most).await
+        self.due_work_of(&Priority::ALL, org, registry, now, most).await
     }
 
-    /// The same of work that was pushed.
-    pub async fn due_pushed(
+    /// The same of these priorities only, which are in their order.
+    pub async fn due_work_of(
         &self,
-        org: &OrgName,
-        registry: &RegistryId,
-        now: Timestamp,
-        most: usize,
-    ) -> Result<Vec<DueWork>, RecordError> {
-        self.due_of(org, registry, &[Priority::Pushed], now, most).await
-    }
-
-    /// The same of all other work.
-    pub async fn due_found(
-        &self,
-        org: &OrgName,
-        registry: &RegistryId,
-        now: Timestamp,
-        most: usize,
-    ) -> Result<Vec<DueWork>, RecordError> {
-        self.due_of(org, registry, &[Priority::New, Priority::Stale], now, most).await
-    }
-
-    async fn due_of(
-        &self,
-        org: &OrgName,
-        registry: &RegistryId,
         priorities: &[Priority],
+        org: &OrgName,
+        registry: &RegistryId,
         now: Timestamp,
         most: usize,
     ) -> Result<Vec<DueWork>, RecordError> {
