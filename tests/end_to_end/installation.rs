@@ -11,7 +11,7 @@ use tidewatch_core::Timestamp;
 use tidewatch_core::ports::queue::{MAX_RECEIVES, OutgoingMessage, QueueName};
 use tidewatch_core::ports::{QueueReceiver as _, QueueSender as _, Sleeper as _};
 use tidewatch_runtime::system::{SystemClock, SystemSleeper};
-use tidewatch_store::dynamodb::open_or_connect;
+use tidewatch_store::local_table::open_or_join;
 use tidewatch_store::{LocalQueue, ObjectStorage, Records};
 use tidewatch_testkit::fixtures;
 use tidewatch_testkit::registry::TestRegistry;
@@ -120,10 +120,9 @@ impl Installation {
     /// The records of the data folder, or of the running instance on it.
     pub(crate) async fn records(&self) -> Records {
         let data = self.data();
-        let table =
-            open_or_connect(&data.join("table"), &data.join("tidewatch.sock"), "tidewatch").await.unwrap();
+        let table = open_or_join(&data.join("table"), &data.join("tidewatch.sock")).await.unwrap();
         let objects = ObjectStorage::folder(&data.join("objects")).unwrap();
-        Records::new(Arc::new(table), Arc::new(objects), Arc::new(SystemSleeper))
+        Records::new(table, Arc::new(objects), Arc::new(SystemSleeper))
     }
 
     /// Sends `body` to a queue of the data folder, and receives it until it is a dead letter. Nothing runs on the folder.

@@ -7,12 +7,15 @@
 pub mod counted;
 mod deployed;
 pub mod dynamodb;
+mod evaluate;
 mod event_bridge;
 #[cfg(feature = "local")]
 mod group_sync;
 mod limits;
 #[cfg(feature = "local")]
 pub mod local_queue;
+#[cfg(feature = "local")]
+pub mod local_table;
 pub mod memory;
 pub mod objects;
 pub mod records;
@@ -20,11 +23,11 @@ pub mod sqs;
 
 pub use deployed::{Deployed, MissingVariable, Places};
 pub use dynamodb::DynamoDbTable;
-#[cfg(feature = "local")]
-pub use dynamodb::{EmbeddedDynamoDb, EmbeddedError};
 pub use event_bridge::EventBridge;
 #[cfg(feature = "local")]
 pub use local_queue::{LocalQueue, LocalQueueError};
+#[cfg(feature = "local")]
+pub use local_table::{JoinedTable, LocalTable, LocalTableError, TableSocket};
 pub use memory::MemoryTable;
 pub use objects::mirror::{MirrorAnswer, MirrorBucket, MirrorError};
 pub use objects::{ObjectStorage, ObjectStorageError};

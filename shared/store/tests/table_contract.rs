@@ -1,5 +1,5 @@
-//! Every table keeps the contract of its port: the one in memory, and the adapter for DynamoDB against an embedded
-//! DynamoDB in memory, on a file and over the socket of another instance; also when transactions conflict.
+//! Every table keeps the contract of its port: the one in memory, that of local mode on its file and over the socket of a
+//! running instance, and the adapter for DynamoDB against an embedded DynamoDB; also when transactions conflict.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a broken set-up ends the test")]
 #![allow(clippy::unused_async, reason = "the contract takes factories that may wait")]
@@ -8,10 +8,9 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use tidewatch_core::ports::Table;
-use tidewatch_store::dynamodb::{Bridge, connect};
-use tidewatch_store::{EmbeddedDynamoDb, MemoryTable};
+use tidewatch_store::{DynamoDbTable, LocalTable, MemoryTable, TableSocket};
 use tidewatch_testkit::contract::table::ConflictingTable;
-use tidewatch_testkit::table_contract;
+use tidewatch_testkit::{dynamodb, table_contract};
 
 const TABLE: &str = "tidewatch";
 
@@ -20,27 +19,31 @@ async fn memory_table() -> (Arc<dyn Table>, ()) {
 }
 
 async fn embedded_table() -> (Arc<dyn Table>, ()) {
-    let table = EmbeddedDynamoDb::in_memory().unwrap().table(TABLE).await.unwrap();
+    let table = DynamoDbTable::new(dynamodb::embedded(), TABLE);
+    table.create().await.unwrap();
     (Arc::new(table), ())
 }
 
-async fn file_table() -> (Arc<dyn Table>, TempDir) {
+async fn local_table() -> (Arc<dyn Table>, TempDir) {
     let folder = TempDir::new().unwrap();
-    let table = EmbeddedDynamoDb::open(folder.path()).await.unwrap().table(TABLE).await.unwrap();
+    let table = LocalTable::open(folder.path()).await.unwrap();
     (Arc::new(table), folder)
 }
 
-async fn socket_table() -> (Arc<dyn Table>, (TempDir, Bridge)) {
+async fn joined_table() -> (Arc<dyn Table>, (TempDir, TableSocket)) {
     let folder = TempDir::new().unwrap();
-    let socket = folder.path().join("socket");
-    let instance = EmbeddedDynamoDb::in_memory().unwrap();
-    instance.table(TABLE).await.unwrap();
-    let bridge = instance.serve(&socket).unwrap();
-    (Arc::new(connect(&socket, TABLE).await.unwrap()), (folder, bridge))
+    let path = folder.path().join("socket");
+    let socket = LocalTable::open(folder.path()).await.unwrap().serve(&path).unwrap();
+    (Arc::new(LocalTable::join(&path).await.unwrap()), (folder, socket))
 }
 
 async fn conflicting_memory_table() -> (Arc<dyn Table>, ()) {
     (Arc::new(ConflictingTable::new(memory_table().await.0)), ())
+}
+
+async fn conflicting_local_table() -> (Arc<dyn Table>, TempDir) {
+    let (table, folder) = local_table().await;
+    (Arc::new(ConflictingTable::new(table)), folder)
 }
 
 async fn conflicting_embedded_table() -> (Arc<dyn Table>, ()) {
@@ -51,5 +54,6 @@ table_contract!(memory, memory_table);
 table_contract!(memory_with_conflicts, conflicting_memory_table);
 table_contract!(embedded_dynamodb, embedded_table);
 table_contract!(embedded_dynamodb_with_conflicts, conflicting_embedded_table);
-table_contract!(embedded_dynamodb_on_a_file, file_table);
-table_contract!(embedded_dynamodb_over_a_socket, socket_table);
+table_contract!(local, local_table);
+table_contract!(local_with_conflicts, conflicting_local_table);
+table_contract!(joined, joined_table);

@@ -5,11 +5,13 @@
 
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
+use tempfile::TempDir;
 use tidewatch_core::ports::Table;
 use tidewatch_core::ports::table::{
     Attributes, Condition, Item, Key, Query, TableError, Update, Value, Write,
 };
-use tidewatch_store::{EmbeddedDynamoDb, MemoryTable};
+use tidewatch_store::{DynamoDbTable, LocalTable, MemoryTable};
+use tidewatch_testkit::dynamodb;
 
 #[derive(Clone, Debug)]
 enum Operation {
@@ -170,15 +172,18 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// Performs the operations on both tables, and compares each outcome and all items at the end.
+/// Performs the operations on all three tables, and compares each outcome and all items at the end.
 async fn compare(operations: Vec<Operation>) -> Result<(), TestCaseError> {
-    let memory = MemoryTable::new();
-    let dynamodb = EmbeddedDynamoDb::in_memory().unwrap().table("tidewatch").await.unwrap();
+    let folder = TempDir::new().unwrap();
+    let (memory, local) = (MemoryTable::new(), LocalTable::open(folder.path()).await.unwrap());
+    let dynamodb = DynamoDbTable::new(dynamodb::embedded(), "tidewatch");
+    dynamodb.create().await.unwrap();
     let everything = ["p", "q"].map(|partition| Operation::Query(Query::prefix(partition, "")));
     for operation in operations.into_iter().chain(everything) {
         let expected = perform(&dynamodb, operation.clone()).await;
         prop_assert!(!matches!(expected, Outcome::Other(_)), "{operation:?} gave {expected:?}");
-        prop_assert_eq!(perform(&memory, operation.clone()).await, expected, "{:?}", operation);
+        prop_assert_eq!(&perform(&memory, operation.clone()).await, &expected, "memory: {:?}", operation);
+        prop_assert_eq!(perform(&local, operation.clone()).await, expected, "local: {:?}", operation);
     }
     Ok(())
 }
@@ -187,7 +192,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn memory_and_dynamodb_give_the_same_answers(operations in vec(operation(), 1..60)) {
+    fn every_table_gives_the_answers_of_dynamodb(operations in vec(operation(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(compare(operations))?;
     }

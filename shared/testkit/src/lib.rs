@@ -9,6 +9,7 @@ pub mod archives;
 pub mod clients;
 pub mod contract;
 pub mod depths;
+pub mod dynamodb;
 pub mod failing;
 pub mod fixtures;
 pub mod image;

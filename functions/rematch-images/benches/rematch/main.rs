@@ -1,5 +1,5 @@
 //! Measures matching again (`make bench-advisories`): so many synthetic images, with packages and versions that the given
-//! OSV archives know, on an embedded DynamoDB and a folder of objects. Posts them, adds one advisory and matches the images
+//! OSV archives know, on the table of local mode and a folder of objects. Posts them, adds one advisory and matches the images
 //! again that it is about; then matches all of them. See docs/BENCHMARKS.md.
 #![allow(
     clippy::print_stdout,

@@ -18,7 +18,7 @@ use tidewatch_core::work::{RematchMessage, RematchTask};
 use tidewatch_rematch_images::{RematchImages, RematchPorts, RematchSettings};
 use tidewatch_runtime::{Deadline, MessageHandler as _};
 use tidewatch_store::records::SegmentEntry;
-use tidewatch_store::{EmbeddedDynamoDb, ObjectStorage, Records};
+use tidewatch_store::{LocalTable, ObjectStorage, Records};
 use tidewatch_testkit::ports::{InstantSleeper, RecordingQueue, SettableClock};
 
 use crate::fleet::Fleet;
@@ -50,7 +50,7 @@ pub(crate) struct World {
 impl World {
     /// Stores in `folder`, with the advisories of `archives`.
     pub(crate) async fn new(folder: &Path, archives: &Path) -> anyhow::Result<Self> {
-        let table = EmbeddedDynamoDb::open(&folder.join("table")).await?.table("tidewatch").await?;
+        let table = LocalTable::open(&folder.join("table")).await?;
         let objects_folder = folder.join("objects");
         std::fs::create_dir_all(&objects_folder)?;
         let objects = Arc::new(ObjectStorage::scratch_folder(&objects_folder)?);

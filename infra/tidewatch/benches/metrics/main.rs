@@ -1,4 +1,4 @@
-//! Measures metrics (`make bench-metrics`): so many images in a stream on an embedded DynamoDB, rolled up after few and
+//! Measures metrics (`make bench-metrics`): so many images in a stream on the table of local mode, rolled up after few and
 //! after many changes; then the largest snapshot that is served by default, scraped from local mode. See
 //! docs/BENCHMARKS.md.
 #![allow(

@@ -22,7 +22,7 @@ use tidewatch_export_metrics::ExportMetrics;
 use tidewatch_roll_up_streams::RollUpStreams;
 use tidewatch_runtime::system::{SystemClock, SystemRandomness, SystemSleeper};
 use tidewatch_store::records::{Snapshot, SnapshotHead, TextHead};
-use tidewatch_store::{EmbeddedDynamoDb, ObjectStorage, Records};
+use tidewatch_store::{LocalTable, ObjectStorage, Records};
 use tidewatch_testkit::failing::{FailingTable, Outages};
 
 use crate::fleet;
@@ -56,7 +56,7 @@ impl World {
     /// Stores in the data folder at `data`, with a configuration in force.
     pub(crate) async fn new(data: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(data.join("objects"))?;
-        let table = EmbeddedDynamoDb::open(&data.join("table")).await?.table("tidewatch").await?;
+        let table = LocalTable::open(&data.join("table")).await?;
         let operations = Outages::none();
         let table = FailingTable::new(Arc::new(table), Arc::clone(&operations));
         let objects = ObjectStorage::folder(&data.join("objects"))?;

@@ -11,14 +11,12 @@ use anyhow::{Context as _, anyhow};
 use tidewatch_core::ports::{Sleeper as _, Table};
 use tidewatch_runtime::system::{SystemClock, SystemSleeper};
 use tidewatch_store::counted::{CountedObjects, CountedTable, StoreCounts};
-use tidewatch_store::dynamodb::{DynamoDbTable, EmbeddedError, connect};
-use tidewatch_store::{EmbeddedDynamoDb, LocalQueue, ObjectStorage, Records};
+use tidewatch_store::{
+    JoinedTable, LocalQueue, LocalTable, LocalTableError, ObjectStorage, Records, TableSocket,
+};
 
 use crate::failure::Failure;
 use crate::instance::{Instance, Place, remove_leftovers};
-
-/// The name of the table.
-const TABLE: &str = "tidewatch";
 
 /// The longest path of a Unix socket in bytes: `sun_path` holds 108, of which one ends it.
 const MAX_SOCKET_PATH: usize = 107;
@@ -118,19 +116,19 @@ impl Layout {
 pub(crate) struct OwnedInstance {
     pub(crate) instance: Instance,
     pub(crate) queue: LocalQueue,
-    pub(crate) table: EmbeddedDynamoDb,
+    pub(crate) table: LocalTable,
     /// What this process has asked of table and objects; what commands beside it ask is not in it.
     counts: Arc<StoreCounts>,
     /// Lets commands in other processes work on the table until it is dropped.
-    _bridge: tidewatch_store::dynamodb::Bridge,
+    _socket: TableSocket,
 }
 
 /// The table of a data folder.
 enum OpenedTable {
     /// Of the process that runs the folder.
-    Joined(DynamoDbTable),
+    Joined(JoinedTable),
     /// Its file: no other process has it open.
-    Owned(EmbeddedDynamoDb),
+    Owned(LocalTable),
 }
 
 /// Whether there is something in the data folder `folder`.
@@ -151,30 +149,30 @@ pub(crate) fn make_folder(folder: &Path) -> Result<PathBuf, Failure> {
 pub(crate) async fn open(folder: &Path) -> Result<Instance, Failure> {
     let layout = Layout::of(folder)?;
     layout.make()?;
-    let (table, is_running) = match open_table(&layout).await? {
-        OpenedTable::Joined(table) => (table, true),
-        OpenedTable::Owned(embedded) => (embedded.table(TABLE).await?, false),
+    let (table, is_running): (Arc<dyn Table>, _) = match open_table(&layout).await? {
+        OpenedTable::Joined(table) => (Arc::new(table), true),
+        OpenedTable::Owned(table) => (Arc::new(table), false),
     };
     let queue = LocalQueue::open(&layout.queue(), Arc::new(SystemClock)).await?;
-    layout.instance(Arc::new(table), &queue, is_running, &Arc::default())
+    layout.instance(table, &queue, is_running, &Arc::default())
 }
 
 /// The table, as soon as no other command has its file open.
 async fn open_table(layout: &Layout) -> Result<OpenedTable, Failure> {
     let mut tries = 0;
     loop {
-        match connect(&layout.socket(), TABLE).await {
+        match LocalTable::join(&layout.socket()).await {
             Ok(table) => return Ok(OpenedTable::Joined(table)),
-            Err(EmbeddedError::NotRunning { .. }) => {}
+            Err(LocalTableError::NotRunning { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        match EmbeddedDynamoDb::open(&layout.table()).await {
-            Ok(embedded) => return Ok(OpenedTable::Owned(embedded)),
-            Err(error @ EmbeddedError::Running { .. }) if tries >= TRIES => {
+        match LocalTable::open(&layout.table()).await {
+            Ok(table) => return Ok(OpenedTable::Owned(table)),
+            Err(error @ LocalTableError::Running { .. }) if tries >= TRIES => {
                 return Err(Failure::new(error)
                     .hint("another command or `tidewatch up` is using it: try again when that has ended"));
             }
-            Err(EmbeddedError::Running { .. }) => {}
+            Err(LocalTableError::Running { .. }) => {}
             Err(error) => return Err(error.into()),
         }
         tries += 1;
@@ -187,19 +185,18 @@ impl OwnedInstance {
     pub(crate) async fn take(folder: &Path) -> Result<Self, Failure> {
         let layout = Layout::of(folder)?;
         layout.make()?;
-        let OpenedTable::Owned(embedded) = open_table(&layout).await? else {
+        let OpenedTable::Owned(table) = open_table(&layout).await? else {
             return Err(Failure::new(anyhow!("another `tidewatch up` runs on this data folder"))
                 .hint("stop it, or give another data folder by --data"));
         };
-        let table = embedded.table(TABLE).await?;
-        let bridge = embedded.serve(&layout.socket())?;
+        let socket = table.serve(&layout.socket())?;
         let queue = LocalQueue::open(&layout.queue(), Arc::new(SystemClock)).await?;
         let counts = Arc::default();
-        let instance = layout.instance(Arc::new(table), &queue, true, &counts)?;
+        let instance = layout.instance(Arc::new(table.clone()), &queue, true, &counts)?;
         // Whoever had received these messages is gone: this process has the folder for itself.
         queue.release_all().await?;
         remove_leftovers(&layout.cache());
-        Ok(Self { instance, queue, table: embedded, counts, _bridge: bridge })
+        Ok(Self { instance, queue, table, counts, _socket: socket })
     }
 
     /// Logs how often this process has asked table and objects for what.
@@ -231,7 +228,7 @@ mod tests {
     async fn a_command_waits_for_another_that_has_the_table_open() {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::of(folder.path()).unwrap();
-        let other = EmbeddedDynamoDb::open(&layout.table()).await.unwrap();
+        let other = LocalTable::open(&layout.table()).await.unwrap();
         let opening = tokio::spawn(async move { open(&layout.folder).await });
         SystemSleeper.sleep(PAUSE * 3).await;
         assert!(!opening.is_finished());
@@ -243,12 +240,11 @@ mod tests {
     async fn a_command_that_joins_an_instance_in_its_start_knows_that_it_runs() {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::of(folder.path()).unwrap();
-        let starting = EmbeddedDynamoDb::open(&layout.table()).await.unwrap();
-        starting.table(TABLE).await.unwrap();
+        let starting = LocalTable::open(&layout.table()).await.unwrap();
         let socket = layout.socket();
         let opening = tokio::spawn(async move { open(&layout.folder).await });
         SystemSleeper.sleep(PAUSE * 3).await;
-        let _bridge = starting.serve(&socket).unwrap();
+        let _socket = starting.serve(&socket).unwrap();
         assert!(opening.await.unwrap().unwrap().is_running);
     }
 }

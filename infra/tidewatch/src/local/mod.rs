@@ -1,4 +1,4 @@
-//! Local mode: the same functions as deployed, in one process, on an embedded DynamoDB, a queue in a file and a folder
+//! Local mode: the same functions as deployed, in one process, on a table and a queue in files and a folder
 //! of objects. Killed at any time, it goes on where it was.
 
 mod event_log;

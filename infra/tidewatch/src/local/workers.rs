@@ -15,7 +15,7 @@ use tidewatch_runtime::messages::{Handled, describe, handle, pause};
 use tidewatch_runtime::system::{SystemClock, SystemIds, SystemRandomness, SystemSleeper};
 use tidewatch_runtime::{Deadline, MessageHandler};
 use tidewatch_scan_image::{ScanImage, ScanPorts, ScanSettings};
-use tidewatch_store::{EmbeddedDynamoDb, LocalQueue};
+use tidewatch_store::{LocalQueue, LocalTable};
 use tidewatch_sync_advisories::SyncAdvisories;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -203,9 +203,9 @@ where
     }
 }
 
-async fn sweep(table: EmbeddedDynamoDb, mut stopped: watch::Receiver<bool>) {
+async fn sweep(table: LocalTable, mut stopped: watch::Receiver<bool>) {
     while !*stopped.borrow() {
-        if let Err(error) = table.sweep_expired().await {
+        if let Err(error) = table.sweep_expired(SystemClock.now()).await {
             tracing::error!(error = %describe(&error), "expired items cannot be removed");
         }
         pause_unless_stopped(SWEEP, &mut stopped).await;

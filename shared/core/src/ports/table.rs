@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::retry::{Retry, Retryable};
 
@@ -20,7 +21,7 @@ pub const MAX_TRANSACTION: usize = 100;
 pub const TIME_TO_LIVE: &str = "ttl";
 
 /// The key of an item. Both parts are not empty, and at most 2,048 and 1,024 bytes long.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {
     /// Which partition the item is in.
     pub partition: String,
@@ -36,7 +37,7 @@ impl Key {
 }
 
 /// The value of an attribute.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Value {
     /// A text, also an empty one.
     Text(String),
@@ -68,7 +69,7 @@ impl From<i64> for Value {
 pub type Attributes = BTreeMap<String, Value>;
 
 /// An item: a key and attributes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     /// The key.
     pub key: Key,
@@ -116,7 +117,7 @@ impl Item {
 
 /// What must hold of the item as it is, for a write to happen. A comparison with an attribute that is missing or of
 /// another type does not hold; texts and bytes compare by their bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Condition {
     /// Nothing: the write always happens.
     Always,
@@ -139,7 +140,7 @@ pub enum Condition {
 }
 
 /// A change of one item in place. An item that is not there is made.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Update {
     /// Attributes to set.
     pub set: Attributes,
@@ -173,7 +174,7 @@ impl Update {
 }
 
 /// One write of a transaction.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Write {
     /// Puts a whole item.
     Put(Item, Condition),
@@ -196,7 +197,7 @@ impl Write {
 }
 
 /// Which items of a partition to read, in the order of their sort keys. Always strongly consistent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Query {
     /// The partition.
     pub partition: String,
@@ -239,7 +240,7 @@ impl Query {
 }
 
 /// A range of sort keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SortRange {
     /// Keys that begin with this; the empty text means all.
     Prefix(String),
@@ -248,11 +249,11 @@ pub enum SortRange {
 }
 
 /// Where a page ended: the sort key of its last item.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor(pub String);
 
 /// One page of a query.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
     /// The items, in order.
     pub items: Vec<Item>,

@@ -42,7 +42,7 @@ impl DynamoDbTable {
     }
 
     /// Makes the table where there is none, paid on demand, and turns its time to live on; nothing changes when both
-    /// are so already. For the embedded DynamoDB and for tests: a deployed table comes from its infrastructure.
+    /// are so already. For tests: a deployed table comes from its infrastructure.
     pub async fn create(&self) -> Result<(), TableError> {
         provision::create_table(&self.client, &self.name).await?;
         provision::enable_time_to_live(&self.client, &self.name).await

@@ -1,4 +1,5 @@
-//! What records promise, on the table in memory, also when transactions conflict, and on an embedded DynamoDB.
+//! What records promise, on the table in memory, also when transactions conflict, on that of local mode, and on an embedded
+//! DynamoDB.
 
 // Test code: a broken set-up ends the test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -19,6 +20,14 @@ macro_rules! on_every_table {
                 #[tokio::test]
                 async fn $promise() {
                     super::$promise(crate::world::World::with_conflicts()).await;
+                }
+            )+
+        }
+        mod on_local_table {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $promise() {
+                    super::$promise(crate::world::World::on_local_table().await).await;
                 }
             )+
         }

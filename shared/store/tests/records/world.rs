@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use tempfile::TempDir;
 use tidewatch_core::basis::MATCHING;
 use tidewatch_core::config::Config;
 use tidewatch_core::image::{Image, Platform};
@@ -17,14 +18,17 @@ use tidewatch_core::{Digest, Retry, Retryable as _, Timestamp};
 use tidewatch_store::records::{
     Enqueued, Lease, LeaseOutcome, PendingWork, RecordError, Snapshot, SnapshotHead, TextHead,
 };
-use tidewatch_store::{EmbeddedDynamoDb, MemoryTable, ObjectStorage, Records};
+use tidewatch_store::{DynamoDbTable, LocalTable, MemoryTable, ObjectStorage, Records};
 use tidewatch_testkit::contract::table::ConflictingTable;
+use tidewatch_testkit::dynamodb;
 use tidewatch_testkit::ports::{InstantSleeper, SeededRandomness};
 
 pub(crate) struct World {
     pub(crate) table: Arc<dyn Table>,
     pub(crate) records: Records,
     pub(crate) objects: Arc<ObjectStorage>,
+    /// Where the table is, of one in a file.
+    _folder: Option<TempDir>,
 }
 
 impl World {
@@ -32,7 +36,7 @@ impl World {
         let objects = Arc::new(ObjectStorage::in_memory());
         let records =
             Records::new(Arc::clone(&table), Arc::clone(&objects) as _, Arc::new(InstantSleeper::new()));
-        Self { table, records, objects }
+        Self { table, records, objects, _folder: None }
     }
 
     pub(crate) fn on_memory() -> Self {
@@ -43,8 +47,16 @@ impl World {
         Self::new(Arc::new(ConflictingTable::new(Arc::new(MemoryTable::new()))))
     }
 
+    pub(crate) async fn on_local_table() -> Self {
+        let folder = TempDir::new().unwrap();
+        let table = LocalTable::open(folder.path()).await.unwrap();
+        Self { _folder: Some(folder), ..Self::new(Arc::new(table)) }
+    }
+
     pub(crate) async fn on_embedded_dynamodb() -> Self {
-        Self::new(Arc::new(EmbeddedDynamoDb::in_memory().unwrap().table("tidewatch").await.unwrap()))
+        let table = DynamoDbTable::new(dynamodb::embedded(), "tidewatch");
+        table.create().await.unwrap();
+        Self::new(Arc::new(table))
     }
 
     pub(crate) async fn lease(&self, owner: &str, now: i64, until: i64) -> Option<Lease> {

@@ -1,8 +1,6 @@
 //! The table in memory: what DynamoDB does with conditions, updates and transactions, in a sorted map under a lock.
 //! For tests; it passes the contract suite of the table like the adapter for DynamoDB does.
 
-mod evaluate;
-
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,6 +11,7 @@ use tidewatch_core::ports::table::{
     Attributes, Condition, Cursor, Item, Key, Page, Query, SortRange, TableError, Update, Write,
 };
 
+use crate::evaluate::{self, Outcome};
 use crate::limits;
 
 /// The items of one partition, by sort key.
@@ -84,16 +83,6 @@ impl Table for MemoryTable {
     }
 }
 
-/// What a write makes of the item at its key.
-enum Outcome {
-    /// The item has these attributes now.
-    Stored(Attributes),
-    /// There is no item now.
-    Removed,
-    /// The item stays as it is.
-    Unchanged,
-}
-
 #[derive(Debug, Default)]
 struct Partitions(BTreeMap<String, Partition>);
 
@@ -107,46 +96,23 @@ impl Partitions {
         Some(Item { key: key.clone(), attributes })
     }
 
-    /// Does all `writes` or none: every outcome is known before the first change. A condition that does not hold comes
-    /// before a write that is not allowed, as in the answer of DynamoDB.
+    /// Does all `writes` or none: every outcome is known before the first change.
     fn write_all(&mut self, writes: &[Write]) -> Result<(), TableError> {
-        let decided: Vec<_> = writes.iter().map(|write| self.decide(write)).collect();
-        if let Some(position) = decided.iter().position(|decision| matches!(decision, Ok(None))) {
-            return Err(TableError::ConditionFailed { position });
-        }
-        let outcomes: Vec<_> = decided.into_iter().collect::<Result<_, _>>()?;
-        for (write, outcome) in writes.iter().zip(outcomes.into_iter().flatten()) {
+        let current = writes.iter().map(|write| (write, self.attributes(write.key())));
+        let outcomes = evaluate::outcomes(current)?;
+        for (write, outcome) in writes.iter().zip(outcomes) {
             self.apply(write.key(), outcome);
         }
         Ok(())
     }
 
-    /// What `write` would do; `None` when its condition does not hold.
-    fn decide(&self, write: &Write) -> Result<Option<Outcome>, TableError> {
-        let current = self.attributes(write.key());
-        let (Write::Put(_, condition)
-        | Write::Delete(_, condition)
-        | Write::Update(_, _, condition)
-        | Write::Check(_, condition)) = write;
-        if !evaluate::holds(condition, current) {
-            return Ok(None);
-        }
-        Ok(Some(match write {
-            Write::Put(item, _) => Outcome::Stored(item.attributes.clone()),
-            Write::Delete(..) => Outcome::Removed,
-            Write::Update(key, update, _) => {
-                let attributes = evaluate::updated(current, update)?;
-                limits::check_item_size(key, &attributes)?;
-                Outcome::Stored(attributes)
-            }
-            Write::Check(..) => Outcome::Unchanged,
-        }))
-    }
-
-    fn apply(&mut self, key: &Key, outcome: Outcome) {
+    fn apply(&mut self, key: &Key, outcome: Outcome<'_>) {
         match outcome {
             Outcome::Stored(attributes) => {
-                self.0.entry(key.partition.clone()).or_default().insert(key.sort.clone(), attributes);
+                self.0
+                    .entry(key.partition.clone())
+                    .or_default()
+                    .insert(key.sort.clone(), attributes.into_owned());
             }
             Outcome::Removed => {
                 if let Some(partition) = self.0.get_mut(&key.partition) {
