@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidewatch_assessment::AdvisoryIndexes;
+use tidewatch_core::ports::Clock as _;
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::ports::{QueueReceiver, Sleeper};
 use tidewatch_inventory::Limits;
