@@ -70,8 +70,15 @@ impl RematchImages {
             Look::Anew(assessment) => {
                 let covered = pass.covered.as_ref();
                 let in_force = &pass.in_force;
-                let recorded =
-                    record(&self.records, pass.org, (image, None), *assessment, Some(&stored), covered, in_force);
+                let recorded = record(
+                    &self.records,
+                    pass.org,
+                    (image, None),
+                    *assessment,
+                    Some(&stored),
+                    covered,
+                    in_force,
+                );
                 match recorded.await {
                     Ok(_) => Ok(Step::Done(Rematched::Anew)),
                     // Another writer came first: a scan, or another of these messages.

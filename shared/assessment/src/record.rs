@@ -9,9 +9,7 @@ use tidewatch_core::names::OrgName;
 use tidewatch_core::result::{ImageResult, ResultState};
 use tidewatch_core::severity::SeverityCounts;
 use tidewatch_inventory::READER_VERSION;
-use tidewatch_store::records::{
-    Alongside, Filling, InForce, RecordError, Records, ResultRows, StoredResult,
-};
+use tidewatch_store::records::{Alongside, Filling, InForce, RecordError, Records, ResultRows, StoredResult};
 
 use crate::news::news;
 use crate::{Assessment, text};

@@ -20,7 +20,7 @@ use crate::advisories::compiled;
 use crate::check::check;
 use crate::entries::{Entries, Wanted};
 use crate::events::{EnvironmentEvent, Event, LOST_WEBHOOKS};
-use crate::images::{BUILT, QUAY, REPOSITORIES};
+use crate::images::{BUILT_PUSHES, QUAY, REPOSITORIES};
 use crate::naive::{Model, confirmed};
 use crate::news::check_news;
 use crate::world::{World, acme};
@@ -69,9 +69,9 @@ pub(crate) async fn run(events: &[Event]) -> Result<(), TestCaseError> {
 
 async fn happen<'a>(world: &'a World, model: &mut Model, at_work: &mut AtWork<'a>, event: &Event) {
     match event {
-        Event::Push { repository, image, is_told } => {
-            model.repositories[*repository].push(model.event, *image);
-            world.held.set(*repository, Some(BUILT[*image].digest));
+        Event::Push { repository, push, is_told } => {
+            model.repositories[*repository].push(model.event, *push);
+            world.held.set(*repository, Some(BUILT_PUSHES[*push].digest));
             let is_told_of = &mut model.repositories[*repository].is_told_of;
             *is_told_of |= is_told;
             if *is_told || (*is_told_of && !LOST_WEBHOOKS) {

@@ -12,7 +12,7 @@ use tidewatch_core::metadata::ImageMetadata;
 use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::ports::Clock as _;
 use tidewatch_core::result::ImageResult;
-use tidewatch_core::stream::Member;
+use tidewatch_core::stream::{Member, SlotForm};
 use tidewatch_core::tables::Tables;
 use tidewatch_core::token::{Scope as TokenScope, Token, TokenRecord};
 use tidewatch_read_results::{PageRequest, ReadResults, Results};
@@ -118,6 +118,7 @@ impl World {
             seen_at: self.clock.now(),
             created_at: result.created_at,
             kept: false,
+            form: SlotForm::default(),
             state: result.state,
             severities: result.severities,
             policies: result.policies.clone(),

@@ -16,7 +16,7 @@ use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::ports::table::{Condition, Key, Update};
 use tidewatch_core::ports::{Clock as _, Table as _};
 use tidewatch_core::result::{Inventory, Report};
-use tidewatch_core::stream::Member;
+use tidewatch_core::stream::{Member, Slot};
 use tidewatch_core::tables::{EndOfLife, TableDate};
 use tidewatch_core::work::{RematchMessage, RematchRepository, RematchTask};
 use tidewatch_core::{Digest, Timestamp};
@@ -153,7 +153,9 @@ impl World {
         let assessment = self.assess(inventory).await;
         let in_force = self.records.in_force(&acme(), None).await.unwrap().unwrap();
         let id = image.id();
-        record(&self.records, &acme(), &id, assessment, stored.as_ref(), None, &in_force).await.unwrap()
+        record(&self.records, &acme(), (&id, None), assessment, stored.as_ref(), None, &in_force)
+            .await
+            .unwrap()
     }
 
     /// The same of an image of which more is known than its packages.
@@ -165,7 +167,7 @@ impl World {
         let mut assessment =
             indexes.assess(&self.records, subject, Arc::clone(&in_force), now).await.unwrap();
         assessment.result.created_at = Some(created_at());
-        record(&self.records, &acme(), &image.id(), assessment, None, None, &in_force).await.unwrap();
+        record(&self.records, &acme(), (&image.id(), None), assessment, None, None, &in_force).await.unwrap();
     }
 
     /// Records what a scan by newer readers finds, which have read something else of the same image.
@@ -351,8 +353,8 @@ impl World {
 
     /// The member in the slot of the image's repository.
     pub(crate) async fn member(&self, image: &Image) -> Option<Member> {
-        let (stream, Image { registry, repository, .. }) = (StreamName::latest_indexed(), image);
-        self.records.member(&acme(), &stream, registry, repository).await.unwrap()
+        let slot = Slot::of_repository(image.registry.clone(), image.repository.clone());
+        self.records.member(&acme(), &StreamName::latest_indexed(), &slot).await.unwrap()
     }
 
     /// How often groups were marked.
@@ -400,13 +402,14 @@ impl Scanner {
                     .is_current(&org, &id, &stored.result, &in_force.basis(self.clock.now()))
                     .await?
             {
-                record_members(&self.records, &org, &id, stored, (&in_force, self.clock.now())).await?;
+                let judging = (&*in_force, self.clock.now());
+                record_members(&self.records, &org, (&id, None), stored, judging).await?;
                 return Ok(());
             }
             let now = self.clock.now();
             let (read, judging) = (Inventory::from(inventory.clone()), Arc::clone(&in_force));
             let assessed = self.indexes.assess(&self.records, read, judging, now).await?;
-            record(&self.records, &org, &id, assessed, stored.as_ref(), None, &in_force).await?;
+            record(&self.records, &org, (&id, None), assessed, stored.as_ref(), None, &in_force).await?;
         }
     }
 }

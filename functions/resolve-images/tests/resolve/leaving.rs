@@ -7,7 +7,7 @@ use tidewatch_core::environment::{EnvironmentEntry, EnvironmentTarget, ImageRefe
 use tidewatch_core::image::{Image, Platform};
 use tidewatch_core::names::StreamName;
 use tidewatch_core::ports::Clock as _;
-use tidewatch_core::stream::Member;
+use tidewatch_core::stream::{Member, Slot};
 use tidewatch_store::records::{EnvironmentPlace, Filling, ImagePlace, ListingState};
 use tidewatch_testkit::image::BuiltImage;
 use tidewatch_testkit::registry::Fault;
@@ -39,8 +39,8 @@ impl World {
 
     /// The tag of what stands for `team/web`.
     async fn stands(&self) -> Option<String> {
-        let (stream, repository) = (StreamName::latest_indexed(), "team/web".parse().unwrap());
-        let slot = self.records.slot(&acme(), &stream, &reg(), &repository).await.unwrap();
+        let slot = Slot::of_repository(reg(), "team/web".parse().unwrap());
+        let slot = self.records.slot(&acme(), &StreamName::latest_indexed(), &slot).await.unwrap();
         slot.and_then(|slot| slot.member).map(|member| member.tag.to_string())
     }
 

@@ -13,7 +13,7 @@ use tidewatch_core::ports::table::{Condition, Key, Update};
 use tidewatch_core::ports::{Clock as _, Table as _};
 use tidewatch_core::result::ResultState;
 use tidewatch_core::severity::SeverityCounts;
-use tidewatch_core::stream::{Layout, Member};
+use tidewatch_core::stream::{Layout, Member, SlotForm};
 use tidewatch_core::{Digest, Severity, Timestamp};
 use tidewatch_roll_up_streams::RollUpStreams;
 use tidewatch_store::records::{Snapshot, SnapshotHead, Switch, TextHead};
@@ -169,6 +169,7 @@ pub(crate) fn member(image: Image, seen_hours: i64, severities: &[Severity], fix
         seen_at: Timestamp::from_second(start.as_second() + seen_hours * 3600).unwrap(),
         created_at: None,
         kept: false,
+        form: SlotForm::default(),
         state: if fixable == Outcome::NoData { ResultState::Partial } else { ResultState::Scanned },
         severities: severities.iter().copied().collect(),
         policies: [("fixable-vulnerabilities".parse().unwrap(), fixable)].into(),

@@ -27,7 +27,7 @@ use first_runs::{FirstRun, estimated, not_asked};
 struct Change {
     /// `added`, `changed` or `removed`.
     action: &'static str,
-    /// `registry`, `rule`, `policy`, `platforms`, `events` or `metrics`.
+    /// `registry`, `rule`, `policy`, `platforms`, `count_platforms`, `events` or `metrics`.
     kind: &'static str,
     id: String,
 }
@@ -189,8 +189,12 @@ fn changes(current: Option<&Config>, new: &Config) -> Vec<Change> {
 type Parts = fn(&Config) -> BTreeMap<String, serde_json::Value>;
 
 /// The parts of a configuration that are compared, by id.
-const PARTS: [(&str, Parts); 8] = [
+const PARTS: [(&str, Parts); 9] = [
     ("platforms", |config| BTreeMap::from([("platforms".to_owned(), serde_json::json!(config.platforms))])),
+    ("count_platforms", |config| {
+        let changed = (!config.count_platforms.is_default()).then_some(config.count_platforms);
+        changed.into_iter().map(|count| ("count_platforms".to_owned(), serde_json::json!(count))).collect()
+    }),
     ("registry", |config| by_id(&config.registries, |registry| registry.id.to_string())),
     ("rule", |config| by_id(&config.rules, |rule| rule.id.to_string())),
     ("policy", |config| by_id(&config.policies, |policy| policy.id.to_string())),

@@ -231,16 +231,13 @@ impl Records {
         let is_beside = |place: &EnvironmentPlace| {
             place.kept && place.target.stream == target.stream && place.image == *image
         };
-        match self.environments_of(org, &image.id()).await?.into_iter().find(is_beside) {
+        if let Some(place) = self.environments_of(org, &image.id()).await?.into_iter().find(is_beside) {
             // Its own time may be before that of the slot, which nothing older than that replaces.
-            Some(place) => {
-                self.enter_environment(org, &EnvironmentPlace { at: place.at.max(left_at), ..place }).await
-            }
-            None => {
-                let slot = Slot { kind: SlotKind::Kept(image.digest), ..slot_of(image) };
-                self.leave_slot(org, &target.stream, &slot, image, left_at).await
-            }
+            let place = EnvironmentPlace { at: place.at.max(left_at), ..place };
+            return self.enter_environment(org, &place).await;
         }
+        let slot = Slot { kind: SlotKind::Kept(image.digest), ..slot_of(image) };
+        self.leave_slot(org, &target.stream, &slot, image, left_at).await
     }
 
     /// Tells the image of an environment that it is in, and puts what is known of it as a whole into the slot. Again it

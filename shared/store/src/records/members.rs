@@ -57,7 +57,8 @@ impl Records {
         let is_latest = *stream == StreamName::latest_indexed();
         let is_former = |item: &Item| is_latest && keys::slot_since(&item.key) < since;
         let (former, items): (Vec<Item>, Vec<Item>) = items.into_iter().partition(is_former);
-        let members = items.iter().filter_map(|item| read_slot(item).transpose()).collect::<Result<_, _>>()?;
+        let members =
+            items.iter().filter_map(|item| read_slot(item).transpose()).collect::<Result<_, _>>()?;
         Ok((members, FormerSlots(former.into_iter().map(|item| item.key).collect())))
     }
 
