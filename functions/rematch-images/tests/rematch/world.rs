@@ -149,6 +149,11 @@ impl World {
     /// Records what a scan of this inventory finds, in a repository, where it is counted.
     pub(crate) async fn scan(&self, image: &Image, inventory: &ImageInventory) -> StoredResult {
         self.place(image, true).await;
+        self.scan_placed(image, inventory).await
+    }
+
+    /// The same of an image whose place is noted already.
+    pub(crate) async fn scan_placed(&self, image: &Image, inventory: &ImageInventory) -> StoredResult {
         let stored = self.records.result(&acme(), &image.digest, &image.platform).await.unwrap();
         let assessment = self.assess(inventory).await;
         let in_force = self.records.in_force(&acme(), None).await.unwrap().unwrap();

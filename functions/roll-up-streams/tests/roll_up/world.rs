@@ -95,6 +95,11 @@ impl World {
         self.change(&key, Update::default().set("data", "{")).await;
     }
 
+    /// The shard that a member lies in.
+    pub(crate) fn shard_of(&self, Member { image, .. }: &Member) -> u16 {
+        Layout::of(&self.stream).shard_of(&image.registry, &image.repository)
+    }
+
     /// Changes the item of the member in the slot of `image`.
     pub(crate) async fn change_member(&self, image: &Image, change: Update) {
         let shard = Layout::of(&self.stream).shard_of(&image.registry, &image.repository);
