@@ -7,8 +7,8 @@ use tidewatch_core::environment::{EnvironmentEntry, EnvironmentTarget, ImageRefe
 use tidewatch_core::image::{Image, Platform};
 use tidewatch_core::names::StreamName;
 use tidewatch_core::ports::Clock as _;
-use tidewatch_core::stream::{Member, Slot};
-use tidewatch_store::records::{EnvironmentPlace, Filling, ImagePlace, ListingState};
+use tidewatch_core::stream::Slot;
+use tidewatch_store::records::{EnvironmentPlace, ListingState};
 use tidewatch_testkit::image::BuiltImage;
 use tidewatch_testkit::registry::Fault;
 

@@ -23,8 +23,7 @@ fn all() -> Config {
 }
 
 fn series(severities: &[Severity]) -> naive::Series {
-    let counted =
-        |severity: &Severity| Counted { severities: vec![*severity], fixable: Outcome::Fail };
+    let counted = |severity: &Severity| Counted { severities: vec![*severity], fixable: Outcome::Fail };
     naive::series(&severities.iter().map(counted).collect::<Vec<_>>())
 }
 
@@ -101,7 +100,8 @@ async fn a_roll_up_by_the_configuration_of_before_removes_nothing_of_the_new_one
     let in_slot = counted(&world, amd64).await;
     world.write(&in_slot, 1).await;
     // It counts the first slots, and knows of no others.
-    let slots = world.records.members_and_former(&world.org, &world.stream, world.shard_of(&in_slot), 0).await;
+    let slots =
+        world.records.members_and_former(&world.org, &world.stream, world.shard_of(&in_slot), 0).await;
     let (members, former) = slots.unwrap();
     world.records.remove_former_slots(former).await.unwrap();
     assert_eq!(members.len(), 2);

@@ -226,6 +226,19 @@ mod tests {
     }
 
     #[test]
+    fn another_way_of_counting_is_a_change_and_the_default_is_none() {
+        let (one, mut all) = (config(&json!([])), config(&json!([])));
+        all.count_platforms = tidewatch_core::config::CountPlatforms::All;
+        let of = |current: Option<&Config>, new: &Config| {
+            let changes = changes(current, new);
+            let found = changes.into_iter().filter(|change| change.kind == "count_platforms");
+            found.map(|change| change.action).collect::<Vec<_>>()
+        };
+        assert_eq!((of(Some(&one), &all), of(Some(&all), &one)), (vec!["added"], vec!["removed"]));
+        assert_eq!((of(None, &one), of(Some(&all), &all)), (vec![], vec![]));
+    }
+
+    #[test]
     fn a_stack_takes_no_credentials_of_this_machine() {
         let with = |credentials: serde_json::Value| {
             let mut config = config(&json!([]));

@@ -34,7 +34,11 @@ async fn a_change_of_what_counts_is_noted_with_its_version_and_stays_until_the_n
     let basis = async || {
         let in_force = world.records.in_force(&acme(), None).await.unwrap().unwrap();
         let basis = in_force.basis(at(9));
-        assert_eq!(world.records.basis(&in_force.applied, at(9)).await.unwrap(), basis, "however it is asked");
+        assert_eq!(
+            world.records.basis(&in_force.applied, at(9)).await.unwrap(),
+            basis,
+            "however it is asked"
+        );
         basis
     };
     let first = basis().await;
@@ -99,6 +103,6 @@ async fn slots_of_former_countings_are_found_whatever_they_hold_and_removed(worl
     }
     let (members, former) = read(&production).await;
     world.records.remove_former_slots(former).await.unwrap();
-    assert_eq!(members, [base], "environments have the same slots for ever");
+    assert_eq!(members, [base.clone()], "environments have the same slots for ever");
     assert_eq!(read(&production).await.0.len(), 1);
 }
