@@ -98,7 +98,7 @@ impl RollUpStreams {
     /// published snapshot.
     async fn is_switching(&self, pass: &Pass<'_>, published: &SnapshotHead) -> Result<bool, RollUpError> {
         let Pass { org, applied, judging, now, .. } = pass;
-        if published.judging.is_none_or(|before| before == *judging) || is_overdue(applied, *now) {
+        if published.judging.is_none_or(|before| before == *judging) {
             return Ok(false);
         }
         let progress = self.records.switch_progress(org, judging).await?;
@@ -106,6 +106,13 @@ impl RollUpStreams {
             return Ok(false);
         }
         let (done, parts) = progress.map_or((0, 0), |progress| (progress.done, progress.parts));
+        if is_overdue(applied, *now) {
+            tracing::warn!(
+                org.name = %org, switch.done = done, switch.parts = parts,
+                "snapshot waits no longer for images to be judged"
+            );
+            return Ok(false);
+        }
         tracing::info!(
             org.name = %org, switch.done = done, switch.parts = parts, "snapshot waits for images to be judged"
         );
