@@ -56,6 +56,7 @@ pub struct Config {
     /// shown. A change takes effect as one of the policies does, without a scan, and at once for all numbers: those of before
     /// are served until every image is counted anew.
     #[serde(default, skip_serializing_if = "CountPlatforms::is_default")]
+    #[schemars(extend("default" = "one"))]
     pub count_platforms: CountPlatforms,
     /// Where images are.
     #[serde(default)]
