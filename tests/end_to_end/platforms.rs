@@ -70,7 +70,7 @@ async fn one_platform_of_an_image_counts_then_each_and_then_one_again() {
     let registry = TestRegistry::start().await.unwrap();
     let (amd64, arm64) = (Platform::linux_amd64(), Platform::linux_arm64());
     let both = [image(&amd64, &[OLD_OPENSSL]), image(&arm64, &[OLD_OPENSSL, OLD_LIBC, ZLIB])];
-    let index = both.iter().fold(IndexBuilder::new(), |index, image| index.image(image)).build();
+    let index = both.iter().fold(IndexBuilder::new(), IndexBuilder::image).build();
     push(&registry, "team/web", "1.0", &index);
     push(&registry, "team/api", "1.0", &image(&amd64, &[OLD_LIBC]));
     let configuration = Configuration::of(&registry);

@@ -30,7 +30,7 @@ async fn standing(world: &World) -> Vec<String> {
 /// An index of linux/amd64 and linux/arm64 with this content.
 fn index(content: &str) -> BuiltImage {
     let images = [Platform::linux_amd64(), Platform::linux_arm64()].map(|platform| image(content, &platform));
-    images.iter().fold(IndexBuilder::new(), |index, image| index.image(image)).build()
+    images.iter().fold(IndexBuilder::new(), IndexBuilder::image).build()
 }
 
 async fn list_later(world: &World) {

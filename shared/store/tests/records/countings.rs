@@ -103,6 +103,6 @@ async fn slots_of_former_countings_are_found_whatever_they_hold_and_removed(worl
     }
     let (members, former) = read(&production).await;
     world.records.remove_former_slots(former).await.unwrap();
-    assert_eq!(members, [base.clone()], "environments have the same slots for ever");
+    assert_eq!(members, std::slice::from_ref(&base), "environments have the same slots for ever");
     assert_eq!(read(&production).await.0.len(), 1);
 }
