@@ -64,6 +64,9 @@ pub(crate) async fn run(events: &[Event]) -> Result<(), TestCaseError> {
     observe(&world, &mut model).await?;
     world.functions.roll_up.roll_up(&acme()).await.unwrap();
     check(&world, &model).await?;
+    count_otherwise(&world, &mut model).await;
+    world.functions.roll_up.roll_up(&acme()).await.unwrap();
+    check(&world, &model).await?;
     check_news(&world, &mut model).await
 }
 
@@ -317,16 +320,28 @@ async fn observe(world: &World, model: &mut Model) -> Result<(), TestCaseError> 
     model.staging.observe(&rows(staging()).await)
 }
 
+/// Has images counted the other way, and all done that follows from that alone: no listing helps.
+async fn count_otherwise(world: &World, model: &mut Model) {
+    model.configuration.counts_all = !model.configuration.counts_all;
+    world.apply(&model.configuration.config()).await;
+    settle_with(world, model, &[]).await;
+}
+
 /// Handles everything that there is to do, in rounds after each of which what was lost is due again, until nothing is. In the
 /// meantime every rule is started twice, so that what is not there any more leaves.
 pub(crate) async fn settle(world: &World, model: &Model) {
+    settle_with(world, model, &LISTED_IN).await;
+}
+
+/// The same, with every rule started in these rounds.
+async fn settle_with(world: &World, model: &Model, listed_in: &[usize]) {
     for round in 0..MOST_ROUNDS {
-        if LISTED_IN.contains(&round) {
+        if listed_in.contains(&round) {
             list(world, model).await;
         }
         world.functions.evaluate.tick().await.unwrap();
         world.deliver_all().await;
-        if round > LISTED_IN[1] && is_idle(world, model).await {
+        if listed_in.iter().all(|listed| *listed < round) && is_idle(world, model).await {
             return;
         }
         world.clock.advance(ROUND);

@@ -129,6 +129,28 @@ async fn an_image_whose_tag_has_vanished_or_has_moved_to_other_platforms_does_no
 }
 
 #[tokio::test]
+async fn an_image_that_stood_for_itself_does_not_stand_for_an_index_that_has_it() {
+    // Of both the same is known but their digests, which decide then.
+    for number in 0..8 {
+        let world = World::new().await;
+        let [amd64, arm64] = [image("team/web", "amd64"), arm(&format!("arm64 {number}"))];
+        point(&world, "latest", &[&arm64]).await;
+        scan(&world, &arm64, true, true).await;
+        world.clock.advance(HOUR);
+        point(&world, "latest", &[&amd64, &arm64]).await;
+        scan(&world, &amd64, true, false).await;
+        world.place(&arm64, false).await;
+        world.clock.advance(HOUR);
+        for (way, members) in
+            [("all", [("linux/amd64", 0), ("linux/arm64", 1)].as_slice()), ("one", &[("linux/amd64", 0)])]
+        {
+            count(&world, way).await;
+            assert_eq!(counted(&world).await, expected(members), "{number} {way}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_a_tag_has_moved_from_stands_until_what_it_has_moved_to_is_scanned() {
     let (world, _) = world().await;
     let moved = [image("team/web", "moved"), arm("moved too")];
