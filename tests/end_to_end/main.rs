@@ -24,6 +24,7 @@ mod inventories;
 mod metrics;
 mod organisations;
 mod outages;
+mod platforms;
 mod power_cuts;
 mod previews;
 mod prometheus;

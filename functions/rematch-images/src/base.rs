@@ -98,7 +98,8 @@ impl RematchImages {
             self.judge_again(pass, image, &stored.result, Some(metadata)).await?
         {
             let (covered, in_force) = (pass.covered.as_ref(), &pass.in_force);
-            record(&self.records, pass.org, image, *assessment, Some(stored), covered, in_force).await?;
+            record(&self.records, pass.org, (image, None), *assessment, Some(stored), covered, in_force)
+                .await?;
         }
         Ok(Rebased::Moved)
     }

@@ -328,12 +328,13 @@ impl RematchImages {
     }
 }
 
-/// Whether slots can be others than before though the results are as they were: images were judged, or are, by something
-/// that is limited to some places, and not by the same. Without `covered` it is not known by what.
+/// Whether slots can be others than before though the results are as they were: images are counted otherwise; or they were
+/// judged, or are, by something that is limited to some places, and not by the same. Without `covered` it is not known by what.
 fn can_slots_differ(covered: Option<&Basis>, basis: &Basis) -> bool {
     covered.is_none_or(|covered| {
         let is_changed = (covered.judging, covered.is_limited) != (basis.judging, basis.is_limited);
-        is_changed && (covered.is_limited || basis.is_limited)
+        covered.counted_since != basis.counted_since
+            || (is_changed && (covered.is_limited || basis.is_limited))
     })
 }
 

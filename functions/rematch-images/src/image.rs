@@ -70,8 +70,15 @@ impl RematchImages {
             Look::Anew(assessment) => {
                 let covered = pass.covered.as_ref();
                 let in_force = &pass.in_force;
-                let recorded =
-                    record(&self.records, pass.org, image, *assessment, Some(&stored), covered, in_force);
+                let recorded = record(
+                    &self.records,
+                    pass.org,
+                    (image, None),
+                    *assessment,
+                    Some(&stored),
+                    covered,
+                    in_force,
+                );
                 match recorded.await {
                     Ok(_) => Ok(Step::Done(Rematched::Anew)),
                     // Another writer came first: a scan, or another of these messages.
@@ -97,7 +104,7 @@ impl RematchImages {
             return Ok(());
         }
         let judging = (&*pass.in_force, self.clock.now());
-        record_members(&self.records, pass.org, image, stored, judging).await
+        record_members(&self.records, pass.org, (image, None), stored, judging).await
     }
 
     /// Notes by what an image is settled whose result stays, where that is to be noted.

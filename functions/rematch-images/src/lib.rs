@@ -156,7 +156,7 @@ impl RematchImages {
         for (image, stored) in images.iter().zip(results) {
             let judging = (&in_force, self.clock.now());
             let entered = match stored {
-                Ok(Some(stored)) => record_members(&self.records, org, image, &stored, judging).await,
+                Ok(Some(stored)) => record_members(&self.records, org, (image, None), &stored, judging).await,
                 Ok(None) => Ok(()),
                 Err(error) => Err(error),
             };

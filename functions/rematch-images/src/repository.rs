@@ -1,4 +1,4 @@
-//! The images of one repository: those behind its tags, and the one that stands for it.
+//! The images of one repository: those behind its tags, and those that stand for it.
 
 use std::collections::HashSet;
 
@@ -28,7 +28,7 @@ impl RematchImages {
         let (mut outcome, mut seen, mut tags) = (Outcome::default(), HashSet::new(), 0);
         let mut after = target.after.clone();
         if after.is_none() {
-            let mut slot = self.slot(org, target, &mut outcome).await?;
+            let mut slot = self.slots(org, target, &mut outcome).await?;
             slot.retain(|image| seen.insert(image.clone()));
             self.rematch_images(org, slot, origin, &mut outcome).await?;
         }
@@ -69,16 +69,18 @@ impl RematchImages {
         Ok(())
     }
 
-    /// The image that stands for the repository: a tag that has moved may not name it any more.
-    async fn slot(
+    /// The images that stand for the repository: a tag that has moved may not name them any more.
+    async fn slots(
         &self,
         org: &OrgName,
         target: &RematchRepository,
         outcome: &mut Outcome,
     ) -> Result<Vec<ImageId>, RecordError> {
         let stream = StreamName::latest_indexed();
-        match self.records.member(org, &stream, &target.registry, &target.repository).await {
-            Ok(member) => Ok(member.into_iter().map(|member| member.image.id()).collect()),
+        let Some(applied) = self.records.config(org).await? else { return Ok(Vec::new()) };
+        let slots = applied.counting.slots(&target.registry, &target.repository);
+        match self.records.members_of(org, &stream, &slots).await {
+            Ok(members) => Ok(members.into_iter().flatten().map(|member| member.image.id()).collect()),
             Err(error) if error.retry() == Retry::Never => {
                 outcome.leave(describe(&error));
                 Ok(Vec::new())

@@ -1,7 +1,7 @@
 //! The third part of a listing of the tags of a repository: what the registry does not have any more, and what no rule
 //! chooses any more, leaves. Only a complete listing has one: a tag that two of them in a row do not find has vanished.
 //!
-//! The slot of the repository is set right before anything is noted, so that a crash in between does it again.
+//! The slots of the repository are set right before anything is noted, so that a crash in between does it again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,7 +35,7 @@ struct Leave {
     remaining: Vec<TagRecord>,
     /// Those that are to be recorded otherwise, as they are and as they are to be.
     changed: Vec<(TagRecord, TagRecord)>,
-    /// Those that leave the slot of the repository: they have vanished, or are forgotten.
+    /// Those that leave the slots of the repository: they have vanished, or are forgotten.
     gone: Vec<TagRecord>,
     /// Those of which nothing is scanned any more, though they stay.
     idle: Vec<TagRecord>,
@@ -55,8 +55,8 @@ impl Listing<'_> {
         let is_revived = seen.tags.iter().zip(seen.decisions).any(|(tag, decision)| {
             decision.is_selected() && tag.record.as_ref().is_some_and(|record| record.forgotten)
         });
-        let held = self.settle_slot(repository, &leave.remaining, is_revived, begun_at).await?;
-        self.take_back(repository, &leave, held.as_ref()).await?;
+        let held = self.settle_slots(repository, &leave.remaining, is_revived, begun_at).await?;
+        self.take_back(repository, &leave, &held).await?;
         self.note(repository, &leave).await?;
         if message.unlisted && records.tags(&message.org, &message.registry, repository).await?.is_empty() {
             records.remove_repository(&message.org, &message.registry, repository).await?;
@@ -65,12 +65,12 @@ impl Listing<'_> {
     }
 
     /// Takes the work of images back that nobody wants any more, and the places of those that are not there any more; but not of
-    /// an image that another tag holds. `held` is what has stood in the slot of the repository.
+    /// an image that another tag holds. `held` is what has stood in the slots of the repository.
     async fn take_back(
         &self,
         repository: &RepositoryName,
         leave: &Leave,
-        held: Option<&HeldSlot>,
+        held: &[HeldSlot],
     ) -> Result<(), ResolveError> {
         let (records, org) = (&self.resolver.records, &self.message.org);
         let (config, registry) = (&self.applied.config, &self.message.registry);
@@ -84,7 +84,8 @@ impl Listing<'_> {
         let places = self.images_seen(repository, leave.gone.iter());
         let places = places.filter(|(image, _)| !staying.contains(image)).map(|(image, seen_at)| {
             // One that had taken the place of another has the time of that.
-            let promoted = held.filter(|held| held.member.as_ref().is_some_and(|held| held.image == image));
+            let mut held = held.iter();
+            let promoted = held.find(|held| held.member.as_ref().is_some_and(|held| held.image == image));
             let seen_at = promoted.map_or(seen_at, |held| held.seen_at.max(seen_at));
             (image, seen_at, true)
         });

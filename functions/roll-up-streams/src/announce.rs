@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
-use tidewatch_core::config::Config;
 use tidewatch_core::event::{AffectedEvent, EventMember};
 use tidewatch_core::image::{Image, ImageId};
 use tidewatch_core::names::{OrgName, StreamName};
@@ -16,7 +15,7 @@ use tidewatch_core::stream::Member;
 use tidewatch_core::{Retry, Retryable as _, Timestamp};
 use tidewatch_runtime::messages::describe;
 use tidewatch_store::records::{
-    ANNOUNCEMENT_SHARDS, Announcement, ImagePlace, RecordError, StoredAnnouncement,
+    ANNOUNCEMENT_SHARDS, Announcement, AppliedConfig, ImagePlace, RecordError, StoredAnnouncement,
 };
 
 use crate::RollUpStreams;
@@ -91,13 +90,17 @@ impl RollUpStreams {
         stop: Timestamp,
     ) -> Result<usize, RecordError> {
         let Some(applied) = self.records.config(org).await? else { return Ok(0) };
+        // Who has not come to its new slot yet would count nowhere, and never be told of.
+        if !applied.counting.is_first() && self.is_counting_anew(&applied).await? {
+            return Ok(0);
+        }
         let mut events = 0;
         while self.clock.now() < stop {
             let parts = first_of(org, self.records.announcements(org, shard, PAGE).await?);
             if parts.is_empty() {
                 break;
             }
-            let told = self.tell(bus, &applied.config, parts).await?;
+            let told = self.tell(bus, &applied, parts).await?;
             events += told.events;
             if let Some(error) = told.failure {
                 let error = describe(&error);
@@ -109,8 +112,14 @@ impl RollUpStreams {
     }
 
     /// Tells these parts, and notes what is still to be told of their announcements.
-    async fn tell(&self, bus: &dyn EventBus, config: &Config, parts: Vec<Part>) -> Result<Told, RecordError> {
-        let news: Vec<_> = parts.iter().map(|part| self.news(config, part)).collect();
+    async fn tell(
+        &self,
+        bus: &dyn EventBus,
+        applied: &AppliedConfig,
+        parts: Vec<Part>,
+    ) -> Result<Told, RecordError> {
+        let config = &applied.config;
+        let news: Vec<_> = parts.iter().map(|part| self.news(applied, part)).collect();
         let news: Vec<Vec<AffectedEvent>> =
             futures::stream::iter(news).buffered(AT_ONCE).try_collect().await?;
         let counts: Vec<usize> = news.iter().map(Vec::len).collect();
@@ -142,12 +151,13 @@ impl RollUpStreams {
     }
 
     /// What is to be told of an announcement now: nothing when the image counts nowhere, or is not affected any more.
-    async fn news(&self, config: &Config, part: &Part) -> Result<Vec<AffectedEvent>, RecordError> {
+    async fn news(&self, applied: &AppliedConfig, part: &Part) -> Result<Vec<AffectedEvent>, RecordError> {
+        let config = &applied.config;
         let announcement = &part.read.announcement;
         if announcement.is_old(self.clock.now()) || !config.events.enabled {
             return Ok(Vec::new());
         }
-        match self.events(config, announcement, &part.told).await {
+        match self.events(applied, announcement, &part.told).await {
             Err(error) if error.retry() == Retry::Never => {
                 let (image, error) = (&announcement.image, describe(&error));
                 tracing::error!(org.name = %config.org, image = %image, error, "what affects an image cannot be read");
@@ -159,17 +169,17 @@ impl RollUpStreams {
 
     async fn events(
         &self,
-        config: &Config,
+        applied: &AppliedConfig,
         Announcement { image, noted_at, .. }: &Announcement,
         vulnerabilities: &[String],
     ) -> Result<Vec<AffectedEvent>, RecordError> {
-        let org = &config.org;
+        let (config, org) = (&applied.config, &applied.config.org);
         let Some(stored) = self.records.result(org, &image.digest, &image.platform).await? else {
             return Ok(Vec::new());
         };
         let Some(key) = &stored.result.report else { return Ok(Vec::new()) };
         let Some(report) = self.records.report(key).await? else { return Ok(Vec::new()) };
-        let members = self.members(config, image).await?;
+        let members = self.members(applied, image).await?;
         if members.is_empty() {
             return Ok(Vec::new());
         }
@@ -181,21 +191,25 @@ impl RollUpStreams {
     }
 
     /// Where an image counts, sorted.
-    async fn members(&self, config: &Config, image: &ImageId) -> Result<Vec<EventMember>, RecordError> {
-        let (org, latest) = (&config.org, StreamName::latest_indexed());
+    async fn members(
+        &self,
+        applied: &AppliedConfig,
+        image: &ImageId,
+    ) -> Result<Vec<EventMember>, RecordError> {
+        let (org, latest) = (&applied.config.org, StreamName::latest_indexed());
         let places = self.records.places(org, &image.digest, &image.platform).await?;
-        let places = places.into_iter().filter(|place| place.counted);
-        let indexed = places.map(|ImagePlace { image, tag, seen_at, .. }| {
-            (latest.clone(), Member::pending(image, tag, seen_at))
+        let indexed = places.into_iter().filter_map(|ImagePlace { image, tag, seen_at, counted }| {
+            let slot = applied.counting.slot_of(&image, counted, seen_at)?;
+            Some((latest.clone(), Member::pending(image, tag, seen_at).in_slot(&slot)))
         });
         let environments = self.records.environments_of(org, image).await?;
         let running = environments.into_iter().map(|place| (place.target.stream.clone(), place.member()));
         let mut members = Vec::new();
         let is_configured =
-            |(_, member): &(StreamName, Member)| config.registry(&member.image.registry).is_some();
+            |(_, member): &(StreamName, Member)| applied.config.registry(&member.image.registry).is_some();
         for (stream, member) in indexed.chain(running).filter(is_configured) {
             // Another image may have come to its slot, or it may have left.
-            let in_slot = self.records.member_in_slot_of(org, &stream, &member).await?;
+            let in_slot = self.records.member(org, &stream, &member.slot()).await?;
             if let Some(Member { image, tag, .. }) = in_slot.filter(|slot| slot.image == member.image) {
                 let Image { registry, repository, .. } = image;
                 members.push(EventMember { stream, registry, repository, tag });

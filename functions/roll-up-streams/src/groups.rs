@@ -77,8 +77,9 @@ impl RollUpStreams {
         state: &PartState,
     ) -> Result<(), RollUpError> {
         let Pass { org, in_force, applied, now, .. } = pass;
-        let mut members = self.records.members(org, stream, shard).await?;
-        members.retain(|member| applied.config.registry(&member.image.registry).is_some());
+        let since = applied.counting.since();
+        let (mut members, former) = self.records.members_and_former(org, stream, shard, since).await?;
+        members.retain(|member| applied.counts(stream, member));
         for member in &mut members {
             if member.next_change_at.is_some_and(|change| change <= *now) {
                 self.rejudge(org, in_force, stream, member, *now).await?;
@@ -91,7 +92,7 @@ impl RollUpStreams {
             totals: members.iter().collect(),
         };
         self.records.put_totals(org, stream, Part::Shard(shard), state, &new).await?;
-        Ok(())
+        Ok(self.records.remove_former_slots(former).await?)
     }
 }
 

@@ -161,7 +161,7 @@ impl RollUpStreams {
             }
             members => members?,
         };
-        members.retain(|member| pass.applied.config.registry(&member.image.registry).is_some());
+        members.retain(|member| pass.applied.counts(stream, member));
         let ids: Vec<_> = members.iter().map(|member| member.image.id()).collect();
         let results = self.records.results(pass.org, &ids).await?;
         let mut is_sound = true;

@@ -15,7 +15,7 @@ use tidewatch_core::stream::{
 };
 use tidewatch_runtime::messages::describe;
 use tidewatch_store::records::{
-    AdvisoryStanding, AppliedConfig, PartState, Snapshot, SnapshotHead, SwitchProgress, TextHead,
+    AdvisoryStanding, AppliedConfig, PartState, RecordError, Snapshot, SnapshotHead, SwitchProgress, TextHead,
 };
 
 use crate::groups::Pass;
@@ -98,7 +98,7 @@ impl RollUpStreams {
     /// published snapshot.
     async fn is_switching(&self, pass: &Pass<'_>, published: &SnapshotHead) -> Result<bool, RollUpError> {
         let Pass { org, applied, judging, now, .. } = pass;
-        if published.judging.is_none_or(|before| before == *judging) || is_overdue(applied, *now) {
+        if published.judging.is_none_or(|before| before == *judging) {
             return Ok(false);
         }
         let progress = self.records.switch_progress(org, judging).await?;
@@ -106,10 +106,31 @@ impl RollUpStreams {
             return Ok(false);
         }
         let (done, parts) = progress.map_or((0, 0), |progress| (progress.done, progress.parts));
+        if is_overdue(applied, *now) {
+            tracing::warn!(
+                org.name = %org, switch.done = done, switch.parts = parts,
+                "snapshot waits no longer for images to be judged"
+            );
+            return Ok(false);
+        }
         tracing::info!(
             org.name = %org, switch.done = done, switch.parts = parts, "snapshot waits for images to be judged"
         );
         Ok(true)
+    }
+}
+
+impl RollUpStreams {
+    /// Whether images may still be on their way to the slots of another counting than before. As long as that, and no longer,
+    /// a snapshot waits as well.
+    pub(crate) async fn is_counting_anew(&self, applied: &AppliedConfig) -> Result<bool, RecordError> {
+        let now = self.clock.now();
+        if is_overdue(applied, now) {
+            return Ok(false);
+        }
+        let basis = self.records.basis(applied, now).await?;
+        let progress = self.records.switch_progress(&applied.config.org, &basis.judging).await?;
+        Ok(!progress.is_some_and(SwitchProgress::is_done))
     }
 }
 

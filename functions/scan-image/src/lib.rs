@@ -305,7 +305,8 @@ impl ScanImage {
                 }
                 // An earlier attempt may have died before it looked again, and there may be attestations by now.
                 if self.holds_all(org, &in_force.applied.config, work, &stored.result).await? {
-                    record_members(&self.records, org, &id, stored, (&in_force, self.clock.now())).await?;
+                    let judging = (&*in_force, self.clock.now());
+                    record_members(&self.records, org, (&id, Some(image)), stored, judging).await?;
                     return Ok(Progress::Recorded);
                 }
             }
@@ -353,7 +354,8 @@ impl ScanImage {
         let mut assessment =
             self.advisories.assess(&self.records, subject, Arc::clone(in_force), now).await?;
         assessment.result.created_at = manifest.created_at;
-        let result = record(&self.records, org, &work.image.id(), assessment, stored, None, in_force).await?;
+        let found = (&work.image.id(), Some(&work.image));
+        let result = record(&self.records, org, found, assessment, stored, None, in_force).await?;
         tracing::info!(
             org.name = %org, image = %work.image, scan.state = %result.result.state,
             scan.packages = result.result.packages,

@@ -5,14 +5,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use tidewatch_core::basis::{Basis, MATCHING};
 use tidewatch_core::image::{Image, ImageId};
-use tidewatch_core::names::{OrgName, StreamName};
+use tidewatch_core::names::OrgName;
 use tidewatch_core::result::{ImageResult, ResultState};
 use tidewatch_core::severity::SeverityCounts;
-use tidewatch_core::stream::Member;
 use tidewatch_inventory::READER_VERSION;
-use tidewatch_store::records::{
-    Alongside, Filling, ImagePlace, InForce, RecordError, Records, ResultRows, StoredResult,
-};
+use tidewatch_store::records::{Alongside, Filling, InForce, RecordError, Records, ResultRows, StoredResult};
 
 use crate::news::news;
 use crate::{Assessment, text};
@@ -20,11 +17,11 @@ use crate::{Assessment, text};
 /// Stores inventory and rows, then the result, with what is to be announced of it, then the members of every repository that holds the image, as they are judged
 /// by `in_force`, which the assessment was made by. `computed_from` is the stored result that the assessment was made after,
 /// if there was one: [`RecordError::Changed`] when another has been stored since. `covered` is what all images are settled
-/// by, where that is known. Of `image` only digest and platform count.
+/// by, where that is known. `found` is the image where a scan has just found it, if it comes from one.
 pub async fn record(
     records: &Records,
     org: &OrgName,
-    image: &ImageId,
+    (image, found): (&ImageId, Option<&Image>),
     assessment: Assessment,
     computed_from: Option<&StoredResult>,
     covered: Option<&Basis>,
@@ -49,21 +46,21 @@ pub async fn record(
     let stored = StoredResult { result, revision };
     let filling = Filling::new(&stored, in_force, stored.result.scanned_at);
     let filling = filling.with_rows(ResultRows { report, inventory, metadata });
-    enter_slots(records, org, image, &stored, filling).await?;
+    enter_slots(records, org, image, &stored, (found, filling)).await?;
     Ok(stored)
 }
 
 /// Puts the image into its slots, as it is judged in each by what is in force at `now`, which was read after `stored`: in the
 /// stream `latest-indexed` for every repository that holds it, where it is one that the gauges count and was scanned; in
-/// every environment that it is in, whatever came of the scan.
+/// every environment that it is in, whatever came of the scan. `found`: as for [`record`].
 pub async fn record_members(
     records: &Records,
     org: &OrgName,
-    image: &ImageId,
+    (image, found): (&ImageId, Option<&Image>),
     stored: &StoredResult,
     (in_force, now): (&InForce, Timestamp),
 ) -> Result<(), RecordError> {
-    enter_slots(records, org, image, stored, Filling::new(stored, in_force, now)).await
+    enter_slots(records, org, image, stored, (found, Filling::new(stored, in_force, now))).await
 }
 
 async fn enter_slots(
@@ -71,14 +68,12 @@ async fn enter_slots(
     org: &OrgName,
     image: &ImageId,
     stored: &StoredResult,
-    mut filling: Filling<'_>,
+    (found, mut filling): (Option<&Image>, Filling<'_>),
 ) -> Result<(), RecordError> {
     // Other results do not enter the slot of a repository: what was known before stays.
     if !matches!(stored.result.state, ResultState::Pending | ResultState::Failed) {
-        let latest = StreamName::latest_indexed();
-        let places = records.places(org, &image.digest, &image.platform).await?;
-        for ImagePlace { image, tag, seen_at, .. } in places.into_iter().filter(|place| place.counted) {
-            records.enter_slot(org, &latest, Member::pending(image, tag, seen_at), &mut filling).await?;
+        for place in records.places(org, &image.digest, &image.platform).await? {
+            records.enter_latest(org, place, found, &mut filling).await?;
         }
     }
     for place in records.environments_of(org, image).await? {
@@ -124,5 +119,6 @@ pub async fn record_failed(
         is_limited: false,
     };
     let revision = records.put_result(org, &image.digest, &image.platform, &result, stored.as_ref()).await?;
-    record_members(records, org, &image.id(), &StoredResult { result, revision }, (&in_force, now)).await
+    let stored = StoredResult { result, revision };
+    record_members(records, org, (&image.id(), Some(image)), &stored, (&in_force, now)).await
 }

@@ -27,6 +27,14 @@ pub struct Basis {
     /// Whether anything of that is limited to some repositories or streams.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_limited: bool,
+    /// [`crate::stream::Counting::since`] of how images are counted, which `judging` counts as well.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub counted_since: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_first(counted_since: &i64) -> bool {
+    *counted_since == 0
 }
 
 impl Basis {
@@ -71,6 +79,7 @@ mod tests {
             indexes: indexes.collect(),
             judging: Digest::of(judging.as_bytes()),
             is_limited: false,
+            counted_since: 0,
         }
     }
 

@@ -15,6 +15,7 @@ use crate::package::{Distribution, Package};
 use crate::policy::{Evaluation, ImageFacts, PolicySet};
 use crate::result::ResultState;
 use crate::severity::SeverityCounts;
+use crate::stream::Counting;
 use crate::tables::{TableDate, TableVersions, Tables};
 use crate::vex::VexDocument;
 use crate::{Digest, Timestamp};
@@ -35,8 +36,14 @@ impl Criteria {
     /// What `config` has in force, and the VEX documents that the organisation has uploaded beside it.
     pub fn new(config: &Config, vex: Vec<VexDocument>) -> Self {
         let hashes: Vec<Digest> = vex.iter().map(VexDocument::digest).collect();
-        let fingerprint = criteria_fingerprint(config, &hashes);
+        let fingerprint = criteria_fingerprint(config, &hashes, &Counting::default());
         Self { policies: config.policy_set(), exceptions: Exceptions::new(config, vex), fingerprint }
+    }
+
+    /// The same of an organisation whose images are counted so.
+    #[must_use]
+    pub fn counted(self, counting: &Counting) -> Self {
+        Self { fingerprint: with_counting(self.fingerprint, counting), ..self }
     }
 
     /// The policies in force.
@@ -101,10 +108,16 @@ pub fn judging_fingerprint(
     if outdated.is_empty() { judging } else { combined(&(judging, outdated)) }
 }
 
-/// What [`Criteria::fingerprint`] is by `config`, and by the uploaded VEX documents, each named by [`VexDocument::digest`].
-pub fn criteria_fingerprint(config: &Config, vex: &[Digest]) -> Digest {
+/// What [`Criteria::fingerprint`] is by `config`, by the uploaded VEX documents, each named by [`VexDocument::digest`], and by
+/// how images are counted. No judgement depends on that; but every image is looked at again when it changes, and that is how
+/// it comes to its new slots.
+pub fn criteria_fingerprint(config: &Config, vex: &[Digest], counting: &Counting) -> Digest {
     let config = config.judging_fingerprint();
-    if vex.is_empty() { config } else { combined(&(config, vex)) }
+    with_counting(if vex.is_empty() { config } else { combined(&(config, vex)) }, counting)
+}
+
+fn with_counting(fingerprint: Digest, counting: &Counting) -> Digest {
+    if counting.is_first() { fingerprint } else { combined(&(fingerprint, counting.since())) }
 }
 
 fn combined(parts: &impl serde::Serialize) -> Digest {

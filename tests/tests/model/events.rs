@@ -7,7 +7,7 @@ use tidewatch_core::config::Config;
 use tidewatch_core::policy::TYPES;
 
 use crate::advisories::PUBLISHED;
-use crate::images::{BUILT, IMAGES, QUAY, REPOSITORIES};
+use crate::images::{BUILT, IMAGES, PUSHED, QUAY, REPOSITORIES};
 
 /// Whether webhooks may be lost of a repository of which others came. A message about a push that comes twice, before and
 /// after a push that nobody tells of, gives both images the time of the first: then their digests decide which of them stands
@@ -17,8 +17,8 @@ pub(crate) const LOST_WEBHOOKS: bool = false;
 /// What happens next.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
-    /// An image is pushed to the tag of a repository; a webhook says so, or does not.
-    Push { repository: usize, image: usize, is_told: bool },
+    /// An image, or an index of several, is pushed to the tag of a repository; a webhook says so, or does not.
+    Push { repository: usize, push: usize, is_told: bool },
     /// The tag of a repository is deleted.
     Delete { repository: usize },
     /// Somebody starts the rules.
@@ -78,10 +78,13 @@ pub(crate) struct Configuration {
     exceptions: usize,
     /// Whether, and with which images, the file has the environment `staging`.
     pub(crate) staging: usize,
+    /// Whether each platform of an image counts.
+    pub(crate) counts_all: bool,
 }
 
 impl Configuration {
-    pub(crate) const FIRST: Self = Self { has_quay: true, policies: 0, exceptions: 0, staging: 0 };
+    pub(crate) const FIRST: Self =
+        Self { has_quay: true, policies: 0, exceptions: 0, staging: 0, counts_all: false };
 
     pub(crate) fn config(&self) -> Config {
         let registry =
@@ -101,6 +104,7 @@ impl Configuration {
             .collect();
         serde_json::from_value(json!({
             "org": "acme",
+            "count_platforms": if self.counts_all { "all" } else { "one" },
             "registries": registries.iter().map(|id| registry(id)).collect::<Vec<_>>(),
             "rules": registries.iter().map(|id| rule(id)).collect::<Vec<_>>(),
             "environments": environments,
@@ -186,10 +190,10 @@ fn scoped_exceptions(variant: usize) -> Vec<Value> {
 }
 
 pub(crate) fn event() -> impl Strategy<Value = Event> {
-    let (repository, image) = (0..REPOSITORIES.len(), 0..IMAGES.len());
+    let (repository, push) = (0..REPOSITORIES.len(), 0..PUSHED);
     prop_oneof![
-        6 => (repository.clone(), image, prop::bool::weighted(0.8)).prop_map(|(repository, image, is_told)| Event::Push {
-            repository, image, is_told,
+        6 => (repository.clone(), push, prop::bool::weighted(0.8)).prop_map(|(repository, push, is_told)| Event::Push {
+            repository, push, is_told,
         }),
         1 => repository.prop_map(|repository| Event::Delete { repository }),
         2 => Just(Event::List),
@@ -197,7 +201,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Confirm),
         1 => (0_i64..10).prop_map(|days_ago| Event::PublishExploited { days_ago }),
         1 => (0_i64..10, -3_i64..6).prop_map(|(days_ago, days)| Event::PublishSupport { days_ago, days }),
-        2 => configuration().prop_map(Event::Configure),
+        3 => configuration().prop_map(Event::Configure),
         4 => environment().prop_map(Event::Environment),
         4 => Just(Event::Tick),
         3 => Just(Event::RollUp),
@@ -210,8 +214,14 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
 }
 
 fn configuration() -> impl Strategy<Value = Configuration> {
-    (prop::bool::weighted(0.7), 0_usize..5, 0_usize..5, 0_usize..3).prop_map(
-        |(has_quay, policies, exceptions, staging)| Configuration { has_quay, policies, exceptions, staging },
+    (prop::bool::weighted(0.7), 0_usize..5, 0_usize..5, 0_usize..3, any::<bool>()).prop_map(
+        |(has_quay, policies, exceptions, staging, counts_all)| Configuration {
+            has_quay,
+            policies,
+            exceptions,
+            staging,
+            counts_all,
+        },
     )
 }
 

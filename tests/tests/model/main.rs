@@ -1,7 +1,8 @@
 //! The whole system against a naive model: whatever happens in whatever order, the numbers that are served are those that
 //! are worked out from scratch by hand.
 //!
-//! One case is a sequence of events ([`events`]): images are pushed and deleted, advisories, tables, policies, exceptions,
+//! One case is a sequence of events ([`events`]): images, some of two platforms, are pushed and deleted, how many platforms
+//! count changes, advisories, tables, policies, exceptions,
 //! registries and environments change, time passes; meanwhile the real functions work on one table, stopping at single
 //! operations of it, are killed, and get messages late, out of order and twice ([`run`]). When every message was delivered
 //! and one roll-up has begun after that, each number of both texts has to be that of the model ([`naive`]), and the rows

@@ -14,7 +14,7 @@ use tidewatch_core::{Severity, Timestamp};
 use crate::advisories::{findings, is_covered};
 use crate::entries::Entries;
 use crate::events::Configuration;
-use crate::images::{BUILT, IMAGES, QUAY, REPOSITORIES};
+use crate::images::{BUILT, IMAGES, QUAY, REPOSITORIES, counted};
 
 /// Series, as they stand in a text, with their values.
 pub(crate) type Numbers = BTreeMap<String, u64>;
@@ -43,7 +43,7 @@ pub(crate) struct Model {
 /// A repository, and its tag.
 #[derive(Clone, Debug)]
 pub(crate) struct Repository {
-    /// What the tag points to.
+    /// What the tag points to, by the number of what was pushed.
     pub(crate) latest: Option<usize>,
     /// Whether a webhook has told of it.
     pub(crate) is_told_of: bool,
@@ -67,16 +67,16 @@ pub(crate) struct Member {
 }
 
 impl Repository {
-    pub(crate) fn push(&mut self, event: usize, image: usize) {
-        self.latest = Some(image);
-        self.moves.push((event, image));
+    pub(crate) fn push(&mut self, event: usize, push: usize) {
+        self.latest = Some(push);
+        self.moves.push((event, push));
     }
 
     /// What the tag has pointed to from an event on.
     pub(crate) fn since(&self, event: usize) -> Vec<usize> {
         let before = self.moves.iter().rev().find(|(moved, _)| *moved <= event);
         let after = self.moves.iter().filter(|(moved, _)| *moved > event);
-        before.into_iter().chain(after).map(|(_, image)| *image).collect()
+        before.into_iter().chain(after).map(|(_, push)| *push).collect()
     }
 }
 
@@ -116,13 +116,16 @@ impl Model {
         }
     }
 
-    /// The members of `latest-indexed`: of each repository what its tag points to. A tag that was deleted has left once two
-    /// listings in a row have not found it.
+    /// The members of `latest-indexed`: of each repository the images that its tag points to, as far as they count. A tag that was
+    /// deleted has left once two listings in a row have not found it.
     pub(crate) fn latest(&self) -> Vec<Member> {
-        let member = |(repository, of): (usize, &Repository)| {
-            Some(Member { repository, image: of.latest?, tag: Tag::latest() })
-        };
-        self.repositories.iter().enumerate().filter_map(member).collect()
+        let pushes =
+            self.repositories.iter().enumerate().filter_map(|(number, of)| Some((number, of.latest?)));
+        let members = pushes.flat_map(|(repository, push)| {
+            let images = counted(push, self.configuration.counts_all).iter();
+            images.map(move |image| Member { repository, image: *image, tag: Tag::latest() })
+        });
+        members.collect()
     }
 
     fn state(&self, image: usize, now: Timestamp) -> ResultState {

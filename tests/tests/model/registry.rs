@@ -1,4 +1,4 @@
-//! Registries in memory: every image lies in every repository, and tags point to them as the test says.
+//! Registries in memory: every image and index lies in every repository, and tags point to them as the test says.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use tidewatch_core::names::{RegistryId, RepositoryName, Tag};
 use tidewatch_core::ports::registry::{BlobStream, ListPage, RawManifest, RegistryError};
 use tidewatch_core::ports::{Registries, Registry};
 
-use crate::images::{BUILT, REPOSITORIES};
+use crate::images::{BUILT, BUILT_PUSHES, REPOSITORIES};
 
 /// What `latest` points to in each repository that has it, by the number of the repository.
 type Latest = BTreeMap<usize, Digest>;
@@ -88,7 +88,8 @@ impl Registry for HeldRegistry {
             ManifestReference::Digest(digest) => *digest,
             ManifestReference::Tag(tag) => self.resolve(repository, tag).await?,
         };
-        let manifest = BUILT.iter().find_map(|image| image.manifests.get(&digest));
+        let all = BUILT.iter().chain(&*BUILT_PUSHES);
+        let manifest = all.clone().find_map(|image| image.manifests.get(&digest));
         let manifest = manifest.ok_or_else(|| self.not_found(digest.to_string()))?;
         Ok(RawManifest { digest, media_type: manifest.media_type.clone(), bytes: manifest.bytes.clone() })
     }

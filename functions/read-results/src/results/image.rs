@@ -149,10 +149,11 @@ impl Results {
         image: &ImageId,
         places: &[ImagePlace],
     ) -> Result<Vec<Membership>, ReadError> {
-        let latest = StreamName::latest_indexed();
+        let (latest, counting) = (StreamName::latest_indexed(), &self.in_force.applied.counting);
         let mut found = BTreeSet::new();
-        for ImagePlace { image: at, .. } in places {
-            let member = self.records.member(&self.org, &latest, &at.registry, &at.repository).await?;
+        for ImagePlace { image: at, seen_at, counted, .. } in places {
+            let Some(slot) = counting.slot_of(at, *counted, *seen_at) else { continue };
+            let member = self.records.member(&self.org, &latest, &slot).await?;
             if let Some(member) = member.filter(|member| member.image.id() == *image) {
                 found.insert(Membership {
                     stream: latest.clone(),

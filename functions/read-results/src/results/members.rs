@@ -1,7 +1,7 @@
 //! The members of a stream in order, some at a time.
 //!
-//! `latest-indexed` has one slot for each repository, so they are found in the order of the list of repositories. The
-//! members of an environment lie in a few shards, and are sorted here.
+//! `latest-indexed` has one slot for each repository, or one for each of its platforms, so they are found in the order of the
+//! list of repositories. The members of an environment lie in a few shards, and are sorted here.
 
 use futures::{StreamExt as _, stream};
 use tidewatch_core::names::StreamName;
@@ -89,35 +89,41 @@ impl Results {
         }
     }
 
-    /// Up to [`MEMBERS_AT_ONCE`] of the members, without those of registries that are not configured any more: they do
-    /// not count. There may be none though more come.
+    /// Up to [`MEMBERS_AT_ONCE`] of the members, or those of as many repositories, without those that do not count. There may
+    /// be none though more come.
     async fn some_members(&self, stream: &StreamName, from: Option<&Cursor>) -> Result<Members, ReadError> {
         let mut found = if *stream == StreamName::latest_indexed() {
             self.latest_members(stream, from).await?
         } else {
             self.environment_members(stream, from).await?
         };
-        found.members.retain(|member| self.is_configured(member));
+        found.members.retain(|member| self.counts(stream, member));
         Ok(found)
     }
 
-    pub(super) fn is_configured(&self, member: &Member) -> bool {
-        self.in_force.applied.config.registry(&member.image.registry).is_some()
+    /// Whether a member of `stream` counts: its registry is configured, and images are counted so that its slot is one.
+    pub(super) fn counts(&self, stream: &StreamName, member: &Member) -> bool {
+        self.in_force.applied.counts(stream, member)
     }
 
     async fn latest_members(&self, stream: &StreamName, from: Option<&Cursor>) -> Result<Members, ReadError> {
         let after = from.map(Cursor::repository);
         let page = self.records.repositories_page(&self.org, after, MEMBERS_AT_ONCE).await?;
         let mut repositories = page.repositories;
-        // Rows of the one that the page before has ended in may be left.
-        if let Some(place) =
-            from.filter(|from| matches!(from, Cursor::Within(..))).and_then(Cursor::registry_and_repository)
+        // Rows of the one that the page before has ended in may be left, and members after it.
+        if let Some(place) = from
+            .filter(|from| !matches!(from, Cursor::AfterRepository(_)))
+            .and_then(Cursor::registry_and_repository)
         {
             repositories.insert(0, place);
         }
-        let slots = self.records.members_of(&self.org, stream, &repositories).await?;
+        let counting = &self.in_force.applied.counting;
+        let slots = repositories.iter().flat_map(|(registry, name)| counting.slots(registry, name));
+        let slots = self.records.members_of(&self.org, stream, &slots.collect::<Vec<_>>()).await?;
         let is_left = |member: &Member| from.is_none_or(|from| from.is_before(&Place::of(member)));
-        let members = slots.into_iter().flatten().filter(is_left).collect();
+        let mut members: Vec<Member> = slots.into_iter().flatten().filter(is_left).collect();
+        // Of one repository they come by platform, and cursors go by digest.
+        members.sort_by_cached_key(Place::of);
         Ok(Members { members, next: page.next.map(Cursor::AfterRepository) })
     }
 

@@ -46,7 +46,7 @@ impl Results {
                 return Ok::<_, ReadError>(state.totals);
             }
             let mut members = self.records.members(&self.org, stream, shard).await?;
-            members.retain(|member| self.is_configured(member));
+            members.retain(|member| self.counts(stream, member));
             Ok(members.iter().collect())
         });
         let sum = |mut sum: Totals, totals: Totals| async move {

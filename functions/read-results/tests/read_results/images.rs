@@ -2,9 +2,10 @@
 
 use serde_json::json;
 use tidewatch_core::Severity;
+use tidewatch_core::image::Platform;
 use tidewatch_core::names::StreamName;
 use tidewatch_core::result::ResultState;
-use tidewatch_read_results::documents::ImagePage;
+use tidewatch_read_results::documents::{ImagePage, ImageRow};
 use tidewatch_read_results::{ImageQuery, ReadError};
 
 use crate::scans::Scan;
@@ -69,6 +70,40 @@ async fn pages_follow_one_another_without_a_gap() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn where_each_platform_counts_pages_go_on_within_a_repository() {
+    let world = World::plain().await;
+    world.count_all().await;
+    for number in 0..30 {
+        let scan = Scan::of(&format!("hub/app-{number:02}"));
+        world.scan_on(&scan, &[Platform::linux_amd64(), Platform::linux_arm64()]).await;
+    }
+    // What stands in a slot of before does not count.
+    world.scan(LATEST, &Scan::of("hub/app-00").holding("before")).await;
+    for limit in [1, 7, 60, 1_000] {
+        let results = world.results().await;
+        let mut page = results.image_page(&all(LATEST), &first(limit)).await.unwrap();
+        let mut found = names(&page);
+        while let Some(next) = page.next {
+            page = results.image_page(&all(LATEST), &after(&next, limit)).await.unwrap();
+            assert!(page.images.len() <= limit);
+            found.extend(names(&page));
+        }
+        assert!(found.is_sorted_by_key(|(repository, _)| repository), "{limit} at a time: {found:?}");
+        found.sort();
+        let platforms = ["linux/amd64", "linux/arm64"];
+        let of_repository =
+            |number: i32| platforms.map(|platform| (format!("app-{number:02}"), platform.to_owned()));
+        assert_eq!(found, (0..30).flat_map(of_repository).collect::<Vec<_>>(), "{limit} at a time");
+    }
+}
+
+/// Repository and platform of each image of a page.
+fn names(page: &ImagePage) -> Vec<(String, String)> {
+    let name = |image: &ImageRow| (image.name.repository.to_string(), image.name.platform.clone());
+    page.images.iter().map(name).collect()
 }
 
 #[tokio::test]

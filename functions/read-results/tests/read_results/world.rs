@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
-use tidewatch_core::config::Config;
+use tidewatch_core::config::{Config, CountPlatforms};
 use tidewatch_core::image::{Image, Platform};
 use tidewatch_core::judgement::{Criteria, Judging, Scope, Subject, judge};
 use tidewatch_core::metadata::ImageMetadata;
 use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::ports::Clock as _;
 use tidewatch_core::result::ImageResult;
-use tidewatch_core::stream::Member;
+use tidewatch_core::stream::{Member, SlotForm};
 use tidewatch_core::tables::Tables;
 use tidewatch_core::token::{Scope as TokenScope, Token, TokenRecord};
 use tidewatch_read_results::{PageRequest, ReadResults, Results};
@@ -75,6 +75,25 @@ impl World {
         self.scan_judged(stream, scan, Judged::Everywhere).await
     }
 
+    /// Has each platform of an image counted from now on.
+    pub(crate) async fn count_all(&self) {
+        let config = Config { count_platforms: CountPlatforms::All, ..self.config.clone() };
+        self.records.apply_config(&config, Some(1), self.clock.now()).await.unwrap();
+    }
+
+    /// Scans an image on these platforms, and puts each into its slot of `latest-indexed` as images are counted now.
+    pub(crate) async fn scan_on(&self, scan: &Scan, platforms: &[Platform]) {
+        let counting = self.records.config(&acme()).await.unwrap().unwrap().counting;
+        for platform in platforms {
+            let scan = scan.clone().holding(&format!("{} {platform}", scan.content));
+            let result = self.store(&scan).await;
+            let mut member = self.member(&scan, &result);
+            member.image.platform = platform.clone();
+            let slot = counting.slot_of(&member.image, true, member.seen_at).unwrap();
+            self.put(&StreamName::latest_indexed(), &member.in_slot(&slot)).await;
+        }
+    }
+
     /// The same, with numbers that are judged so.
     pub(crate) async fn scan_judged(&self, stream: &str, scan: &Scan, judged: Judged) -> Member {
         let stream: StreamName = stream.parse().unwrap();
@@ -118,6 +137,7 @@ impl World {
             seen_at: self.clock.now(),
             created_at: result.created_at,
             kept: false,
+            form: SlotForm::default(),
             state: result.state,
             severities: result.severities,
             policies: result.policies.clone(),

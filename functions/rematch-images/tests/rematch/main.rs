@@ -10,6 +10,7 @@ mod messages;
 mod news;
 mod overtaken;
 mod places;
+mod platforms;
 mod postings;
 mod races;
 mod results;

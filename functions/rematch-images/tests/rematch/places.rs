@@ -10,7 +10,7 @@ use tidewatch_core::metadata::ImageMetadata;
 use tidewatch_core::names::StreamName;
 use tidewatch_core::policy::Outcome;
 use tidewatch_core::ports::Clock as _;
-use tidewatch_core::stream::Member;
+use tidewatch_core::stream::{Member, Slot};
 use tidewatch_core::work::RematchTask;
 use tidewatch_store::records::NewVex;
 use tidewatch_testkit::policies::{FIXABLE, fixable_only};
@@ -73,8 +73,8 @@ async fn pin(world: &World, image: &Image) -> StreamName {
 }
 
 async fn in_environment(world: &World, stream: &StreamName, image: &Image) -> (u64, u64, Outcome) {
-    let (registry, repository) = (&image.registry, &image.repository);
-    let member = world.records.member(&acme(), stream, registry, repository).await.unwrap();
+    let slot = Slot::of_repository(image.registry.clone(), image.repository.clone());
+    let member = world.records.member(&acme(), stream, &slot).await.unwrap();
     counted(&member.expect("a member"))
 }
 
@@ -140,7 +140,7 @@ async fn a_writer_that_is_late_does_not_bring_back_what_an_earlier_configuration
     let before = world.records.in_force(&acme(), None).await.unwrap().unwrap();
     except(&world, json!([exception(&json!({"repository": "hub/team/*"}))])).await;
     let (stored, late) = (world.stored(&web).await, (&before, world.clock.now()));
-    record_members(&world.records, &acme(), &web.id(), &stored, late).await.unwrap();
+    record_members(&world.records, &acme(), (&web.id(), None), &stored, late).await.unwrap();
     assert_eq!(slot(&world, &web).await, SUPPRESSED);
 }
 
@@ -207,7 +207,7 @@ async fn a_document_in_the_image_that_names_a_repository_counts_in_that_reposito
     result.judge(report, &assessment.inventory, &metadata, None, in_force.judging(world.clock.now()));
     assessment.metadata = metadata;
     let id = twins[0].id();
-    record(&world.records, &acme(), &id, assessment, Some(&stored), None, &in_force).await.unwrap();
+    record(&world.records, &acme(), (&id, None), assessment, Some(&stored), None, &in_force).await.unwrap();
     let [web, api] = &twins;
     assert_eq!((slot(&world, web).await, slot(&world, api).await), (SUPPRESSED, COUNTS));
     assert_eq!(world.vulnerabilities(web).await, 1, "the image as a whole is in no repository");

@@ -141,7 +141,9 @@ async fn an_image_that_the_gauges_do_not_count_is_matched_and_enters_no_slot() {
     let assessment = world.assess(&debian(&[("openssl", "1"), ("zlib", "1")])).await;
     let in_force = world.records.in_force(&acme(), None).await.unwrap().unwrap();
     let (records, id) = (&world.records, image.id());
-    tidewatch_assessment::record(records, &acme(), &id, assessment, None, None, &in_force).await.unwrap();
+    tidewatch_assessment::record(records, &acme(), (&id, None), assessment, None, None, &in_force)
+        .await
+        .unwrap();
     world.publish(&advisories()).await;
     world.rematch().await;
     assert_eq!((world.vulnerabilities(&image).await, world.member(&image).await), (2, None));

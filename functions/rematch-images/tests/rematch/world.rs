@@ -16,7 +16,7 @@ use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::ports::table::{Condition, Key, Update};
 use tidewatch_core::ports::{Clock as _, Table as _};
 use tidewatch_core::result::{Inventory, Report};
-use tidewatch_core::stream::Member;
+use tidewatch_core::stream::{Member, Slot};
 use tidewatch_core::tables::{EndOfLife, TableDate};
 use tidewatch_core::work::{RematchMessage, RematchRepository, RematchTask};
 use tidewatch_core::{Digest, Timestamp};
@@ -149,11 +149,18 @@ impl World {
     /// Records what a scan of this inventory finds, in a repository, where it is counted.
     pub(crate) async fn scan(&self, image: &Image, inventory: &ImageInventory) -> StoredResult {
         self.place(image, true).await;
+        self.scan_placed(image, inventory).await
+    }
+
+    /// The same of an image whose place is noted already.
+    pub(crate) async fn scan_placed(&self, image: &Image, inventory: &ImageInventory) -> StoredResult {
         let stored = self.records.result(&acme(), &image.digest, &image.platform).await.unwrap();
         let assessment = self.assess(inventory).await;
         let in_force = self.records.in_force(&acme(), None).await.unwrap().unwrap();
         let id = image.id();
-        record(&self.records, &acme(), &id, assessment, stored.as_ref(), None, &in_force).await.unwrap()
+        record(&self.records, &acme(), (&id, None), assessment, stored.as_ref(), None, &in_force)
+            .await
+            .unwrap()
     }
 
     /// The same of an image of which more is known than its packages.
@@ -165,7 +172,7 @@ impl World {
         let mut assessment =
             indexes.assess(&self.records, subject, Arc::clone(&in_force), now).await.unwrap();
         assessment.result.created_at = Some(created_at());
-        record(&self.records, &acme(), &image.id(), assessment, None, None, &in_force).await.unwrap();
+        record(&self.records, &acme(), (&image.id(), None), assessment, None, None, &in_force).await.unwrap();
     }
 
     /// Records what a scan by newer readers finds, which have read something else of the same image.
@@ -351,8 +358,8 @@ impl World {
 
     /// The member in the slot of the image's repository.
     pub(crate) async fn member(&self, image: &Image) -> Option<Member> {
-        let (stream, Image { registry, repository, .. }) = (StreamName::latest_indexed(), image);
-        self.records.member(&acme(), &stream, registry, repository).await.unwrap()
+        let slot = Slot::of_repository(image.registry.clone(), image.repository.clone());
+        self.records.member(&acme(), &StreamName::latest_indexed(), &slot).await.unwrap()
     }
 
     /// How often groups were marked.
@@ -400,13 +407,14 @@ impl Scanner {
                     .is_current(&org, &id, &stored.result, &in_force.basis(self.clock.now()))
                     .await?
             {
-                record_members(&self.records, &org, &id, stored, (&in_force, self.clock.now())).await?;
+                let judging = (&*in_force, self.clock.now());
+                record_members(&self.records, &org, (&id, None), stored, judging).await?;
                 return Ok(());
             }
             let now = self.clock.now();
             let (read, judging) = (Inventory::from(inventory.clone()), Arc::clone(&in_force));
             let assessed = self.indexes.assess(&self.records, read, judging, now).await?;
-            record(&self.records, &org, &id, assessed, stored.as_ref(), None, &in_force).await?;
+            record(&self.records, &org, (&id, None), assessed, stored.as_ref(), None, &in_force).await?;
         }
     }
 }

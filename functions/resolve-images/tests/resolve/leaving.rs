@@ -7,8 +7,8 @@ use tidewatch_core::environment::{EnvironmentEntry, EnvironmentTarget, ImageRefe
 use tidewatch_core::image::{Image, Platform};
 use tidewatch_core::names::StreamName;
 use tidewatch_core::ports::Clock as _;
-use tidewatch_core::stream::Member;
-use tidewatch_store::records::{EnvironmentPlace, Filling, ImagePlace, ListingState};
+use tidewatch_core::stream::Slot;
+use tidewatch_store::records::{EnvironmentPlace, ListingState};
 use tidewatch_testkit::image::BuiltImage;
 use tidewatch_testkit::registry::Fault;
 
@@ -18,29 +18,10 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
 impl World {
-    /// Scans all due work: each image has a result and stands in its slot.
-    async fn scan(&self) {
-        let due = self.due().await;
-        self.scan_due().await;
-        let in_force = self.records.in_force(&acme(), None).await.unwrap().unwrap();
-        for work in due {
-            let (image, tag, seen_at) = (work.image.clone(), work.tag, work.seen_at);
-            let place = ImagePlace { image: image.clone(), tag: tag.clone(), seen_at, counted: work.counted };
-            self.records.put_place(&acme(), &place).await.unwrap();
-            let stored = self.records.result(&acme(), &image.digest, &image.platform).await.unwrap().unwrap();
-            let mut filling = Filling::new(&stored, &in_force, seen_at);
-            let member = Member::pending(image, tag, seen_at);
-            self.records
-                .enter_slot(&acme(), &StreamName::latest_indexed(), member, &mut filling)
-                .await
-                .unwrap();
-        }
-    }
-
     /// The tag of what stands for `team/web`.
     async fn stands(&self) -> Option<String> {
-        let (stream, repository) = (StreamName::latest_indexed(), "team/web".parse().unwrap());
-        let slot = self.records.slot(&acme(), &stream, &reg(), &repository).await.unwrap();
+        let slot = Slot::of_repository(reg(), "team/web".parse().unwrap());
+        let slot = self.records.slot(&acme(), &StreamName::latest_indexed(), &slot).await.unwrap();
         slot.and_then(|slot| slot.member).map(|member| member.tag.to_string())
     }
 
@@ -57,7 +38,7 @@ impl World {
         world.list_later().await;
         let new = world.push("team/web", "new", "2");
         world.list_later().await;
-        world.scan().await;
+        world.scan_into_slots().await;
         assert_eq!(world.stands().await.as_deref(), Some("new"));
         (world, [old, new])
     }
@@ -111,7 +92,7 @@ async fn a_tag_that_is_found_again_has_not_vanished() {
     assert_eq!(world.stands().await.as_deref(), Some("old"));
     world.registry.tag("team/web", "new", new.digest);
     world.list_later().await;
-    world.scan().await;
+    world.scan_into_slots().await;
     assert_eq!(world.stands().await.as_deref(), Some("new"));
 }
 
@@ -198,7 +179,7 @@ async fn an_image_that_nobody_uses_is_not_scanned_any_more_and_stays_or_is_forgo
         let world = World::with_rule(json!({"unused": {"after": "90d", "then": then}})).await;
         world.push("team/web", "old", "1");
         world.list_later().await;
-        world.scan().await;
+        world.scan_into_slots().await;
         world.clock.advance(HOUR * (90 * 24 - 1));
         world.list_later().await;
         assert_eq!(world.listing(Some("team/web")).await.selected, 1, "the boundary is inclusive");
@@ -222,7 +203,7 @@ async fn an_image_in_an_environment_is_used() {
     let world = World::with_rule(json!({"unused": {"after": "90d", "then": "forget"}})).await;
     let old = world.push("team/web", "old", "1");
     world.list_later().await;
-    world.scan().await;
+    world.scan_into_slots().await;
     let reference: ImageReference = "reg/team/web:old".parse().unwrap();
     let entry = EnvironmentEntry::new(reference, world.clock.now()).id();
     let target = EnvironmentTarget { stream: "production".parse().unwrap(), entry };
@@ -333,7 +314,7 @@ async fn what_is_pushed_while_a_listing_drops_what_was_there_before_is_scanned()
     let world = World::with_rule(json!({"exclude": [":old"]})).await;
     let old = world.push("team/web", "stable", "1");
     world.list_later().await;
-    world.scan().await;
+    world.scan_into_slots().await;
     // The listing that begins now does not choose it; before that takes effect, it is pushed.
     let begun = world.clock.now();
     world.clock.advance(HOUR);

@@ -13,6 +13,7 @@ mod environments;
 mod failures;
 mod leaving;
 mod limited;
+mod platforms;
 mod previews;
 mod pushes;
 mod repositories;

@@ -20,7 +20,7 @@ use tidewatch_evaluate_rules::EvaluateRules;
 use tidewatch_registries::{ConfiguredRegistries, LocalSecrets, Ports};
 use tidewatch_resolve_images::{ResolveHints, ResolveImages};
 use tidewatch_runtime::{Deadline, HandlerError, MessageHandler as _};
-use tidewatch_store::records::{AdvisoryFamily, DueWork, ListingProgress, TagRecord};
+use tidewatch_store::records::{AdvisoryFamily, DueWork, Filling, ImagePlace, ListingProgress, TagRecord};
 use tidewatch_store::{MemoryTable, ObjectStorage, Records};
 use tidewatch_testkit::failing::{FailingQueue, FailingTable, Outages};
 use tidewatch_testkit::image::{BuiltImage, ImageBuilder};
@@ -221,6 +221,21 @@ impl World {
     pub(crate) async fn corrupt(&self, partition: &str, sort: &str) {
         let broken = Update::default().set("data", "{");
         self.table.update(&Key::new(partition, sort), broken, Condition::ItemPresent).await.unwrap();
+    }
+
+    /// Scans all due work: each image has a result and stands in its slot.
+    pub(crate) async fn scan_into_slots(&self) {
+        let due = self.due().await;
+        self.scan_due().await;
+        let in_force = self.records.in_force(&acme(), None).await.unwrap().unwrap();
+        for work in due {
+            let Work { image, tag, seen_at, counted, .. } = work;
+            let place = ImagePlace { image: image.clone(), tag, seen_at, counted };
+            self.records.put_place(&acme(), &place).await.unwrap();
+            let stored = self.records.result(&acme(), &image.digest, &image.platform).await.unwrap().unwrap();
+            let mut filling = Filling::new(&stored, &in_force, seen_at);
+            self.records.enter_latest(&acme(), place, Some(&image), &mut filling).await.unwrap();
+        }
     }
 
     /// Does what a scan of all due work does to the records: each image has a result, and no work.

@@ -27,12 +27,12 @@ fn announcing(world: &World, records: &Records, bus: &Arc<RecordingBus>) -> Roll
     roll_up.announcing(Arc::clone(bus) as _)
 }
 
-async fn announce(world: &World, bus: &Arc<RecordingBus>) -> usize {
+pub(crate) async fn announce(world: &World, bus: &Arc<RecordingBus>) -> usize {
     announcing(world, &world.records, bus).announce(&world.org).await.unwrap()
 }
 
 /// The result of an image which these vulnerabilities affect, all but the suppressed ones of which are told.
-async fn affect(world: &World, image: &Image, vulnerabilities: &[&str], suppressed: &[usize]) {
+pub(crate) async fn affect(world: &World, image: &Image, vulnerabilities: &[&str], suppressed: &[usize]) {
     let critical: Vec<(&str, Severity)> =
         vulnerabilities.iter().map(|id| (*id, Severity::Critical)).collect();
     affect_by(world, image, &critical, suppressed).await;
@@ -71,7 +71,7 @@ async fn affect_by(world: &World, image: &Image, vulnerabilities: &[(&str, Sever
 }
 
 /// Makes the image the one that stands for its repository.
-async fn count(world: &World, image: &Image, seen_hours: i64) {
+pub(crate) async fn count(world: &World, image: &Image, seen_hours: i64) {
     let member = member(image.clone(), seen_hours, &[], Outcome::Pass);
     let (tag, seen_at) = (member.tag.clone(), member.seen_at);
     let place = ImagePlace { image: image.clone(), tag, seen_at, counted: true };

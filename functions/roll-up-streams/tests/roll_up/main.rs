@@ -9,6 +9,7 @@ mod grace_periods;
 mod naive;
 mod own_families;
 mod places;
+mod platforms;
 mod protocol;
 mod reconciliation;
 mod snapshots;

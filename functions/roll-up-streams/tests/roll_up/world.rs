@@ -13,7 +13,7 @@ use tidewatch_core::ports::table::{Condition, Key, Update};
 use tidewatch_core::ports::{Clock as _, Table as _};
 use tidewatch_core::result::ResultState;
 use tidewatch_core::severity::SeverityCounts;
-use tidewatch_core::stream::{Layout, Member};
+use tidewatch_core::stream::{Layout, Member, SlotForm};
 use tidewatch_core::{Digest, Severity, Timestamp};
 use tidewatch_roll_up_streams::RollUpStreams;
 use tidewatch_store::records::{Snapshot, SnapshotHead, Switch, TextHead};
@@ -95,6 +95,11 @@ impl World {
         self.change(&key, Update::default().set("data", "{")).await;
     }
 
+    /// The shard that a member lies in.
+    pub(crate) fn shard_of(&self, Member { image, .. }: &Member) -> u16 {
+        Layout::of(&self.stream).shard_of(&image.registry, &image.repository)
+    }
+
     /// Changes the item of the member in the slot of `image`.
     pub(crate) async fn change_member(&self, image: &Image, change: Update) {
         let shard = Layout::of(&self.stream).shard_of(&image.registry, &image.repository);
@@ -169,6 +174,7 @@ pub(crate) fn member(image: Image, seen_hours: i64, severities: &[Severity], fix
         seen_at: Timestamp::from_second(start.as_second() + seen_hours * 3600).unwrap(),
         created_at: None,
         kept: false,
+        form: SlotForm::default(),
         state: if fixable == Outcome::NoData { ResultState::Partial } else { ResultState::Scanned },
         severities: severities.iter().copied().collect(),
         policies: [("fixable-vulnerabilities".parse().unwrap(), fixable)].into(),

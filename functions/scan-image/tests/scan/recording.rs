@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tidewatch_core::Severity;
+use tidewatch_core::names::StreamName;
 use tidewatch_core::policy::Outcome;
 use tidewatch_core::ports::Clock as _;
 use tidewatch_core::ports::Sleeper as _;
@@ -14,6 +15,7 @@ use tidewatch_core::work::{Priority, RollUpMessage, Work};
 use tidewatch_runtime::system::SystemSleeper;
 use tidewatch_runtime::{Deadline, MessageHandler as _};
 
+use tidewatch_testkit::image::ImageBuilder;
 use tidewatch_testkit::interleave::Interleaving;
 
 use crate::gate::Behind;
@@ -383,6 +385,50 @@ async fn an_image_behind_two_tags_is_a_member_when_one_of_them_is_counted_in_eit
         }
         let members = world.members().await;
         assert_eq!((members.len(), members[0].severities.total()), (1, 1), "{counted_first}");
+    }
+}
+
+#[tokio::test]
+async fn where_each_platform_counts_the_image_of_each_is_a_member() {
+    let world = World::new().await;
+    world.count_all().await;
+    for (platform, counted) in [("linux/amd64", true), ("linux/arm64", false)] {
+        let builder = ImageBuilder::new().platform(&platform.parse().unwrap());
+        let image = builder.layer(debian(&[("openssl", "1")])).build();
+        world.scan(&Work { counted, ..world.push_work("team/web", &image) }).await;
+    }
+    let members = world.members().await;
+    let members: Vec<_> =
+        members.iter().map(|member| (member.image.platform.to_string(), member.severities.total())).collect();
+    assert_eq!(members, [("linux/amd64".to_owned(), 1), ("linux/arm64".to_owned(), 1)]);
+}
+
+#[tokio::test]
+async fn a_scan_that_is_at_work_when_images_come_to_be_counted_otherwise_enters_the_new_slot() {
+    for steps in 1.. {
+        let world = World::new().await;
+        let work = world.push_work("team/web", &image(&[&debian(&[("openssl", "1")])]));
+        world.enqueue(&work).await;
+        let worker = world.pausing_worker();
+        let mut scanning = Interleaving::new();
+        let task = scanning.start(worker.handle(message(&work), Deadline::NONE));
+        let mut finished = false;
+        for _ in 0..steps {
+            finished = finished || step(&mut scanning, task).await.is_some();
+        }
+        // Who sends for images that are counted otherwise finds this one, if it has a result.
+        let is_found = world.stored(&work).await.is_some();
+        world.count_all().await;
+        while !finished {
+            finished = step(&mut scanning, task).await.is_some();
+        }
+        let counting = world.records.config(&acme()).await.unwrap().unwrap().counting;
+        let slot = counting.slot_of(&work.image, true, work.seen_at).unwrap();
+        let member = world.records.member(&acme(), &StreamName::latest_indexed(), &slot).await.unwrap();
+        assert!(is_found || member.is_some(), "after {steps} steps");
+        if is_found {
+            break;
+        }
     }
 }
 

@@ -138,12 +138,18 @@ impl World {
     }
 
     async fn configure_as(&self, registry: &RegistryConfig, policies: &Value) {
-        let config: Config = serde_json::from_value(json!({
-            "org": "acme",
-            "registries": [registry],
-            "policies": fixable_only(policies),
-        }))
-        .unwrap();
+        self.configure_with(json!({"registries": [registry], "policies": fixable_only(policies)})).await;
+    }
+
+    /// Puts a configuration in force by which each platform of an image counts.
+    pub(crate) async fn count_all(&self) {
+        let registries = [self.registry.config("reg")];
+        self.configure_with(json!({"count_platforms": "all", "registries": registries})).await;
+    }
+
+    async fn configure_with(&self, mut config: Value) {
+        config["org"] = json!("acme");
+        let config: Config = serde_json::from_value(config).unwrap();
         let version = self.records.config(&acme()).await.unwrap().map(|applied| applied.version);
         self.records.apply_config(&config, version, self.clock.now()).await.unwrap();
     }

@@ -5,7 +5,7 @@ use tidewatch_core::names::{PolicyId, StreamName};
 use tidewatch_core::policy::Outcome;
 use tidewatch_core::result::ResultState;
 use tidewatch_core::severity::SeverityCounts;
-use tidewatch_core::stream::{Candidate, Member, PolicyTotals, StreamTotals, Totals};
+use tidewatch_core::stream::{Candidate, Member, PolicyTotals, SlotForm, StreamTotals, Totals};
 use tidewatch_core::{Digest, Timestamp};
 
 /// How many streams the largest snapshot has.
@@ -58,6 +58,7 @@ pub(crate) fn member(
         policies: answers.collect(),
         next_change_at: None,
         kept: false,
+        form: SlotForm::default(),
         result_at: Some(seen_at),
         suppressed: SeverityCounts::default(),
     })

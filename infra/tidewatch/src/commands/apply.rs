@@ -27,7 +27,7 @@ use first_runs::{FirstRun, estimated, not_asked};
 struct Change {
     /// `added`, `changed` or `removed`.
     action: &'static str,
-    /// `registry`, `rule`, `policy`, `platforms`, `events` or `metrics`.
+    /// `registry`, `rule`, `policy`, `platforms`, `count_platforms`, `events` or `metrics`.
     kind: &'static str,
     id: String,
 }
@@ -189,8 +189,12 @@ fn changes(current: Option<&Config>, new: &Config) -> Vec<Change> {
 type Parts = fn(&Config) -> BTreeMap<String, serde_json::Value>;
 
 /// The parts of a configuration that are compared, by id.
-const PARTS: [(&str, Parts); 8] = [
+const PARTS: [(&str, Parts); 9] = [
     ("platforms", |config| BTreeMap::from([("platforms".to_owned(), serde_json::json!(config.platforms))])),
+    ("count_platforms", |config| {
+        let changed = (!config.count_platforms.is_default()).then_some(config.count_platforms);
+        changed.into_iter().map(|count| ("count_platforms".to_owned(), serde_json::json!(count))).collect()
+    }),
     ("registry", |config| by_id(&config.registries, |registry| registry.id.to_string())),
     ("rule", |config| by_id(&config.rules, |rule| rule.id.to_string())),
     ("policy", |config| by_id(&config.policies, |policy| policy.id.to_string())),
@@ -219,6 +223,19 @@ mod tests {
     fn config(rules: &serde_json::Value) -> Config {
         let registries = json!([{"id": "hub", "kind": "oci", "url": "https://hub.example.com"}]);
         serde_json::from_value(json!({"org": "acme", "registries": registries, "rules": rules})).unwrap()
+    }
+
+    #[test]
+    fn another_way_of_counting_is_a_change_and_the_default_is_none() {
+        let (one, mut all) = (config(&json!([])), config(&json!([])));
+        all.count_platforms = tidewatch_core::config::CountPlatforms::All;
+        let of = |current: Option<&Config>, new: &Config| {
+            let changes = changes(current, new);
+            let found = changes.into_iter().filter(|change| change.kind == "count_platforms");
+            found.map(|change| change.action).collect::<Vec<_>>()
+        };
+        assert_eq!((of(Some(&one), &all), of(Some(&all), &one)), (vec!["added"], vec!["removed"]));
+        assert_eq!((of(None, &one), of(Some(&all), &all)), (vec![], vec![]));
     }
 
     #[test]

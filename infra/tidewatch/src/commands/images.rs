@@ -88,8 +88,7 @@ pub(super) async fn run(context: &Context, arguments: Images) -> Result<(), Fail
             return of_stream(&results, &query).await;
         }
         let applied = instance.records.config(&org).await?;
-        tags::collect_all(&instance.records, &org, applied.as_ref().map(|applied| &applied.config), &query)
-            .await
+        tags::collect_all(&instance.records, &org, applied.as_ref(), &query).await
     };
     let document = while_waiting(context.quiet, "reading images", reading).await?;
     if context.is_json() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::anyhow;
 use futures::TryStreamExt as _;
 use tidewatch_core::Digest;
-use tidewatch_core::config::{Config, EventsConfig, MetricsConfig};
+use tidewatch_core::config::{Config, CountPlatforms, EventsConfig, MetricsConfig};
 use tidewatch_core::image::{ManifestReference, Platform};
 use tidewatch_core::manifest::{Classified, LayerDescriptor, classify, read_config};
 use tidewatch_core::metadata::ManifestMetadata;
@@ -59,6 +59,7 @@ pub(crate) fn config_of(platform: &Platform) -> Result<Config, Failure> {
     Ok(Config {
         org,
         platforms: vec![platform.clone()],
+        count_platforms: CountPlatforms::One,
         registries: vec![],
         rules: vec![],
         environments: vec![],

@@ -9,6 +9,7 @@ mod events;
 mod exception;
 mod metrics;
 mod period;
+mod platforms;
 mod policy;
 mod rate;
 mod registry;
@@ -31,6 +32,7 @@ pub use events::EventsConfig;
 pub use exception::{ExceptionConfig, ExpiryCondition, Vulnerabilities};
 pub use metrics::MetricsConfig;
 pub use period::{Period, PeriodError};
+pub use platforms::CountPlatforms;
 pub use policy::{Policies, PolicyConfig};
 pub use rate::RateConfig;
 pub use registry::{Credentials, RegistryConfig, RegistryKind};
@@ -46,10 +48,16 @@ pub use schema::file_schema;
 pub struct Config {
     /// The organisation: the tenant that owns all of this, and the `ORG` in the path of its metrics.
     pub org: OrgName,
-    /// Which platforms of an image are scanned; at least one. The gauges count linux/amd64 where it is there, else the
-    /// first of these that the image has. An image with none of them is skipped.
+    /// Which platforms of an image are scanned; at least one. Which of them count says `count_platforms`. An image with none
+    /// of them is skipped.
     #[serde(default = "default_platforms")]
     pub platforms: Vec<Platform>,
+    /// Of how many platforms of an image the gauges count the numbers. Whatever it says, all of `platforms` are scanned and
+    /// shown. A change takes effect as one of the policies does, without a scan, and at once for all numbers: those of before
+    /// are served until every image is counted anew.
+    #[serde(default, skip_serializing_if = "CountPlatforms::is_default")]
+    #[schemars(extend("default" = "one"))]
+    pub count_platforms: CountPlatforms,
     /// Where images are.
     #[serde(default)]
     pub registries: Vec<RegistryConfig>,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::{Slot, SlotForm, SlotKind};
 use crate::image::Image;
 use crate::judgement::{Judging, Scope, Subject, judge};
 use crate::names::{PolicyId, StreamName, Tag};
@@ -26,6 +27,9 @@ pub struct Member {
     /// Whether it stands beside other images of its repository; only in environments.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub kept: bool,
+    /// Which slots `latest-indexed` had when it was put there; in environments always the first ones.
+    #[serde(default, skip_serializing_if = "SlotForm::is_first")]
+    pub form: SlotForm,
     /// How far it could be scanned.
     pub state: ResultState,
     /// Its vulnerabilities by severity.
@@ -82,6 +86,7 @@ impl Member {
             seen_at,
             created_at: None,
             kept: false,
+            form: SlotForm::default(),
             state: ResultState::Pending,
             severities: SeverityCounts::default(),
             policies: BTreeMap::new(),
@@ -89,6 +94,25 @@ impl Member {
             result_at: None,
             suppressed: SeverityCounts::default(),
         }
+    }
+
+    /// The same in `slot`, which is one of its image.
+    #[must_use]
+    pub fn in_slot(self, slot: &Slot) -> Self {
+        let kept = matches!(slot.kind, SlotKind::Kept(_));
+        Self { kept, form: SlotForm::of(&slot.kind), ..self }
+    }
+
+    /// The slot that it stands in.
+    pub fn slot(&self) -> Slot {
+        let Image { registry, repository, digest, platform } = self.image.clone();
+        let since = self.form.since;
+        let kind = match self.form.per_platform {
+            _ if self.kept => SlotKind::Kept(digest),
+            false => SlotKind::Repository { since },
+            true => SlotKind::Platform { since, platform },
+        };
+        Slot { registry, repository, kind }
     }
 
     /// Takes over what the result of its image says of that as a whole.

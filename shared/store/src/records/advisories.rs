@@ -68,13 +68,20 @@ impl CurrentAdvisories {
 
     /// All that results depend on at `now`, when images are judged by the criteria of this fingerprint: how packages are
     /// matched, the index of each family, and what images are judged by. It does not count when an index was built.
-    /// `is_limited`: whether any of the criteria is limited to some repositories or streams.
-    pub(super) fn basis(&self, criteria: Digest, is_limited: bool, now: Timestamp) -> Basis {
+    /// `is_limited`: whether any of the criteria is limited to some repositories or streams; `counted_since`: since which
+    /// version of the configuration images are counted as they are.
+    pub(super) fn basis(
+        &self,
+        criteria: Digest,
+        (is_limited, counted_since): (bool, i64),
+        now: Timestamp,
+    ) -> Basis {
         Basis {
             matching: MATCHING,
             indexes: self.families.iter().map(|(family, index)| (family.clone(), index.hash)).collect(),
             judging: judging_fingerprint(criteria, &self.tables, &self.dates(), now),
             is_limited,
+            counted_since,
         }
     }
 }

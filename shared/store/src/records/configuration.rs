@@ -5,8 +5,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tidewatch_core::Digest;
 use tidewatch_core::config::{Config, ExceptionConfig};
-use tidewatch_core::names::OrgName;
+use tidewatch_core::names::{OrgName, StreamName};
 use tidewatch_core::ports::table::{Condition, Item, Query, Write};
+use tidewatch_core::stream::{Counting, Member};
 
 use super::{RecordError, Records, UploadedVex, corrupt, encode, keys, unless_condition_failed};
 
@@ -21,9 +22,16 @@ pub struct AppliedConfig {
     pub applied_at: Timestamp,
     /// The VEX documents that are in force beside it, in the order in which they were uploaded.
     pub vex: Vec<UploadedVex>,
+    /// How images are counted under it.
+    pub counting: Counting,
 }
 
 impl AppliedConfig {
+    /// Whether a member of `stream` counts: its registry is configured, and it stands in a slot of the counting in force.
+    pub fn counts(&self, stream: &StreamName, member: &Member) -> bool {
+        self.config.registry(&member.image.registry).is_some() && self.counting.counts(stream, member)
+    }
+
     /// Whether anything that images are judged by is limited to some repositories or streams.
     pub fn has_limited(&self) -> bool {
         self.config.exceptions.iter().any(ExceptionConfig::is_limited)
@@ -38,6 +46,8 @@ pub(super) struct Pointer {
     pub(super) applied_at: Timestamp,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) vex: Vec<UploadedVex>,
+    #[serde(default, skip_serializing_if = "Counting::is_first")]
+    pub(super) counting: Counting,
 }
 
 impl Records {
@@ -69,8 +79,8 @@ impl Records {
         let object =
             self.objects.get(&pointer.object).await?.ok_or_else(|| corrupt(place(), "it is not there"))?;
         let config = serde_json::from_slice(&object).map_err(|error| corrupt(place(), error))?;
-        let Pointer { version, applied_at, vex, .. } = pointer;
-        Ok(Some(AppliedConfig { config, version, applied_at, vex }))
+        let Pointer { version, applied_at, vex, counting, .. } = pointer;
+        Ok(Some(AppliedConfig { config, version, applied_at, vex, counting }))
     }
 
     /// Puts `config` in force, beside the VEX documents that are, planned against version `planned_against` (`None`: there was no configuration).
@@ -91,8 +101,9 @@ impl Records {
             Some(_) => self.record::<Pointer>(&keys::configuration(&config.org)).await?,
             None => None,
         };
-        let vex = before.map(|before| before.vex).unwrap_or_default();
-        let pointer = Pointer { version, object, applied_at: now, vex };
+        let (vex, counting) = before.map(|before| (before.vex, before.counting)).unwrap_or_default();
+        let counting = counting.after(config, version, now);
+        let pointer = Pointer { version, object, applied_at: now, vex, counting };
         let pointer = encode(keys::configuration(&config.org), &pointer)?.with("version", version);
         let unchanged = planned_against
             .map_or(Condition::ItemAbsent, |version| Condition::Equal("version".to_owned(), version.into()));

@@ -14,7 +14,7 @@ use tidewatch_core::environment::{EnvironmentEntry, EnvironmentTarget, Pinned};
 use tidewatch_core::image::{Image, ImageId};
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, StreamName, Tag};
 use tidewatch_core::ports::table::{Condition, Item, Query};
-use tidewatch_core::stream::Member;
+use tidewatch_core::stream::{Member, Slot, SlotKind};
 
 use super::{RecordError, Records, decode, encode, keys, millis, unless_condition_failed};
 
@@ -231,13 +231,13 @@ impl Records {
         let is_beside = |place: &EnvironmentPlace| {
             place.kept && place.target.stream == target.stream && place.image == *image
         };
-        match self.environments_of(org, &image.id()).await?.into_iter().find(is_beside) {
+        if let Some(place) = self.environments_of(org, &image.id()).await?.into_iter().find(is_beside) {
             // Its own time may be before that of the slot, which nothing older than that replaces.
-            Some(place) => {
-                self.enter_environment(org, &EnvironmentPlace { at: place.at.max(left_at), ..place }).await
-            }
-            None => self.leave_slot(org, &target.stream, image, true, left_at).await,
+            let place = EnvironmentPlace { at: place.at.max(left_at), ..place };
+            return self.enter_environment(org, &place).await;
         }
+        let slot = Slot { kind: SlotKind::Kept(image.digest), ..slot_of(image) };
+        self.leave_slot(org, &target.stream, &slot, image, left_at).await
     }
 
     /// Tells the image of an environment that it is in, and puts what is known of it as a whole into the slot. Again it
@@ -277,7 +277,7 @@ impl Records {
         for image in read.image().into_iter().chain(&read.leaving) {
             self.leave_environment(org, target, image, read.kept.then_some(now)).await?;
             if !read.kept {
-                self.leave_slot(org, &target.stream, image, false, now).await?;
+                self.leave_slot(org, &target.stream, &slot_of(image), image, now).await?;
             }
         }
         if let Some(tag) = &read.reference.tag {
@@ -325,6 +325,11 @@ impl EnvironmentPlace {
         let Self { image, tag, at, kept, .. } = self.clone();
         Member { kept, ..Member::pending(image, tag, at) }
     }
+}
+
+/// The slot of an image that replaces what is there of its repository.
+fn slot_of(image: &Image) -> Slot {
+    Slot::of_repository(image.registry.clone(), image.repository.clone())
 }
 
 /// `at`, or the first moment after an entry was pinned: by the clock of another function, that may not have come yet.

@@ -57,7 +57,8 @@ pub struct RematchState {
 impl InForce {
     /// All of it that results depend on at `now`.
     pub fn basis(&self, now: Timestamp) -> Basis {
-        self.advisories.basis(self.criteria.fingerprint(), self.criteria.has_limited(), now)
+        let counted_since = self.applied.counting.since();
+        self.advisories.basis(self.criteria.fingerprint(), (self.criteria.has_limited(), counted_since), now)
     }
 
     /// What images are judged by at `now`.
@@ -119,7 +120,7 @@ impl Records {
 
     /// What images are judged by under `applied`. It is made once while that is in force, for all who use these records.
     async fn criteria(&self, applied: &AppliedConfig) -> Result<Arc<Criteria>, RecordError> {
-        let AppliedConfig { config, version, vex, .. } = applied;
+        let AppliedConfig { config, version, vex, counting, .. } = applied;
         let lock = || self.kept_criteria.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((kept, criteria)) = lock().get(&config.org)
             && kept == version
@@ -127,7 +128,7 @@ impl Records {
             return Ok(Arc::clone(criteria));
         }
         let documents = self.vex_documents(&config.org, vex).await?;
-        let criteria = Arc::new(Criteria::new(config, documents));
+        let criteria = Arc::new(Criteria::new(config, documents).counted(counting));
         let mut kept = lock();
         if kept.len() >= MOST_KEPT {
             kept.clear();
@@ -141,7 +142,8 @@ impl Records {
     pub async fn basis(&self, applied: &AppliedConfig, now: Timestamp) -> Result<Basis, RecordError> {
         let advisories = self.current_advisories().await?;
         let vex: Vec<Digest> = applied.vex.iter().map(|vex| vex.digest).collect();
-        Ok(advisories.basis(criteria_fingerprint(&applied.config, &vex), applied.has_limited(), now))
+        let criteria = criteria_fingerprint(&applied.config, &vex, &applied.counting);
+        Ok(advisories.basis(criteria, (applied.has_limited(), applied.counting.since()), now))
     }
 
     /// For what images were last sent to be matched again; `None` when they never were.

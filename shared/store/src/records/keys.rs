@@ -8,7 +8,7 @@ use tidewatch_core::hook::HookId;
 use tidewatch_core::image::{Image, ImageId, Platform};
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId, StreamName, Tag};
 use tidewatch_core::ports::table::Key;
-use tidewatch_core::stream::Layout;
+use tidewatch_core::stream::{Layout, Slot, SlotKind};
 use tidewatch_core::work::{Priority, RunId, Work};
 
 /// Into how many partitions the due work of a registry is spread.
@@ -275,20 +275,25 @@ pub(super) fn shard_partition(org: &OrgName, stream: &StreamName, shard: u16) ->
     format!("STREAM#{org}#{stream}#{shard}")
 }
 
-pub(super) fn member(
-    org: &OrgName,
-    stream: &StreamName,
-    registry: &RegistryId,
-    repository: &RepositoryName,
-) -> Key {
+/// A slot: that of a repository as it was first counted has no more in its name.
+pub(super) fn slot(org: &OrgName, stream: &StreamName, slot: &Slot) -> Key {
+    let Slot { registry, repository, kind } = slot;
     let shard = Layout::of(stream).shard_of(registry, repository);
-    Key::new(shard_partition(org, stream, shard), format!("{MEMBER}{registry}/{repository}"))
+    let name = format!("{MEMBER}{registry}/{repository}");
+    let sort = match kind {
+        SlotKind::Repository { since: 0 } => name,
+        SlotKind::Repository { since } => format!("{name}#{since}"),
+        SlotKind::Platform { since, platform } => format!("{name}#{since}#{platform}"),
+        SlotKind::Kept(digest) => format!("{name}@{digest}"),
+    };
+    Key::new(shard_partition(org, stream, shard), sort)
 }
 
-/// The slot of an image that stands beside others of its repository.
-pub(super) fn kept_member(org: &OrgName, stream: &StreamName, image: &Image) -> Key {
-    let Key { partition, sort } = member(org, stream, &image.registry, &image.repository);
-    Key::new(partition, format!("{sort}@{}", image.digest))
+/// The version of the configuration since which images are counted as they are in the slots of which this is one, in
+/// `latest-indexed`.
+pub(super) fn slot_since(key: &Key) -> i64 {
+    let name = key.sort.strip_prefix(MEMBER).unwrap_or_default();
+    name.split('#').nth(1).and_then(|since| since.parse().ok()).unwrap_or(0)
 }
 
 pub(super) fn base_partition(org: &OrgName, base: &str) -> String {

@@ -20,6 +20,7 @@ mod in_force;
 mod inventories;
 mod keys;
 mod layers;
+mod members;
 mod postings;
 mod repositories;
 mod results;
@@ -29,6 +30,7 @@ mod snapshots;
 mod staged;
 mod streams;
 mod switches;
+mod tagged;
 mod tokens;
 mod vex;
 mod windows;
@@ -62,6 +64,7 @@ pub use environments::{EnvironmentPlace, MadeEnvironments, Streams};
 pub use images::{ImageManifest, ImagePlace};
 pub use in_force::{InForce, RematchState};
 pub use layers::{Lease, LeaseOutcome};
+pub use members::{FormerSlots, HeldSlot};
 pub use postings::{
     PostedImage, Postings, Segment, SegmentBuilder, SegmentEntry, StoredPostings, StoredUnposted, Unposted,
 };
@@ -71,7 +74,7 @@ pub use rules::{ListingProgress, ListingState, PutOff, RuleState, Run, RunEnd, R
 pub use slots::{Filling, ResultRows};
 pub use snapshots::{Snapshot, SnapshotHead, TextHead};
 pub use staged::{CreatedTimes, StagedListing, StagedPart, StagedTag};
-pub use streams::{HeldSlot, NewTotals, Part, PartState};
+pub use streams::{NewTotals, Part, PartState};
 pub use switches::{Switch, SwitchProgress};
 pub use vex::{MOST_DOCUMENT_BYTES, NewVex, StoredVex, UploadedVex, VexEntry, VexError};
 pub use windows::BROKEN_OFF;

@@ -1,6 +1,7 @@
 //! What an image counts with in its slots: what its result says of it as a whole, unless exceptions or VEX documents that
 //! are limited to repositories or streams are about the slot. Then it is judged there, from the rows behind the result.
 
+use tidewatch_core::image::Image;
 use tidewatch_core::judgement::Subject;
 use tidewatch_core::metadata::ImageMetadata;
 use tidewatch_core::names::{OrgName, StreamName};
@@ -8,7 +9,7 @@ use tidewatch_core::result::{ImageResult, Inventory, Report};
 use tidewatch_core::stream::{Member, SlotVersion};
 use tidewatch_core::{Retry, Retryable as _, Timestamp};
 
-use super::{InForce, RecordError, Records, StoredResult};
+use super::{ImagePlace, InForce, RecordError, Records, StoredResult};
 
 /// The rows behind a result: all that judging needs.
 #[derive(Clone, Debug)]
@@ -135,6 +136,31 @@ impl Records {
             self.put_filled(org, stream, &member, filling).await?;
         }
         self.mark_member(org, stream, &member).await
+    }
+
+    /// [`Self::enter_slot`] for the slot that the image at `place` has in `latest-indexed` as images are counted now, if it has
+    /// one. Where it was found before they were counted so, it enters only while a tag says that it may; except `found`, which
+    /// has just been found where it is, by a tag that may not be recorded yet.
+    pub async fn enter_latest(
+        &self,
+        org: &OrgName,
+        place: ImagePlace,
+        found: Option<&Image>,
+        filling: &mut Filling<'_>,
+    ) -> Result<(), RecordError> {
+        let (stream, counting) = (StreamName::latest_indexed(), &filling.in_force.applied.counting);
+        let Some(slot) = counting.slot_of(&place.image, place.counted, place.seen_at) else { return Ok(()) };
+        let ImagePlace { image, tag, seen_at, .. } = place.clone();
+        let member = Member::pending(image, tag, seen_at).in_slot(&slot);
+        if counting.is_older(place.seen_at) && found != Some(&place.image) {
+            let mut known = member.clone();
+            known.take(&filling.stored.result);
+            let is_older = self.holds_newer(org, &stream, &known, &filling.version_of(&known)).await?;
+            if !is_older && !self.may_stand(org, &place, &slot, counting).await? {
+                return Ok(());
+            }
+        }
+        self.enter_slot(org, &stream, member, filling).await
     }
 
     /// The row of that alone, for a member that is filled; the mark has to follow.

@@ -11,12 +11,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use tidewatch_core::image::Image;
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, StreamName};
-use tidewatch_core::ports::table::{Condition, Item, Key, Query, Update};
-use tidewatch_core::stream::{Layout, Member, SlotVersion, Totals, group_of, shards_of};
+use tidewatch_core::ports::table::{Condition, Item, Key, Update};
+use tidewatch_core::stream::{Layout, Member, Slot, SlotVersion, Totals, group_of, shards_of};
 
+use super::members::Content;
 use super::{
     ITEM_VERSION, RecordError, Records, check_version, corrupt, decode, encode, keys, millis,
     unless_condition_failed,
@@ -107,28 +107,8 @@ pub struct NewTotals {
     pub totals: Totals,
 }
 
-/// What stands in the slot of a repository.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeldSlot {
-    /// The image; none when the last one has left.
-    pub member: Option<Member>,
-    /// The time by which it is decided whether another one is newer: [`Member::seen_at`], or when the last one has left.
-    pub seen_at: Timestamp,
-}
-
-/// What a slot holds.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum Slot {
-    Member(Box<Member>),
-    /// Whoever was in it has left.
-    Empty {
-        left_at: Timestamp,
-    },
-}
-
 impl Records {
-    /// Puts `member`, with the result of this `revision`, into the slot of its repository, unless that holds a newer one, or
+    /// Puts `member`, with the result of this `revision`, into its slot, unless that holds a newer one, or
     /// one with that result that was judged there (see [`super::Filling`]).
     /// This is the row of the protocol: [`Records::mark_member`] must follow, whatever this one did.
     pub async fn put_member(
@@ -149,7 +129,7 @@ impl Records {
         member: &Member,
         version: &SlotVersion,
     ) -> Result<bool, RecordError> {
-        let held = self.table.get(&slot_key(org, stream, &member.image, member.kept)).await?;
+        let held = self.table.get(&keys::slot(org, stream, &member.slot())).await?;
         Ok(held.is_some_and(|held| held.text("version").is_some_and(|held| held > version.as_str())))
     }
 
@@ -161,22 +141,23 @@ impl Records {
         member: &Member,
         version: &SlotVersion,
     ) -> Result<(), RecordError> {
-        let key = slot_key(org, stream, &member.image, member.kept);
+        let key = keys::slot(org, stream, &member.slot());
         self.put_slot(encode(key, member)?, version).await
     }
 
-    /// Empties the slot of `image` as of `left_at`, unless it holds one that was put there later, and marks its shard.
+    /// Empties `slot`, in which `image` stands, as of `left_at`, unless it holds one that was put there later, and marks its
+    /// shard.
     pub async fn leave_slot(
         &self,
         org: &OrgName,
         stream: &StreamName,
+        slot: &Slot,
         image: &Image,
-        kept: bool,
         left_at: Timestamp,
     ) -> Result<(), RecordError> {
-        let item = encode(slot_key(org, stream, image, kept), &Slot::Empty { left_at })?;
+        let item = encode(keys::slot(org, stream, slot), &Content::Empty { left_at })?;
         self.put_slot(item, &SlotVersion::new(left_at, None, &image.digest, 0)).await?;
-        self.mark_slot(org, stream, &image.registry, &image.repository).await
+        self.mark_slot(org, stream, &slot.registry, &slot.repository).await
     }
 
     async fn put_slot(&self, item: Item, version: &SlotVersion) -> Result<(), RecordError> {
@@ -266,67 +247,6 @@ impl Records {
         read_part(self.table.get(&part.key(org, stream)).await?)
     }
 
-    /// The members of a shard.
-    pub async fn members(
-        &self,
-        org: &OrgName,
-        stream: &StreamName,
-        shard: u16,
-    ) -> Result<Vec<Member>, RecordError> {
-        let items = self.all(Query::prefix(keys::shard_partition(org, stream, shard), keys::MEMBER)).await?;
-        items.iter().filter_map(|item| read_slot(item).transpose()).collect()
-    }
-
-    /// The member in the slot of a repository.
-    pub async fn member(
-        &self,
-        org: &OrgName,
-        stream: &StreamName,
-        registry: &RegistryId,
-        repository: &RepositoryName,
-    ) -> Result<Option<Member>, RecordError> {
-        let item = self.table.get(&keys::member(org, stream, registry, repository)).await?;
-        item.as_ref().map_or(Ok(None), read_slot)
-    }
-
-    /// What stands in the slot of a repository; `None` when nothing ever did.
-    pub async fn slot(
-        &self,
-        org: &OrgName,
-        stream: &StreamName,
-        registry: &RegistryId,
-        repository: &RepositoryName,
-    ) -> Result<Option<HeldSlot>, RecordError> {
-        let item = self.table.get(&keys::member(org, stream, registry, repository)).await?;
-        item.as_ref().map(|item| Ok(decode::<Slot>(item)?.into())).transpose()
-    }
-
-    /// The member in the slot in which the image of `member` stands, or stood: another one of its repository, perhaps.
-    pub async fn member_in_slot_of(
-        &self,
-        org: &OrgName,
-        stream: &StreamName,
-        member: &Member,
-    ) -> Result<Option<Member>, RecordError> {
-        let item = self.table.get(&slot_key(org, stream, &member.image, member.kept)).await?;
-        item.as_ref().map_or(Ok(None), read_slot)
-    }
-
-    /// The members in the slots of these repositories, none of which repeats, in their order; `None` where there is none.
-    pub async fn members_of(
-        &self,
-        org: &OrgName,
-        stream: &StreamName,
-        repositories: &[(RegistryId, RepositoryName)],
-    ) -> Result<Vec<Option<Member>>, RecordError> {
-        let slots = repositories
-            .iter()
-            .map(|(registry, repository)| keys::member(org, stream, registry, repository))
-            .collect();
-        let items = self.items(slots).await?;
-        items.iter().map(|item| item.as_ref().map_or(Ok(None), read_slot)).collect()
-    }
-
     /// Writes the totals of a part that were computed after `read` was read. `false` when another roll-up has written
     /// totals since.
     pub async fn put_totals(
@@ -354,29 +274,6 @@ impl Records {
             .add("changes", i64::from(new.totals != read.totals));
         Ok(unless_condition_failed(self.table.update(&key, update, unchanged).await)?.is_some())
     }
-}
-
-impl From<Slot> for HeldSlot {
-    fn from(slot: Slot) -> Self {
-        match slot {
-            Slot::Member(member) => Self { seen_at: member.seen_at, member: Some(*member) },
-            Slot::Empty { left_at } => Self { member: None, seen_at: left_at },
-        }
-    }
-}
-
-fn slot_key(org: &OrgName, stream: &StreamName, image: &Image, kept: bool) -> Key {
-    if kept {
-        return keys::kept_member(org, stream, image);
-    }
-    keys::member(org, stream, &image.registry, &image.repository)
-}
-
-fn read_slot(item: &Item) -> Result<Option<Member>, RecordError> {
-    Ok(match decode(item)? {
-        Slot::Member(member) => Some(*member),
-        Slot::Empty { .. } => None,
-    })
 }
 
 fn read_part(item: Option<Item>) -> Result<PartState, RecordError> {

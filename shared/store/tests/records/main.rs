@@ -44,6 +44,7 @@ macro_rules! on_every_table {
 
 mod announcements;
 mod budgets;
+mod countings;
 mod held;
 mod hooks;
 mod inventories;

@@ -28,7 +28,7 @@ on_every_table!(
 
 fn basis(index: &str) -> Basis {
     let indexes = [("debian".to_owned(), Digest::of(index.as_bytes()))].into();
-    Basis { matching: MATCHING, indexes, judging: Digest::of(b""), is_limited: false }
+    Basis { matching: MATCHING, indexes, judging: Digest::of(b""), is_limited: false, counted_since: 0 }
 }
 
 async fn put(

@@ -11,7 +11,7 @@ use tidewatch_core::names::{OrgName, RegistryId, StreamName};
 use tidewatch_core::ports::Table;
 use tidewatch_core::result::{ImageResult, ResultState};
 use tidewatch_core::severity::SeverityCounts;
-use tidewatch_core::stream::Member;
+use tidewatch_core::stream::{Member, SlotForm};
 use tidewatch_core::token::{Scope, Token, TokenRecord};
 use tidewatch_core::work::{Priority, RunId, Work};
 use tidewatch_core::{Digest, Retry, Retryable as _, Timestamp};
@@ -183,6 +183,7 @@ pub(crate) fn member(content: &str, seen: i64) -> Member {
         seen_at: at(seen),
         created_at: None,
         kept: false,
+        form: SlotForm::default(),
         state: ResultState::Scanned,
         severities: SeverityCounts::default(),
         policies: [].into(),

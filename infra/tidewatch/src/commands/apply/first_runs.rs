@@ -81,6 +81,7 @@ pub(super) async fn estimated(
             version: current.map_or(0, |current| current.version),
             applied_at: SystemClock.now(),
             vex: current.map(|current| current.vex.clone()).unwrap_or_default(),
+            counting: current.map(|current| current.counting.clone()).unwrap_or_default(),
         };
         let asking = async {
             tokio::select! {

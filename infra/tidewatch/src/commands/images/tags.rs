@@ -1,13 +1,13 @@
 //! Every tag that a rule chose, on each platform, with its result.
 
-use tidewatch_core::config::Config;
 use tidewatch_core::image::Image;
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName};
 use tidewatch_core::result::ResultState;
+use tidewatch_core::stream::Counting;
 use tidewatch_read_results::ImageQuery;
 use tidewatch_read_results::documents::{ImageName, ImageRow};
 use tidewatch_store::Records;
-use tidewatch_store::records::{TagRecord, TaggedImage};
+use tidewatch_store::records::{AppliedConfig, TagRecord, TaggedImage};
 
 use super::{Document, Row, Schedule, Skipped};
 use crate::failure::Failure;
@@ -16,14 +16,16 @@ use crate::failure::Failure;
 pub(super) async fn collect_all(
     records: &Records,
     org: &OrgName,
-    config: Option<&Config>,
+    applied: Option<&AppliedConfig>,
     query: &ImageQuery,
 ) -> Result<Document, Failure> {
     let mut document = Document::default();
+    let counting = applied.map(|applied| applied.counting.clone()).unwrap_or_default();
     for (registry, repository) in records.repositories(org).await? {
         for tag in records.tags(org, &registry, &repository).await? {
-            let is_idle = config.is_some_and(|config| tag.is_idle(config, &registry, &repository));
-            collect(records, org, query, (&registry, &repository, &tag, is_idle), &mut document).await?;
+            let is_idle = applied.is_some_and(|applied| tag.is_idle(&applied.config, &registry, &repository));
+            let place = (&registry, &repository, &tag, is_idle);
+            collect(records, org, (query, &counting), place, &mut document).await?;
         }
     }
     Ok(document)
@@ -32,7 +34,7 @@ pub(super) async fn collect_all(
 async fn collect(
     records: &Records,
     org: &OrgName,
-    query: &ImageQuery,
+    (query, counting): (&ImageQuery, &Counting),
     (registry, repository, tag, is_idle): (&RegistryId, &RepositoryName, &TagRecord, bool),
     document: &mut Document,
 ) -> Result<(), Failure> {
@@ -61,7 +63,7 @@ async fn collect(
             digest: image.digest.to_string(),
             platform: image.platform.to_string(),
         };
-        let mut row = ImageRow::of_result(name, image.counted, known);
+        let mut row = ImageRow::of_result(name, counting.counts_image(&image.platform, image.counted), known);
         if known.is_none() {
             row.reason = waits_for(records, org, &image_in(registry, repository, image)).await?;
         }

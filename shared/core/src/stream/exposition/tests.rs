@@ -226,6 +226,7 @@ fn member(severities: &[u8], answers: BTreeMap<u8, Outcome>) -> crate::stream::M
         policies: answers.into_iter().map(|(policy, answer)| (id(policy), answer)).collect(),
         next_change_at: None,
         kept: false,
+        form: crate::stream::SlotForm::default(),
         result_at: None,
         suppressed: SeverityCounts::default(),
     }
