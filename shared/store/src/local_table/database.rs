@@ -109,13 +109,10 @@ pub(super) fn items(connection: &Connection, keys: &[Key]) -> Result<Vec<Item>, 
 
 /// One page of items. Like DynamoDB it gives a cursor whenever the page is full, also when nothing follows.
 pub(super) fn page(connection: &Connection, query: &Query) -> Result<Page, TableError> {
-    let sql = match query.descending {
-        false => {
-            "SELECT sk, attributes FROM items WHERE pk = ?1 AND sk >= ?2 AND sk < ?3 ORDER BY sk LIMIT ?4"
-        }
-        true => {
-            "SELECT sk, attributes FROM items WHERE pk = ?1 AND sk >= ?2 AND sk < ?3 ORDER BY sk DESC LIMIT ?4"
-        }
+    let sql = if query.descending {
+        "SELECT sk, attributes FROM items WHERE pk = ?1 AND sk >= ?2 AND sk < ?3 ORDER BY sk DESC LIMIT ?4"
+    } else {
+        "SELECT sk, attributes FROM items WHERE pk = ?1 AND sk >= ?2 AND sk < ?3 ORDER BY sk LIMIT ?4"
     };
     let (first, end) = bounds(query);
     let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);

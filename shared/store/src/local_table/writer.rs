@@ -140,9 +140,12 @@ fn do_one(transaction: &Transaction<'_>, work: &Work) -> Answer {
 
 /// Does all `writes` or none: every outcome is known before the first change.
 fn write_all(transaction: &Transaction<'_>, writes: &[Write]) -> Result<Option<Attributes>, TableError> {
-    let current = |write: &Write| match evaluate::depends_on_item(write) {
-        true => database::attributes(transaction, write.key()),
-        false => Ok(None),
+    let current = |write: &Write| {
+        if evaluate::depends_on_item(write) {
+            database::attributes(transaction, write.key())
+        } else {
+            Ok(None)
+        }
     };
     let current: Vec<_> = writes.iter().map(current).collect::<Result<_, _>>()?;
     let outcomes = evaluate::outcomes(writes.iter().zip(current.iter().map(Option::as_ref)))?;
