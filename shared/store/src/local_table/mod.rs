@@ -1,7 +1,7 @@
 //! The table of local mode: items in one SQLite file, with the semantics of the port.
 //!
 //! One process at a time has the file open, which a lock file guards; a second process asks the first over its socket
-//! ([`TableSocket`]). All writes go through one thread ([`writer`]): those that wait at the same time become one commit, and
+//! ([`TableSocket`]). All writes go through one thread (`writer.rs`): those that wait at the same time become one commit, and
 //! each is answered when that is on the disk. Reads have connections of their own, wait for nobody, and see what is committed.
 //! Conditions and updates are those of the table in memory, on the attributes as they are read.
 
