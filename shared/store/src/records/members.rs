@@ -40,8 +40,7 @@ impl Records {
         stream: &StreamName,
         shard: u16,
     ) -> Result<Vec<Member>, RecordError> {
-        let items = self.all(Query::prefix(keys::shard_partition(org, stream, shard), keys::MEMBER)).await?;
-        items.iter().filter_map(|item| read_slot(item).transpose()).collect()
+        read_members(&self.slots_of(org, stream, shard).await?)
     }
 
     /// The members of a shard, and the slots of it that are of no use any more: those of `latest-indexed` of a counting before
@@ -53,13 +52,21 @@ impl Records {
         shard: u16,
         since: i64,
     ) -> Result<(Vec<Member>, FormerSlots), RecordError> {
-        let items = self.all(Query::prefix(keys::shard_partition(org, stream, shard), keys::MEMBER)).await?;
+        let items = self.slots_of(org, stream, shard).await?;
         let is_latest = *stream == StreamName::latest_indexed();
         let is_former = |item: &Item| is_latest && keys::slot_since(&item.key) < since;
         let (former, items): (Vec<Item>, Vec<Item>) = items.into_iter().partition(is_former);
-        let members =
-            items.iter().filter_map(|item| read_slot(item).transpose()).collect::<Result<_, _>>()?;
+        let members = read_members(&items)?;
         Ok((members, FormerSlots(former.into_iter().map(|item| item.key).collect())))
+    }
+
+    async fn slots_of(
+        &self,
+        org: &OrgName,
+        stream: &StreamName,
+        shard: u16,
+    ) -> Result<Vec<Item>, RecordError> {
+        self.all(Query::prefix(keys::shard_partition(org, stream, shard), keys::MEMBER)).await
     }
 
     /// Removes slots that are of no use any more. Who is late with an older configuration may write one again; the mark that
@@ -78,8 +85,7 @@ impl Records {
         stream: &StreamName,
         slot: &Slot,
     ) -> Result<Option<Member>, RecordError> {
-        let item = self.table.get(&keys::slot(org, stream, slot)).await?;
-        item.as_ref().map_or(Ok(None), read_slot)
+        Ok(self.slot(org, stream, slot).await?.and_then(|held| held.member))
     }
 
     /// What stands in a slot; `None` when nothing ever did.
@@ -90,7 +96,7 @@ impl Records {
         slot: &Slot,
     ) -> Result<Option<HeldSlot>, RecordError> {
         let item = self.table.get(&keys::slot(org, stream, slot)).await?;
-        item.as_ref().map(|item| Ok(decode::<Content>(item)?.into())).transpose()
+        item.as_ref().map(read_slot).transpose()
     }
 
     /// The members in these slots, none of which repeats, in their order; `None` where there is none.
@@ -101,7 +107,8 @@ impl Records {
         slots: &[Slot],
     ) -> Result<Vec<Option<Member>>, RecordError> {
         let items = self.items(slots.iter().map(|slot| keys::slot(org, stream, slot)).collect()).await?;
-        items.iter().map(|item| item.as_ref().map_or(Ok(None), read_slot)).collect()
+        let member = |item: Option<Item>| item.as_ref().map_or(Ok(None), read_member);
+        items.into_iter().map(member).collect()
     }
 }
 
@@ -114,9 +121,14 @@ impl From<Content> for HeldSlot {
     }
 }
 
-fn read_slot(item: &Item) -> Result<Option<Member>, RecordError> {
-    Ok(match decode(item)? {
-        Content::Member(member) => Some(*member),
-        Content::Empty { .. } => None,
-    })
+fn read_slot(item: &Item) -> Result<HeldSlot, RecordError> {
+    Ok(decode::<Content>(item)?.into())
+}
+
+fn read_member(item: &Item) -> Result<Option<Member>, RecordError> {
+    Ok(read_slot(item)?.member)
+}
+
+fn read_members(items: &[Item]) -> Result<Vec<Member>, RecordError> {
+    items.iter().filter_map(|item| read_member(item).transpose()).collect()
 }

@@ -19,19 +19,6 @@ impl Records {
         slot: &Slot,
         counting: &Counting,
     ) -> Result<bool, RecordError> {
-        match self.stands(org, place, slot, counting).await {
-            Err(error) if error.retry() == Retry::Never => Ok(true),
-            stands => stands,
-        }
-    }
-
-    async fn stands(
-        &self,
-        org: &OrgName,
-        place: &ImagePlace,
-        slot: &Slot,
-        counting: &Counting,
-    ) -> Result<bool, RecordError> {
         let Image { registry, repository, .. } = &place.image;
         let id = place.image.id();
         let takes = |image: &TaggedImage| counting.takes(slot, &image.platform, image.counted);
@@ -43,10 +30,16 @@ impl Records {
             let has_moved = record.images.iter().all(|image| image.id() != id);
             !record.forgotten && has_moved && record.images.iter().any(takes)
         };
-        let named = self.tag(org, registry, repository, &place.tag).await?;
-        if named.as_ref().is_some_and(|record| holds(record) || is_awaited(record)) {
-            return Ok(true);
+        let stands = async {
+            let named = self.tag(org, registry, repository, &place.tag).await?;
+            if named.as_ref().is_some_and(|record| holds(record) || is_awaited(record)) {
+                return Ok(true);
+            }
+            Ok(self.tags(org, registry, repository).await?.iter().any(holds))
+        };
+        match stands.await {
+            Err(error) if RecordError::retry(&error) == Retry::Never => Ok(true),
+            stands => stands,
         }
-        Ok(self.tags(org, registry, repository).await?.iter().any(holds))
     }
 }
