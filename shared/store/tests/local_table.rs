@@ -182,11 +182,11 @@ async fn writes_that_wait_together_succeed_and_fail_each_by_itself() {
 }
 
 #[tokio::test]
-async fn what_was_answered_is_in_the_log_on_the_disk() {
+async fn what_was_answered_is_committed_and_survives_the_end_of_the_process() {
     let folder = TempDir::new().unwrap();
     let table = LocalTable::open(folder.path()).await.unwrap();
     table.put(item("a").with("n", 1), Condition::Always).await.unwrap();
-    // What a power cut leaves: the files as they are, without an orderly end.
+    // What a process leaves that is killed: the files as they are, without an orderly end.
     let after = TempDir::new().unwrap();
     for name in ["table.sqlite", "table.sqlite-wal"] {
         std::fs::copy(folder.path().join(name), after.path().join(name)).unwrap();

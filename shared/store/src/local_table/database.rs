@@ -196,3 +196,19 @@ pub(super) fn delete_expired(connection: &Connection, now: i64, most: u32) -> Re
     let mut delete = connection.prepare_cached(sql).map_err(unavailable)?;
     delete.execute(params![now, most]).map_err(unavailable)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_waits_for_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = open(&folder.path().join("table.sqlite")).ok().unwrap();
+        let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, String>(0));
+        assert_eq!(pragma("journal_mode").unwrap(), "wal");
+        // FULL: <https://sqlite.org/pragma.html#pragma_synchronous>
+        let synchronous = connection.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0));
+        assert_eq!(synchronous.unwrap(), 2);
+    }
+}
