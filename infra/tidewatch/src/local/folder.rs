@@ -173,6 +173,11 @@ async fn open_table(layout: &Layout) -> Result<OpenedTable, Failure> {
                     .hint("another command or `tidewatch up` is using it: try again when that has ended"));
             }
             Err(LocalTableError::Running { .. }) => {}
+            Err(error @ LocalTableError::Foreign { .. }) => {
+                return Err(Failure::new(error).hint(
+                    "an earlier version, or another program, has made it: give another data folder by --data",
+                ));
+            }
             Err(error) => return Err(error.into()),
         }
         tries += 1;
