@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidewatch_core::Digest;
 use tidewatch_core::environment::{EnvironmentEntry, EnvironmentTarget};
 use tidewatch_core::image::{Image, Platform};
@@ -124,6 +124,29 @@ async fn an_image_that_two_entries_keep_stays_until_both_are_gone_and_gets_newer
     assert_eq!(members(&world).await[0].state, ResultState::Scanned);
     remove(&world, &entries[0]).await;
     assert_eq!(digests(&world).await, []);
+}
+
+#[tokio::test]
+async fn a_tag_of_two_platforms_is_pinned_to_one_and_the_other_counts_when_it_is_kept_by_its_digest() {
+    for count in ["one", "all"] {
+        let world = World::new().await;
+        world.apply(json!({"count_platforms": count})).await;
+        let [amd64, arm64] =
+            [Platform::linux_amd64(), Platform::linux_arm64()].map(|platform| image("1", &platform));
+        let index = [&amd64, &arm64].into_iter().fold(IndexBuilder::new(), IndexBuilder::image).build();
+        world.push_image("app", "latest", &index);
+        let message = put(&world, &entry(&world, "app:latest", false, false)).await;
+        world.deliver_hint(message).await.unwrap();
+        assert_eq!(digests(&world).await, [amd64.digest], "{count}");
+        let by_digest = entry(&world, &format!("app@{}", arm64.digest), true, false);
+        let message = put(&world, &by_digest).await;
+        world.deliver_hint(message).await.unwrap();
+        let mut found = digests(&world).await;
+        found.sort();
+        let mut both = [amd64.digest, arm64.digest];
+        both.sort();
+        assert_eq!(found, both, "{count}");
+    }
 }
 
 #[tokio::test]
