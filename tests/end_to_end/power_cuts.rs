@@ -17,14 +17,18 @@ use crate::installation::{Configuration, Installation, ORG, eventually, settle};
 
 const IMAGES: usize = 40;
 
-/// Before each sweep but the first, half of the tags move to other images.
-const SWEEPS: usize = 5;
+/// How often the process is killed while a run is not at its end.
+const KILLS: usize = 50;
 
-/// How often the process is killed in each sweep: fifty times in all.
-const KILLS: usize = 10;
+/// How often in one sweep at most; then it ends undisturbed. Before each sweep but the first, half of the tags move to other
+/// images.
+const KILLS_OF_A_SWEEP: usize = 10;
+
+/// More sweeps than ever are needed: a sweep that is over before the first kill, on a fast machine, counts for nothing.
+const MOST_SWEEPS: usize = 40;
 
 /// The longest time from a start to the next kill, in milliseconds.
-const LONGEST_LIFE: u64 = 1400;
+const LONGEST_LIFE: u64 = 900;
 
 /// What image number `number` holds after so many moves: every combination, and a package that no other image has.
 fn packages(number: usize, moves: usize) -> Vec<Package> {
@@ -87,22 +91,25 @@ impl Fleet {
     }
 }
 
-/// Starts the rule, and kills the process so often while it is at work. Gives how often the run was not at its end then.
+/// Starts the rule, and kills the process while it is at work, at most `most` times. Gives how often.
 async fn sweep(
     installation: &Installation,
     local: &mut Option<LocalMode>,
-    (seed, sweep): (u64, usize),
+    (seed, killed, most): (u64, usize, usize),
 ) -> usize {
     installation.must(&["rules", "run", "everything"]);
     let mut at_work = 0;
-    for kill in sweep * KILLS..(sweep + 1) * KILLS {
-        let life = life(seed, kill);
+    while at_work < most {
+        let life = life(seed, killed + at_work);
         SystemSleeper.sleep(life).await;
         local.take().expect("it runs").kill().unwrap();
         let state = is_done(installation);
-        println!("kill {kill} after {life:?}: {state:?}");
-        at_work += usize::from(state.is_err());
+        println!("kill {} after {life:?}: {state:?}", killed + at_work);
         *local = Some(installation.up());
+        if state.is_ok() {
+            break;
+        }
+        at_work += 1;
     }
     eventually("the run does not come to its end", async || is_done(installation)).await;
     at_work
@@ -115,23 +122,24 @@ async fn sweeps_that_are_killed_fifty_times_end_with_the_numbers_of_one_that_is_
     println!("the seed is {seed}");
     let disturbed = Installation::configured(&Configuration::of(&fleet.registry));
     let mut local = Some(disturbed.up());
-    let mut at_work = 0;
-    for number in 0..SWEEPS {
-        if number > 0 {
-            fleet.move_half(number);
+    let (mut killed, mut sweeps) = (0, 0);
+    while killed < KILLS {
+        assert!(sweeps < MOST_SWEEPS, "{killed} of {KILLS} kills in {sweeps} sweeps: they end too soon");
+        if sweeps > 0 {
+            fleet.move_half(sweeps);
         }
-        let killed = sweep(&disturbed, &mut local, (seed, number)).await;
-        assert!(killed > 0, "sweep {number} was over before anything was killed");
-        at_work += killed;
+        let most = KILLS_OF_A_SWEEP.min(KILLS - killed);
+        killed += sweep(&disturbed, &mut local, (seed, killed, most)).await;
+        sweeps += 1;
     }
-    println!("{at_work} of {} kills while a run was not at its end", SWEEPS * KILLS);
+    println!("{killed} kills while a run was not at its end, in {sweeps} sweeps");
     let expected = numbers(&fleet.contents.iter().map(Vec::as_slice).collect::<Vec<_>>());
     let local = local.expect("it runs");
     let text = settle(&local, ORG, &disturbed.token(ORG), &expected).await;
     drop(local);
     for (digest, pulls) in &mut fleet.blobs {
         *pulls = fleet.registry.blob_pulls(digest);
-        assert!((1..=2 + KILLS).contains(pulls), "{digest} was pulled {pulls} times");
+        assert!((1..=2 + KILLS_OF_A_SWEEP).contains(pulls), "{digest} was pulled {pulls} times");
     }
     let pulls: usize = fleet.blobs.values().sum();
     println!("{pulls} pulls of {} blobs", fleet.blobs.len());

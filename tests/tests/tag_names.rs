@@ -45,7 +45,7 @@ fn patterns_choose_of_the_tags_of_official_images_what_they_always_have() {
         let rule: RuleConfig = serde_json::from_value(rule).unwrap();
         writeln!(report, "include {include:?} exclude {exclude:?} always {always:?}").unwrap();
         let selections: Vec<Selection> =
-            tags.iter().map(|(repository, tag)| select(&rule, repository, tag)).collect();
+            tags.iter().map(|(repository, tag)| select(&rule, &repository.clone().into(), tag)).collect();
         let count = |wanted: fn(&Selection) -> bool| selections.iter().filter(|one| wanted(one)).count();
         let selected = count(|one| matches!(one, Selection::Selected(_)));
         let of_always = count(|one| matches!(one, Selection::Always(_)));

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tidewatch_core::image::{Image, ImageId};
 use tidewatch_core::names::RepositoryName;
 use tidewatch_core::ports::registry::RegistryError;
-use tidewatch_core::rule::{Candidate, Decision, LeftOut, decide, needs_times, unused};
+use tidewatch_core::rule::{Candidate, Decision, ImageTimes, LeftOut, decide, needs_times, unused};
 use tidewatch_core::work::ListingPosition;
 use tidewatch_store::records::{
     CreatedTimes, Enqueued, ListingProgress, ListingState, StagedPart, StagedTag, StoredResult, TaggedImage,
@@ -120,7 +120,7 @@ impl Listing<'_> {
             Candidate { tag, digest, times: times.unwrap_or_default() }
         };
         let candidates: Vec<Candidate> = tags.iter().map(candidate).collect();
-        let mut decisions = decide(self.rule, repository, &candidates, begun_at);
+        let mut decisions = decide(self.rule, &self.names(repository), &candidates, begun_at);
         if self.rule.unused.is_some() {
             for (staged, decision) in tags.iter().zip(&mut decisions) {
                 if let Some(unused) = self.unused(repository, staged, decision, begun_at).await? {
@@ -286,9 +286,10 @@ impl Listing<'_> {
         if latest.as_ref().map(|latest| (latest.digest, latest.seen_at)) != *known {
             return Ok(tags.resolve(tag.clone(), latest.as_ref()).await?);
         }
+        let pushed_at = staged.times.and_then(|times| times.pushed_at);
         match record {
             Some(record) => Ok(Resolved { record: record.clone(), changed: true }),
-            None => Ok(tags.resolve_to(tag.clone(), *digest, latest.as_ref()).await?),
+            None => Ok(tags.resolve_to(tag.clone(), (*digest, pushed_at), latest.as_ref()).await?),
         }
     }
 
@@ -302,8 +303,10 @@ impl Listing<'_> {
             return Ok(());
         }
         let (records, listing) = (&self.resolver.records, self.staged(repository));
-        let created: CreatedTimes =
-            tags.iter().filter_map(|tag| Some((tag.digest, tag.times?.created_at))).collect();
+        // What the listing has told, the next will tell again.
+        let asked = |times: &ImageTimes| times.pushed_at.is_none() && times.pulled_at.is_none();
+        let asked = tags.iter().filter_map(|tag| Some((tag.digest, tag.times.filter(asked)?.created_at)));
+        let created: CreatedTimes = asked.collect();
         if records.created_times(listing).await? != created {
             records.put_created_times(listing, &created).await?;
         }

@@ -18,7 +18,7 @@ use tidewatch_core::manifest::is_artifact_tag;
 use tidewatch_core::names::RuleId;
 use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::ports::registry::RegistryError;
-use tidewatch_core::rule::select;
+use tidewatch_core::rule::{RepositoryNames, select};
 use tidewatch_core::work::{HintMessage, ScanMessage};
 use tidewatch_core::{Retry, Retryable as _};
 use tidewatch_runtime::messages::{describe, send};
@@ -132,12 +132,13 @@ impl ResolveHints {
 /// and the newest of its repository: names decide alone.
 fn choosing(config: &Config, registry: &RegistryConfig, message: &HintMessage) -> Vec<RuleId> {
     let HintMessage { repository, tag, .. } = message;
+    let names = RepositoryNames::of(registry.kind, repository);
     let is_listed = registry.repositories.is_empty() || registry.repositories.contains(repository);
     if !is_listed || is_artifact_tag(tag) {
         return Vec::new();
     }
     let rules = config.rules.iter().filter(|rule| rule.registries.contains(&registry.id));
-    rules.filter(|rule| select(rule, repository, tag).is_selected()).map(|rule| rule.id.clone()).collect()
+    rules.filter(|rule| select(rule, &names, tag).is_selected()).map(|rule| rule.id.clone()).collect()
 }
 
 #[async_trait]

@@ -24,6 +24,13 @@ impl Found {
     const fn nothing(reason: String) -> Self {
         Self { images: Vec::new(), skipped: Some(reason) }
     }
+
+    /// There are images of these platforms, and none of them is wanted.
+    pub(crate) fn without_wanted<'a>(platforms: impl Iterator<Item = &'a Platform>) -> Self {
+        let has: Vec<String> = platforms.map(ToString::to_string).collect();
+        let has = if has.is_empty() { "no image that names one".to_owned() } else { has.join(", ") };
+        Self::nothing(format!("it has none of the configured platforms, but: {has}"))
+    }
 }
 
 /// Finds the images behind `reference`. What is no image, or has none of the wanted platforms, is skipped with a
@@ -85,9 +92,7 @@ fn choose(candidates: &[(Digest, Platform)], wanted: &[Platform]) -> Found {
         }));
     }
     if images.is_empty() {
-        let has: Vec<String> = candidates.iter().map(|(_, platform)| platform.to_string()).collect();
-        let has = if has.is_empty() { "no image that names one".to_owned() } else { has.join(", ") };
-        return Found::nothing(format!("it has none of the configured platforms, but: {has}"));
+        return Found::without_wanted(candidates.iter().map(|(_, platform)| platform));
     }
     let amd64 = images.iter().position(|image| image.platform == Platform::linux_amd64());
     images[amd64.unwrap_or(0)].counted = true;

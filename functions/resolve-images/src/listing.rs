@@ -8,7 +8,7 @@ use tidewatch_core::config::RuleConfig;
 use tidewatch_core::names::RepositoryName;
 use tidewatch_core::ports::Registry;
 use tidewatch_core::ports::registry::RegistryError;
-use tidewatch_core::rule::Pattern;
+use tidewatch_core::rule::{Pattern, RepositoryNames};
 use tidewatch_core::work::{ListingMessage, ListingPosition};
 use tidewatch_runtime::Deadline;
 use tidewatch_runtime::messages::describe;
@@ -67,8 +67,14 @@ impl Listing<'_> {
     }
 
     pub(crate) fn may_match(&self, repository: &RepositoryName) -> bool {
-        let may = |patterns: &[Pattern]| patterns.iter().any(|one| one.may_match_repository(repository));
+        let names = self.names(repository);
+        let may = |patterns: &[Pattern]| patterns.iter().any(|one| names.may_match_pattern(one));
         self.rule.include.is_empty() || may(&self.rule.include) || may(&self.rule.always)
+    }
+
+    /// The names by which patterns know a repository of the registry.
+    pub(crate) fn names(&self, repository: &RepositoryName) -> RepositoryNames {
+        self.applied.config.repository_names(&self.message.registry, repository)
     }
 
     /// What was found before, and where to go on.

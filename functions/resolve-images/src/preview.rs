@@ -10,7 +10,7 @@ use tidewatch_core::image::{ImageId, ManifestReference};
 use tidewatch_core::manifest::LayerDescriptor;
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, Tag};
 use tidewatch_core::ports::Registry;
-use tidewatch_core::ports::registry::RegistryError;
+use tidewatch_core::ports::registry::{RegistryError, TagState};
 use tidewatch_core::rule::{Decision, LeftOut};
 use tidewatch_core::work::{ListingMessage, Priority, RunId};
 use tidewatch_core::{Digest, Timestamp};
@@ -95,6 +95,8 @@ pub enum Verdict {
     Artifact,
     /// It is not chosen, for this reason.
     LeftOut(Decision),
+    /// It is chosen, and cannot be pulled, by the word of the registry.
+    Unavailable(TagState),
     /// It is chosen, for this reason, and has no image to scan, for that.
     Skipped(Decision, String),
     /// It is chosen, for this reason, and so many of its images would be scanned: the others are known.
@@ -116,6 +118,7 @@ impl Verdict {
         match self {
             Self::Artifact => Some(LeftOut::Artifact),
             Self::LeftOut(decision) => decision.left_out(),
+            Self::Unavailable(_) => Some(LeftOut::Unavailable),
             Self::Skipped(..) | Self::Chosen { .. } => None,
         }
     }

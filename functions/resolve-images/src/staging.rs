@@ -9,7 +9,7 @@ use tidewatch_core::Digest;
 use tidewatch_core::basis::Basis;
 use tidewatch_core::manifest::is_artifact_tag;
 use tidewatch_core::names::{RepositoryName, Tag};
-use tidewatch_core::ports::registry::{ListPage, RegistryError};
+use tidewatch_core::ports::registry::{ListPage, ListedTag, RegistryError};
 use tidewatch_core::rule::{Decision, ImageTimes, LeftOut, Selection, needs_times, select};
 use tidewatch_core::work::ListingPosition;
 use tidewatch_store::records::{
@@ -115,7 +115,7 @@ impl Listing<'_> {
                 return Ok(Found::Some);
             }
             let page = self.page_of(repository, &staging.pages).await?;
-            let listed = staging.pages.left(page.entries, Tag::as_str);
+            let listed = staging.pages.left(page.entries, |listed| listed.tag.as_str());
             // Others are pushed while a listing goes on. Of a repository without any known, all are seen at the same
             // time: which of them is the newest, their creation says, and not the page.
             let seen_at = if known.is_empty() { staging.begun_at } else { self.resolver.clock.now() };
@@ -124,9 +124,9 @@ impl Listing<'_> {
             let mut outcomes = futures::stream::iter(listed.clone())
                 // Those that are begun are ended, so what was taken is what is done with.
                 .take_while(|_| std::future::ready(self.has_time()))
-                .map(|tag| {
-                    let known = known.get(&tag).copied();
-                    self.stage_tag(&tags, tag, known, created)
+                .map(|listed| {
+                    let known = known.get(&listed.tag).copied();
+                    self.stage_tag(&tags, listed, known, created)
                 })
                 .buffered(self.tags_at_once());
             // Those before one that fails are done with: some registries give all tags as one page.
@@ -142,7 +142,7 @@ impl Listing<'_> {
             }
             drop(outcomes);
             let done = of_page.len();
-            listed[..done].last().inspect(|last| staging.pages.done_with(last.as_str()));
+            listed[..done].last().inspect(|last| staging.pages.done_with(last.tag.as_str()));
             staging.note(of_page, |tag| known.contains_key(tag));
             match failure {
                 Some(error) => return Err(error),
@@ -163,7 +163,7 @@ impl Listing<'_> {
         &self,
         repository: &RepositoryName,
         pages: &Pages,
-    ) -> Result<ListPage<Tag>, ResolveError> {
+    ) -> Result<ListPage<ListedTag>, ResolveError> {
         let none = || ListPage { entries: Vec::new(), next: None };
         let named = self.applied.config.registry(&self.message.registry).map(|config| &config.repositories);
         if self.message.unlisted && named.is_some_and(|named| !named.is_empty()) {
@@ -253,46 +253,50 @@ impl Listing<'_> {
         Ok(ListingPosition { begun_at: Some(staging.begun_at), parts, ..position })
     }
 
-    /// Resolves one tag, if its name is chosen; of those that are chosen by their age, only as far as that needs.
+    /// Resolves one tag, if its name is chosen; of those that are chosen by their age, only as far as that needs. Nothing is
+    /// asked that the listing has told.
     async fn stage_tag(
         &self,
         tags: &Tags<'_>,
-        tag: Tag,
+        listed: ListedTag,
         known: Option<&TagRecord>,
         created: &CreatedTimes,
     ) -> Result<Outcome, ResolveError> {
+        let ListedTag { tag, digest, times: told, platforms, state, size: _ } = listed;
         if is_artifact_tag(&tag) {
             return Ok(Outcome::Unread(Unread { tag, verdict: Verdict::Artifact }));
         }
-        let selection = select(self.rule, tags.repository, &tag);
+        let selection = select(self.rule, &self.names(tags.repository), &tag);
         let looks_at_age = needs_times(self.rule) && matches!(selection, Selection::Selected(_));
         let decision = Decision::from(selection);
         if !decision.is_selected() {
             return Ok(Outcome::Unread(Unread { tag, verdict: Verdict::LeftOut(decision) }));
         }
+        if state.reason().is_some() {
+            return Ok(Outcome::Unread(Unread { tag, verdict: Verdict::Unavailable(state) }));
+        }
         let before = known.map(|known| (known.digest, known.seen_at));
+        let pushed_at = told.pushed_at;
+        let told = (told != ImageTimes::default()).then_some(told);
         let staged = async {
-            let digest = tags.registry.resolve(tags.repository, &tag).await?;
+            let digest = match digest {
+                Some(digest) => digest,
+                None => tags.registry.resolve(tags.repository, &tag).await?,
+            };
             let is_unmoved = known.is_some_and(|known| known.digest == digest);
-            let time = created.get(&digest).copied().filter(|_| looks_at_age);
-            if let Some(created_at) = time
-                && !is_unmoved
-            {
-                return Ok(StagedTag {
-                    tag,
-                    digest,
-                    times: Some(of(created_at)),
-                    record: None,
-                    is_changed: true,
-                    known: before,
-                });
+            let kept = || created.get(&digest).copied().map(of);
+            let times = told.or_else(|| kept().filter(|_| looks_at_age));
+            if times.is_some() && looks_at_age && !is_unmoved {
+                return Ok(StagedTag { tag, digest, times, record: None, is_changed: true, known: before });
             }
-            let resolved = tags.resolve_to(tag.clone(), digest, known).await?;
+            let resolved = match tags.without_wanted_platform(&tag, (digest, pushed_at), known, &platforms) {
+                Some(resolved) => resolved,
+                None => tags.resolve_to(tag.clone(), (digest, pushed_at), known).await?,
+            };
             let Resolved { record, changed: is_changed } = resolved;
-            let times = match time {
-                Some(created_at) => Some(of(created_at)),
+            let times = match times {
                 None if looks_at_age => tags.created_at(&record.images).await?.map(of),
-                None => None,
+                times => times,
             };
             Ok(StagedTag { tag, digest, times, record: Some(record), is_changed, known: before })
         };

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use tidewatch_core::Digest;
 use tidewatch_core::basis::{Basis, READER_VERSION};
 use tidewatch_core::config::Rescan;
-use tidewatch_core::image::{Image, ImageId, ManifestReference};
+use tidewatch_core::image::{Image, ImageId, ManifestReference, Platform};
 use tidewatch_core::names::{OrgName, RegistryId, RepositoryName, RuleId, Tag};
 use tidewatch_core::ports::Registry;
 use tidewatch_core::ports::registry::RegistryError;
@@ -13,7 +13,7 @@ use tidewatch_core::result::ImageResult;
 use tidewatch_core::work::{Priority, RunId, Work};
 use tidewatch_store::records::{AppliedConfig, RecordError, Records, StoredResult, TagRecord, TaggedImage};
 
-use crate::find_images;
+use crate::{Found, find_images};
 
 /// Resolves tags of one repository.
 pub(crate) struct Tags<'a> {
@@ -50,38 +50,71 @@ impl Tags<'_> {
         known: Option<&TagRecord>,
     ) -> Result<Resolved, RegistryError> {
         let digest = self.registry.resolve(self.repository, &tag).await?;
-        self.resolve_to(tag, digest, known).await
+        self.resolve_to(tag, (digest, None), known).await
     }
 
-    /// The same of a tag that points to `digest`. It costs nothing when that is as it was recorded.
+    /// The same of a tag that points to `digest`, which was pushed at `pushed_at`, where the registry tells that. It costs
+    /// nothing when that is as it was recorded.
     pub(crate) async fn resolve_to(
         &self,
         tag: Tag,
-        digest: Digest,
+        (digest, pushed_at): (Digest, Option<Timestamp>),
         known: Option<&TagRecord>,
     ) -> Result<Resolved, RegistryError> {
         let config = &self.applied.config;
         let unmoved = known.filter(|known| known.digest == digest);
-        let seen_at = unmoved.map_or_else(|| self.moved_at(known), |known| self.unmoved_at(known));
+        let seen_at = unmoved.map_or_else(|| self.moved_at(known, pushed_at), |known| self.unmoved_at(known));
         if let Some(known) = unmoved.filter(|known| known.platforms == config.platforms) {
             let changed = seen_at != known.seen_at;
             return Ok(Resolved { record: TagRecord { seen_at, ..known.clone() }, changed });
         }
         let reference = ManifestReference::Digest(digest);
         let found = find_images(self.registry, self.id, self.repository, &reference, config).await?;
-        let (images, skipped, platforms) = (found.images, found.skipped, config.platforms.clone());
+        Ok(self.changed(tag, digest, known, (found, seen_at)))
+    }
+
+    /// The same of a tag of which the registry has told that there are images of these platforms, and of no others: `None`
+    /// when one of them is wanted, nothing was told, or it is as it was recorded.
+    pub(crate) fn without_wanted_platform(
+        &self,
+        tag: &Tag,
+        (digest, pushed_at): (Digest, Option<Timestamp>),
+        known: Option<&TagRecord>,
+        platforms: &[Platform],
+    ) -> Option<Resolved> {
+        let wanted = &self.applied.config.platforms;
+        let is_known = known.is_some_and(|known| known.digest == digest);
+        if platforms.is_empty() || is_known || platforms.iter().any(|platform| wanted.contains(platform)) {
+            return None;
+        }
+        let found = Found::without_wanted(platforms.iter());
+        Some(self.changed(tag.clone(), digest, known, (found, self.moved_at(known, pushed_at))))
+    }
+
+    /// A tag that is not as it was recorded.
+    fn changed(
+        &self,
+        tag: Tag,
+        digest: Digest,
+        known: Option<&TagRecord>,
+        (found, seen_at): (Found, Timestamp),
+    ) -> Resolved {
+        let Found { images, skipped } = found;
+        let platforms = self.applied.config.platforms.clone();
         let chosen_by = known.and_then(|known| known.chosen_by.clone());
         let (missing_at, forgotten) = (None, false);
         let record =
             TagRecord { tag, digest, images, skipped, platforms, seen_at, chosen_by, missing_at, forgotten };
-        Ok(Resolved { record, changed: true })
+        Resolved { record, changed: true }
     }
 
-    /// A tag moved after it was seen to point to `known`, also when we have heard of the push before that.
-    fn moved_at(&self, known: Option<&TagRecord>) -> Timestamp {
+    /// A tag that points to something new counts as seen when that was pushed, where the registry tells that. It moved after
+    /// it was seen to point to `known`, also when we have heard of the push before that.
+    fn moved_at(&self, known: Option<&TagRecord>, pushed_at: Option<Timestamp>) -> Timestamp {
+        let seen_at = pushed_at.map_or(self.seen_at, |pushed_at| pushed_at.min(self.seen_at));
         let after = |known: &TagRecord| known.seen_at.checked_add(SignedDuration::from_millis(1));
-        let after = known.map_or(self.seen_at, |known| after(known).unwrap_or(Timestamp::MAX));
-        after.max(self.seen_at)
+        let after = known.map_or(seen_at, |known| after(known).unwrap_or(Timestamp::MAX));
+        after.max(seen_at)
     }
 
     /// A push of what the tag points to already is newer than what was seen of it before. A hint that comes late stamps a

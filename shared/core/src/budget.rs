@@ -57,14 +57,23 @@ pub struct Account {
 const LONGEST_CREDENTIAL: usize = 200;
 
 impl Account {
-    /// The account that requests to `registry` count for.
+    /// The account that requests to `registry` itself count for.
     pub fn of(registry: &RegistryConfig) -> Self {
-        let (scheme, host) = registry.url.split_once("://").unwrap_or(("https", &registry.url));
+        Self::at(&registry.address(), registry)
+    }
+
+    /// The account that requests to a server of `registry` at `url` count for: `https://HOST[:PORT]`.
+    pub fn at(url: &str, registry: &RegistryConfig) -> Self {
+        let (scheme, host) = url.split_once("://").unwrap_or(("https", url));
         let host = host.trim_end_matches('/').to_ascii_lowercase();
         let default_port = if scheme == "http" { ":80" } else { ":443" };
         let host = host.strip_suffix(default_port).unwrap_or(&host).to_owned();
         let credential = match &registry.credentials {
-            None => "anonymous".to_owned(),
+            None => match (&registry.role_arn, &registry.google_federation) {
+                (Some(role), _) => format!("role:{role}"),
+                (None, Some(federation)) => format!("federation:{}", federation.audience),
+                (None, None) => "anonymous".to_owned(),
+            },
             Some(Credentials::Env(name)) => format!("env:{name}"),
             Some(Credentials::File(path)) => format!("file:{path}"),
             Some(Credentials::Secret(name)) => format!("secret:{name}"),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use data_encoding::BASE64;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use jiff::fmt::rfc2822;
@@ -11,7 +12,9 @@ use tidewatch_core::Timestamp;
 use tidewatch_core::names::RegistryId;
 use tidewatch_core::ports::registry::{RegistryError, Throttling};
 
-use crate::secrets::{Login, REDACTED};
+use crate::endpoint::Content;
+use crate::resolver::RefusedName;
+use crate::secrets::REDACTED;
 
 /// Bytes of a refusal that are read for its reason.
 const REFUSAL_LIMIT: usize = 64 << 10;
@@ -65,6 +68,9 @@ impl Subject {
     /// The error behind a request that was not answered, or whose answer broke off. The URL is left out: after a
     /// redirect it can hold a signature.
     pub(crate) fn transport(&self, error: reqwest::Error) -> RegistryError {
+        if let Some(refused) = refused_name(&error) {
+            return self.invalid(refused);
+        }
         if error.is_redirect() {
             let source = std::error::Error::source(&error);
             return self.invalid(source.map_or_else(|| "too many redirects".to_owned(), ToString::to_string));
@@ -73,19 +79,60 @@ impl Subject {
     }
 }
 
+/// Why a name was not connected to, when that is why there is no answer.
+fn refused_name(error: &reqwest::Error) -> Option<String> {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if let Some(refused) = error.downcast_ref::<RefusedName>() {
+            return Some(refused.to_string());
+        }
+        source = error.source();
+    }
+    None
+}
+
 /// An answer with its whole body.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// The header `Authorization` that was sent.
-    offered: Option<HeaderValue>,
+    sent: Sent,
 }
 
-/// The header `Authorization` of a request, kept with its answer.
-#[derive(Clone)]
-pub(crate) struct Offered(pub(crate) Option<HeaderValue>);
+/// What of a request is secret, kept with its answer, which may repeat it.
+#[derive(Clone, Default)]
+pub(crate) struct Sent(Vec<String>);
+
+impl Sent {
+    /// What is secret of the header `Authorization` and of what was sent.
+    pub(crate) fn of(authorization: Option<&HeaderValue>, content: Option<&Content>) -> Self {
+        let header = authorization.and_then(|value| value.to_str().ok()?.split_once(' '));
+        let mut secrets: Vec<String> = header.iter().map(|(_, secret)| (*secret).to_owned()).collect();
+        let password = header.filter(|(scheme, _)| *scheme == "Basic").and_then(|(_, encoded)| {
+            let decoded = String::from_utf8(BASE64.decode(encoded.as_bytes()).ok()?).ok()?;
+            Some(decoded.split_once(':')?.1.to_owned())
+        });
+        secrets.extend(password);
+        match content {
+            Some(Content::Form(form)) => secrets.extend(form.iter().map(|(_, value)| value.clone())),
+            Some(Content::Json(serde_json::Value::Object(object))) => {
+                secrets.extend(object.values().filter_map(|value| value.as_str().map(str::to_owned)));
+            }
+            _ => {}
+        }
+        // What is so short stands in any text.
+        secrets.retain(|secret| secret.len() >= 4);
+        Self(secrets)
+    }
+}
+
+// Nothing secret is shown.
+impl std::fmt::Debug for Sent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Sent").field(&self.0.len()).finish()
+    }
+}
 
 impl Answer {
     /// Reads an answer. A success may have at most `limit` bytes; of a refusal as much is kept as explains it.
@@ -96,7 +143,7 @@ impl Answer {
     ) -> Result<Self, RegistryError> {
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
-        let offered = response.extensions_mut().remove::<Offered>().and_then(|offered| offered.0);
+        let sent = response.extensions_mut().remove::<Sent>().unwrap_or_default();
         let limit = if status.is_success() { limit } else { REFUSAL_LIMIT };
         let mut body = BytesMut::new();
         loop {
@@ -114,19 +161,14 @@ impl Answer {
                 break;
             }
         }
-        Ok(Self { status, headers, body: body.freeze(), offered })
+        Ok(Self { status, headers, body: body.freeze(), sent })
     }
 
-    /// The answer when it is a success, else the error that it means. `login` is what must not stand in the error.
-    pub(crate) fn success(
-        self,
-        subject: &Subject,
-        login: Option<&Login>,
-        now: Timestamp,
-    ) -> Result<Self, RegistryError> {
+    /// The answer when it is a success, else the error that it means.
+    pub(crate) fn success(self, subject: &Subject, now: Timestamp) -> Result<Self, RegistryError> {
         match self.status {
             status if status.is_success() => Ok(self),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(subject.denied(self.reason(login))),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(subject.denied(self.reason())),
             StatusCode::NOT_FOUND => Err(subject.not_found()),
             StatusCode::TOO_MANY_REQUESTS => {
                 Err(subject.throttled(retry_after(&self.headers, now), Throttling::Answer))
@@ -135,21 +177,15 @@ impl Answer {
             StatusCode::SERVICE_UNAVAILABLE if self.headers.contains_key(RETRY_AFTER) => {
                 Err(subject.throttled(retry_after(&self.headers, now), Throttling::Answer))
             }
-            status if is_transient(status) => Err(subject.unavailable(self.reason(login))),
-            _ => Err(subject.invalid(self.reason(login))),
+            status if is_transient(status) => Err(subject.unavailable(self.reason())),
+            _ => Err(subject.invalid(self.reason())),
         }
     }
 
     /// The status and what the registry said, without anything secret: `status 403 Forbidden: DENIED: no access`.
-    fn reason(&self, login: Option<&Login>) -> String {
-        let mut said = said(&self.body).unwrap_or_default();
-        if let Some(login) = login {
-            said = login.redact(&said);
-        }
-        let offered = self.offered.as_ref().and_then(|offered| offered.to_str().ok());
-        if let Some((_, secret)) = offered.and_then(|offered| offered.split_once(' ')) {
-            said = said.replace(secret, REDACTED);
-        }
+    fn reason(&self) -> String {
+        let said = said(&self.body).unwrap_or_default();
+        let said = self.sent.0.iter().fold(said, |said, secret| said.replace(secret, REDACTED));
         let said: String =
             said.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REASON_LIMIT).collect();
         match said.trim() {
@@ -171,11 +207,17 @@ pub(crate) fn is_transient(status: StatusCode) -> bool {
     )
 }
 
-/// How long the registry says to wait: seconds, or until a date.
+/// How long the registry says to wait: seconds, or until a date; where it does not say that, until its count begins anew, in
+/// seconds since 1970, as Docker Hub says it.
 ///
-/// Specification: <https://www.rfc-editor.org/rfc/rfc9110#name-retry-after>
+/// Specification: <https://www.rfc-editor.org/rfc/rfc9110#name-retry-after>,
+/// <https://docs.docker.com/reference/api/hub/latest/#tag/rate-limiting>
 pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let Some(value) = headers.get(RETRY_AFTER) else {
+        let reset = headers.get("x-ratelimit-reset")?.to_str().ok()?.trim().parse().ok()?;
+        return Duration::try_from(Timestamp::from_second(reset).ok()?.duration_since(now)).ok();
+    };
+    let value = value.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));
     }
@@ -225,7 +267,7 @@ mod tests {
             status: StatusCode::from_u16(status).unwrap(),
             headers: HeaderMap::new(),
             body: Bytes::from_static(body.as_bytes()),
-            offered: offered.map(HeaderValue::from_static),
+            sent: Sent::of(offered.map(HeaderValue::from_static).as_ref(), None),
         }
     }
 
@@ -244,18 +286,26 @@ mod tests {
             ("<html>nginx</html>", "status 403 Forbidden"),
             ("", "status 403 Forbidden"),
         ] {
-            assert_eq!(answer(403, body, None).reason(None), expected);
+            assert_eq!(answer(403, body, None).reason(), expected);
         }
     }
 
     #[test]
     fn a_refusal_that_repeats_a_secret_does_not_bring_it_into_the_error() {
-        let login = Login::parse("robot:hunter2").unwrap();
-        let echo = answer(401, "bad: hunter2 and cm9ib3Q6aHVudGVyMg== and t0ken", Some("Bearer t0ken"));
-        assert_eq!(
-            echo.reason(Some(&login)),
-            "status 401 Unauthorized: bad: [redacted] and [redacted] and [redacted]"
-        );
+        for (echoed, offered, expected) in [
+            ("bad: t0ken", "Bearer t0ken", "bad: [redacted]"),
+            (
+                "bad: hunter2 and cm9ib3Q6aHVudGVyMg==",
+                "Basic cm9ib3Q6aHVudGVyMg==",
+                "bad: [redacted] and [redacted]",
+            ),
+        ] {
+            let echo = answer(401, echoed, Some(offered));
+            assert_eq!(echo.reason(), format!("status 401 Unauthorized: {expected}"));
+        }
+        let form = Content::Form(vec![("refresh_token", "s3cret".to_owned())]);
+        let echo = Answer { sent: Sent::of(None, Some(&form)), ..answer(400, "not s3cret", None) };
+        assert_eq!(echo.reason(), "status 400 Bad Request: not [redacted]");
     }
 
     #[test]
@@ -269,5 +319,11 @@ mod tests {
         assert_eq!(read("Sun, 31 Dec 2023 00:00:30 GMT"), Some(Duration::ZERO));
         assert_eq!(read("soon"), None);
         assert_eq!(retry_after(&HeaderMap::new(), now), None);
+        let reset = |value: &'static str| {
+            let header = ("x-ratelimit-reset".parse().unwrap(), HeaderValue::from_static(value));
+            retry_after(&HeaderMap::from_iter([header]), now)
+        };
+        assert_eq!(reset("1704067210"), Some(Duration::from_secs(10)));
+        assert_eq!((reset("1704067190"), reset("x")), (None, None));
     }
 }

@@ -1,60 +1,121 @@
 //! Answers challenges, and keeps the answers: a password for the whole registry, or a token for each scope.
 //!
-//! Specification: <https://distribution.github.io/distribution/spec/auth/token/>
+//! Specification: <https://distribution.github.io/distribution/spec/auth/token/>,
+//! <https://distribution.github.io/distribution/spec/auth/oauth/>
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue};
+use async_trait::async_trait;
+use data_encoding::BASE64URL_NOPAD;
+use http::{HeaderMap, HeaderValue, Method};
 use serde::Deserialize;
 use tidewatch_core::Timestamp;
 use tidewatch_core::names::RepositoryName;
 use tidewatch_core::ports::registry::RegistryError;
 use url::Url;
 
-use crate::answer::{Answer, Offered, Subject};
-use crate::budget::Budget;
+use crate::answer::Subject;
 use crate::challenge::{self, Challenge};
-use crate::endpoint::{Ports, Timeouts};
-use crate::hosts;
-use crate::secrets::Login;
+use crate::endpoint::{Content, Http, Request};
+use crate::identity::{Identity, Proof, expiry, header};
 
 /// Bytes that the answer of a token server may have.
 const TOKEN_LIMIT: usize = 64 << 10;
 /// Seconds that a token lives when the token server does not say, and at least.
 const TOKEN_LIFETIME: u64 = 60;
-/// A token is not used in its last seconds, so that it does not run out on the way.
-const TOKEN_MARGIN: Duration = Duration::from_secs(10);
+/// What the client calls itself.
+const CLIENT: &str = "tidewatch";
 /// Above as many tokens, those that ran out are dropped before another is kept.
 const TOKENS: usize = 256;
 
 /// What a request needs to be allowed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Scope {
+    /// Nothing that has a name.
+    Nothing,
     /// Listing the repositories.
     Catalog,
     /// Reading a repository.
     Pull(RepositoryName),
+    /// Listing what is in a repository, where that is another right than reading it.
+    Metadata(RepositoryName),
 }
 
-/// Says who the client is, to one registry.
-pub(crate) struct Authenticator {
-    registry: Url,
-    login: Option<Login>,
-    http: reqwest::Client,
-    ports: Ports,
-    timeouts: Timeouts,
-    budget: Option<Arc<Budget>>,
+/// Tells one server who the client is.
+#[async_trait]
+pub(crate) trait Authorize: Send + Sync {
+    /// What to send with a request for `scope` at once.
+    async fn prepare(
+        &self,
+        http: &Http,
+        scope: &Scope,
+        subject: &Subject,
+    ) -> Result<Option<HeaderValue>, RegistryError>;
+
+    /// What to send with a request for `scope` that was refused with the challenges of `headers` although `offered`
+    /// was sent; `None` when there is nothing better to send.
+    async fn answer(
+        &self,
+        http: &Http,
+        headers: &HeaderMap,
+        scope: &Scope,
+        offered: Option<&HeaderValue>,
+        subject: &Subject,
+    ) -> Result<Option<HeaderValue>, RegistryError>;
+}
+
+/// Shows who the client is with every request, without being asked.
+pub(crate) struct Always(pub(crate) Arc<dyn Identity>);
+
+#[async_trait]
+impl Authorize for Always {
+    async fn prepare(
+        &self,
+        _: &Http,
+        _: &Scope,
+        subject: &Subject,
+    ) -> Result<Option<HeaderValue>, RegistryError> {
+        Ok(self.0.proof(None, subject).await?.and_then(|proof| proof.header()))
+    }
+
+    async fn answer(
+        &self,
+        _: &Http,
+        _: &HeaderMap,
+        _: &Scope,
+        offered: Option<&HeaderValue>,
+        subject: &Subject,
+    ) -> Result<Option<HeaderValue>, RegistryError> {
+        better(&*self.0, offered, subject).await
+    }
+}
+
+/// Another proof than the one that was offered, where there is one.
+async fn better(
+    identity: &dyn Identity,
+    offered: Option<&HeaderValue>,
+    subject: &Subject,
+) -> Result<Option<HeaderValue>, RegistryError> {
+    let mut proof = identity.proof(None, subject).await?;
+    if proof.as_ref().and_then(Proof::header).as_ref() == offered {
+        proof = identity.proof(proof.as_ref(), subject).await?;
+    }
+    Ok(proof.and_then(|proof| proof.header()).filter(|header| Some(header) != offered))
+}
+
+/// Waits to be asked, and remembers what for.
+pub(crate) struct Challenged {
+    identity: Arc<dyn Identity>,
     known: Mutex<Known>,
 }
 
 /// What earlier challenges have taught.
 #[derive(Default)]
 struct Known {
-    /// The registry takes user and password.
-    basic: bool,
+    /// The registry takes what the client shows, without a token.
+    shown: bool,
     /// Which token each scope needs.
     needed: HashMap<Scope, TokenKey>,
     tokens: HashMap<TokenKey, Arc<Slot>>,
@@ -77,46 +138,27 @@ struct Token {
     expires: Timestamp,
 }
 
-impl Authenticator {
-    pub(crate) fn new(
-        registry: Url,
-        login: Option<Login>,
-        http: reqwest::Client,
-        ports: Ports,
-        timeouts: Timeouts,
-    ) -> Self {
-        Self { registry, login, http, ports, timeouts, budget: None, known: Mutex::default() }
-    }
-
-    /// The same, which pays for tokens that the registry gives itself. Token servers of other hosts are not counted.
-    pub(crate) fn within(self, budget: Option<Arc<Budget>>) -> Self {
-        Self { budget, ..self }
-    }
-
-    pub(crate) const fn login(&self) -> Option<&Login> {
-        self.login.as_ref()
-    }
-
-    /// What to send with a request for `scope` at once, as far as earlier challenges tell.
-    pub(crate) async fn prepare(
+#[async_trait]
+impl Authorize for Challenged {
+    async fn prepare(
         &self,
+        http: &Http,
         scope: &Scope,
         subject: &Subject,
     ) -> Result<Option<HeaderValue>, RegistryError> {
         let key = self.with_known(|known| known.needed.get(scope).cloned());
         if let Some(key) = key {
-            return self.token(&key, None, subject).await.map(Some);
+            return self.token(http, &key, None, subject).await.map(Some);
         }
-        if self.with_known(|known| known.basic) {
-            return Ok(self.login.as_ref().and_then(basic));
+        if self.with_known(|known| known.shown) {
+            return Ok(self.identity.proof(None, subject).await?.and_then(|proof| proof.header()));
         }
         Ok(None)
     }
 
-    /// What to send with a request for `scope` that was refused with the challenges of `headers` although `offered`
-    /// was sent; `None` when there is nothing better to send.
-    pub(crate) async fn answer(
+    async fn answer(
         &self,
+        http: &Http,
         headers: &HeaderMap,
         scope: &Scope,
         offered: Option<&HeaderValue>,
@@ -125,84 +167,102 @@ impl Authenticator {
         match challenge::choose(headers) {
             None => Ok(None),
             Some(Challenge::Basic) => {
-                let authorization = self.login.as_ref().and_then(basic);
-                self.with_known(|known| known.basic = authorization.is_some());
-                Ok(authorization.filter(|authorization| Some(authorization) != offered))
+                let better = better(&*self.identity, offered, subject).await?;
+                if better.is_some() {
+                    self.with_known(|known| known.shown = true);
+                }
+                Ok(better)
             }
             Some(Challenge::Bearer { realm, service, scope: asked }) => {
-                let realm =
-                    hosts::check_realm(&self.registry, &realm).map_err(|reason| subject.invalid(reason))?;
+                let realm = http.check_realm(&realm).map_err(|reason| subject.invalid(reason))?;
                 let key = TokenKey { realm, service, scopes: scopes(scope, &asked) };
-                let token = self.token(&key, offered, subject).await?;
+                let token = self.token(http, &key, offered, subject).await?;
                 self.with_known(|known| known.needed.insert(scope.clone(), key));
                 Ok(Some(token))
             }
         }
     }
+}
+
+impl Challenged {
+    pub(crate) fn new(identity: Arc<dyn Identity>) -> Self {
+        Self { identity, known: Mutex::default() }
+    }
 
     /// The token for `key`: the kept one, unless it is `refused` or has run out, else a new one.
     async fn token(
         &self,
+        http: &Http,
         key: &TokenKey,
         refused: Option<&HeaderValue>,
         subject: &Subject,
     ) -> Result<HeaderValue, RegistryError> {
-        let slot = self.slot(key);
+        let slot = self.slot(key, http.now());
         let mut slot = slot.lock().await;
         if let Some(token) = slot.as_ref()
-            && self.is_fresh(token)
+            && http.now() < token.expires
             && Some(&token.authorization) != refused
         {
             return Ok(token.authorization.clone());
         }
-        let token = self.fetch(key, subject).await?;
+        let token = self.fetch(http, key, subject).await?;
         let authorization = token.authorization.clone();
         *slot = Some(token);
         Ok(authorization)
     }
 
-    fn slot(&self, key: &TokenKey) -> Arc<Slot> {
+    fn slot(&self, key: &TokenKey, now: Timestamp) -> Arc<Slot> {
         self.with_known(|known| {
             if known.tokens.len() >= TOKENS && !known.tokens.contains_key(key) {
                 // A slot that is locked is being filled.
                 known.tokens.retain(|_, slot| {
-                    slot.try_lock()
-                        .map_or(true, |slot| slot.as_ref().is_some_and(|token| self.is_fresh(token)))
+                    slot.try_lock().map_or(true, |slot| slot.as_ref().is_some_and(|token| now < token.expires))
                 });
             }
             Arc::clone(known.tokens.entry(key.clone()).or_default())
         })
     }
 
-    fn is_fresh(&self, token: &Token) -> bool {
-        self.ports.clock.now() < token.expires
+    /// A token of the token server: for a password by the query of a GET request, for a refresh token by the form of a POST
+    /// request. One that the server refuses is asked for once more, where there is another proof.
+    async fn fetch(&self, http: &Http, key: &TokenKey, subject: &Subject) -> Result<Token, RegistryError> {
+        let subject = Subject { what: format!("a token for {}", subject.what), ..subject.clone() };
+        let proof = self.identity.proof(None, &subject).await?;
+        let fetched = Self::fetch_with(http, key, proof.as_ref(), &subject).await;
+        let Err(RegistryError::Denied { .. }) = &fetched else { return fetched };
+        match self.identity.proof(proof.as_ref(), &subject).await? {
+            Some(other) if Some(&other) != proof.as_ref() => {
+                Self::fetch_with(http, key, Some(&other), &subject).await
+            }
+            _ => fetched,
+        }
     }
 
-    async fn fetch(&self, key: &TokenKey, subject: &Subject) -> Result<Token, RegistryError> {
-        let subject = Subject { what: format!("a token for {}", subject.what), ..subject.clone() };
-        let mut url = key.realm.clone();
-        url.query_pairs_mut()
-            .extend_pairs(key.service.iter().map(|service| ("service", service)))
-            .extend_pairs(key.scopes.iter().map(|scope| ("scope", scope)))
-            .append_pair("client_id", "tidewatch");
-        let mut request = self.http.get(url).timeout(self.timeouts.whole);
-        let offered = self.login.as_ref().and_then(basic);
-        if let Some(authorization) = &offered {
-            request = request.header(AUTHORIZATION, authorization);
+    async fn fetch_with(
+        http: &Http,
+        key: &TokenKey,
+        proof: Option<&Proof>,
+        subject: &Subject,
+    ) -> Result<Token, RegistryError> {
+        let url = key.realm.clone();
+        let (scope, subject) = (Scope::Nothing, subject.clone());
+        let mut request =
+            Request { method: Method::GET, url, scope, subject, accept: None, from: None, content: None };
+        match proof {
+            // It is good by itself: nobody has to be asked for another.
+            Some(Proof::Bearer(token)) => {
+                let authorization = header("Bearer", token);
+                let authorization = authorization.ok_or_else(|| request.subject.invalid(UNPRINTABLE))?;
+                return Ok(Token { authorization, expires: Timestamp::MAX });
+            }
+            Some(Proof::Refresh(token)) => {
+                request.method = Method::POST;
+                request.content = Some(Content::Form(key.form(token)));
+            }
+            Some(Proof::Password(_)) | None => key.put_into(&mut request.url),
         }
-        let budget = self.budget.as_ref().filter(|_| hosts::is_same_origin(&self.registry, &key.realm));
-        if let Some(budget) = budget {
-            budget.pay(&subject).await?;
-        }
-        let mut response = request.send().await.map_err(|error| subject.transport(error))?;
-        if let Some(budget) = budget {
-            budget.heed(response.status(), response.headers()).await;
-        }
-        response.extensions_mut().insert(Offered(offered));
-        let now = self.ports.clock.now();
-        let answer =
-            Answer::read(response, TOKEN_LIMIT, &subject).await?.success(&subject, self.login(), now)?;
-        read_token(&answer.body, now).map_err(|reason| subject.invalid(reason))
+        let answer = http.ask(&request, proof.and_then(Proof::header), TOKEN_LIMIT).await?;
+        read_token(&answer.body, http.now()).map_err(|reason| request.subject.invalid(reason))
     }
 
     /// Does `work` on what is known, and does nothing else meanwhile.
@@ -211,23 +271,34 @@ impl Authenticator {
     }
 }
 
-/// User and password as a header; `None` never happens, because base64 always fits in one.
-fn basic(login: &Login) -> Option<HeaderValue> {
-    authorization("Basic", &login.basic())
-}
+const UNPRINTABLE: &str = "the token holds characters that no header holds";
 
-fn authorization(scheme: &str, secret: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(&format!("{scheme} {secret}")).ok()?;
-    value.set_sensitive(true);
-    Some(value)
+impl TokenKey {
+    fn put_into(&self, realm: &mut Url) {
+        realm
+            .query_pairs_mut()
+            .extend_pairs(self.service.iter().map(|service| ("service", service)))
+            .extend_pairs(self.scopes.iter().map(|scope| ("scope", scope)))
+            .append_pair("client_id", CLIENT);
+    }
+
+    fn form(&self, refresh_token: &str) -> Vec<(&'static str, String)> {
+        let mut form = vec![("grant_type", "refresh_token".to_owned())];
+        form.extend(self.service.clone().map(|service| ("service", service)));
+        form.push(("client_id", CLIENT.to_owned()));
+        form.push(("scope", self.scopes.join(" ")));
+        form.push(("refresh_token", refresh_token.to_owned()));
+        form
+    }
 }
 
 /// The scopes to ask for: what is wanted comes first, because some servers look only at the first, then what the
 /// challenge names. Listing has no scope of its own: some servers refuse a token when it is asked for.
 fn scopes(wanted: &Scope, asked: &str) -> Vec<String> {
     let mut scopes = match wanted {
-        Scope::Catalog => Vec::new(),
+        Scope::Nothing | Scope::Catalog => Vec::new(),
         Scope::Pull(repository) => vec![format!("repository:{repository}:pull")],
+        Scope::Metadata(repository) => vec![format!("repository:{repository}:metadata_read")],
     };
     for scope in asked.split(' ').filter(|scope| !scope.is_empty()) {
         if !scopes.iter().any(|other| other == scope) {
@@ -251,11 +322,28 @@ fn read_token(body: &[u8], now: Timestamp) -> Result<Token, String> {
         serde_json::from_slice(body).map_err(|_| "the token server's answer is not of the specified form")?;
     let text = [document.token, document.access_token].into_iter().flatten().find(|token| !token.is_empty());
     let text = text.ok_or("the token server's answer holds no token")?;
-    let authorization =
-        authorization("Bearer", &text).ok_or("the token holds characters that no header holds")?;
-    let lifetime = Duration::from_secs(document.expires_in.unwrap_or(TOKEN_LIFETIME).max(TOKEN_LIFETIME));
-    let expires = now.saturating_add(lifetime.saturating_sub(TOKEN_MARGIN)).unwrap_or(Timestamp::MAX);
-    Ok(Token { authorization, expires })
+    let authorization = header("Bearer", &text).ok_or(UNPRINTABLE)?;
+    let lifetime = document.expires_in.or_else(|| lifetime(&text)).unwrap_or(TOKEN_LIFETIME);
+    let lifetime = Duration::from_secs(lifetime.max(TOKEN_LIFETIME));
+    Ok(Token { authorization, expires: expiry(now, lifetime) })
+}
+
+/// When a token that is a JSON Web Token was issued and runs out, by its own unproven word.
+///
+/// Specification: <https://www.rfc-editor.org/rfc/rfc7519#section-4.1>
+#[derive(Deserialize)]
+struct Claims {
+    iat: Option<u64>,
+    nbf: Option<u64>,
+    exp: u64,
+}
+
+/// For how many seconds a token is good, by what stands in it; `None` when nothing does. Whoever issued it has a clock of its
+/// own, so only the time between counts.
+pub(crate) fn lifetime(token: &str) -> Option<u64> {
+    let claims = token.split('.').nth(1)?.trim_end_matches('=');
+    let claims: Claims = serde_json::from_slice(&BASE64URL_NOPAD.decode(claims.as_bytes()).ok()?).ok()?;
+    claims.exp.checked_sub(claims.iat.or(claims.nbf)?)
 }
 
 #[cfg(test)]
@@ -280,12 +368,26 @@ mod tests {
         let now: Timestamp = "2024-01-01T00:00:00Z".parse().unwrap();
         for (body, header, seconds) in [
             (r#"{"token":"a"}"#, "Bearer a", 50),
-            (r#"{"access_token":"b","expires_in":300}"#, "Bearer b", 290),
+            (r#"{"access_token":"b","expires_in":300}"#, "Bearer b", 270),
             (r#"{"token":"","access_token":"c","expires_in":1}"#, "Bearer c", 50),
         ] {
             let token = read_token(body.as_bytes(), now).ok().unwrap();
             assert_eq!(token.authorization, header);
             assert_eq!(token.expires, now + Duration::from_secs(seconds), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_says_itself_when_it_runs_out_is_believed_where_its_server_does_not_say_it() {
+        let claims = BASE64URL_NOPAD.encode(br#"{"iat":1000,"exp":5500}"#);
+        let now = Timestamp::UNIX_EPOCH;
+        for (answer, seconds) in [
+            (format!(r#"{{"access_token":"h.{claims}.s"}}"#), 4200),
+            (format!(r#"{{"access_token":"h.{claims}.s","expires_in":300}}"#), 270),
+            (r#"{"access_token":"h.e30.s"}"#.to_owned(), 50),
+        ] {
+            let token = read_token(answer.as_bytes(), now).ok().unwrap();
+            assert_eq!(token.expires, now + Duration::from_secs(seconds), "{answer}");
         }
     }
 

@@ -18,7 +18,7 @@ use tidewatch_core::image::ManifestReference;
 use tidewatch_core::manifest::media_type;
 use tidewatch_core::names::{RegistryId, RepositoryName, Tag};
 use tidewatch_core::ports::Registry;
-use tidewatch_core::ports::registry::{BlobStream, ListPage, RawManifest, RegistryError};
+use tidewatch_core::ports::registry::{BlobStream, ListPage, ListedTag, RawManifest, RegistryError};
 
 use crate::answer::Subject;
 use crate::archive::Archive;
@@ -159,10 +159,10 @@ impl Registry for DockerArchive {
         &self,
         repository: &RepositoryName,
         _cursor: Option<&str>,
-    ) -> Result<ListPage<Tag>, RegistryError> {
+    ) -> Result<ListPage<ListedTag>, RegistryError> {
         self.check(repository)?;
         let tags: BTreeSet<Tag> = self.tags.iter().cloned().collect();
-        Ok(ListPage { entries: tags.into_iter().collect(), next: None })
+        Ok(ListPage { entries: tags.into_iter().map(ListedTag::named).collect(), next: None })
     }
 
     async fn resolve(&self, repository: &RepositoryName, tag: &Tag) -> Result<Digest, RegistryError> {

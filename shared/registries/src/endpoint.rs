@@ -1,21 +1,23 @@
-//! The HTTP side of one registry: connections, authentication, and trying again what can succeed in a moment.
+//! The HTTP side of one server of a registry: connections, authentication, and trying again what can succeed in a moment.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, RANGE};
-use http::{HeaderValue, Method, StatusCode};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, RANGE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::redirect::Policy;
+use serde::de::DeserializeOwned;
+use tidewatch_core::Timestamp;
 use tidewatch_core::names::RegistryId;
 use tidewatch_core::ports::registry::RegistryError;
 use tidewatch_core::ports::{Clock, Randomness, Sleeper};
 use url::Url;
 
-use crate::answer::{Answer, Offered, Subject, is_transient};
-use crate::auth::{Authenticator, Scope};
+use crate::answer::{Answer, Sent, Subject, is_transient};
+use crate::auth::{Authorize, Scope};
 use crate::budget::Budget;
-use crate::hosts;
-use crate::secrets::Login;
+use crate::hosts::{self, Surroundings};
+use crate::resolver::GuardedResolver;
 
 /// How often a request is tried in all. Few: whoever asked tries again later anyway.
 const TRIES: u32 = 3;
@@ -57,19 +59,38 @@ impl Default for Timeouts {
     }
 }
 
-/// One registry over HTTP.
-pub(crate) struct Endpoint {
+/// One server over HTTP: its connections, and the budget that its requests are paid for from.
+pub(crate) struct Http {
     id: RegistryId,
     base: Url,
-    http: reqwest::Client,
-    auth: Authenticator,
+    /// What the path of every URL begins with that the server gives.
+    prefix: &'static str,
+    client: reqwest::Client,
+    surroundings: Arc<Surroundings>,
     ports: Ports,
     timeouts: Timeouts,
     budget: Option<Arc<Budget>>,
 }
 
+/// Where a server is, and how it is reached.
+pub(crate) struct Place<'a> {
+    pub(crate) id: &'a RegistryId,
+    /// `https://HOST[:PORT]`.
+    pub(crate) url: &'a str,
+    /// What the path of every URL begins with that may be asked for: `/v2/`.
+    pub(crate) prefix: &'static str,
+    /// Authorities besides those that are known everywhere.
+    pub(crate) ca: &'a [reqwest::Certificate],
+}
+
+/// One server of a registry, and who it is told that the client is.
+pub(crate) struct Endpoint {
+    http: Arc<Http>,
+    auth: Box<dyn Authorize>,
+}
+
 /// A request, which can be sent more than once.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Request {
     pub(crate) method: Method,
     pub(crate) url: Url,
@@ -78,34 +99,43 @@ pub(crate) struct Request {
     pub(crate) accept: Option<HeaderValue>,
     /// The first byte that is wanted of a blob.
     pub(crate) from: Option<u64>,
+    pub(crate) content: Option<Content>,
 }
 
-impl Endpoint {
-    /// The registry at `url`, of which nothing is asked yet. Its requests are paid for from `budget`.
+/// What is sent with a request.
+#[derive(Clone)]
+pub(crate) enum Content {
+    /// Keys and values, as a form of a page.
+    Form(Vec<(&'static str, String)>),
+    Json(serde_json::Value),
+    /// Plain text.
+    Text(String),
+}
+
+impl Http {
+    /// The server at `place`, of which nothing is asked yet. Its requests are paid for from `budget`.
     pub(crate) fn new(
-        id: &RegistryId,
-        url: &str,
-        login: Option<Login>,
+        place: &Place<'_>,
         ports: Ports,
         timeouts: Timeouts,
         budget: Option<Arc<Budget>>,
     ) -> Result<Self, RegistryError> {
+        let id = place.id.clone();
         let misconfigured = |reason: String| RegistryError::Misconfigured { registry: id.clone(), reason };
-        let base = base(url).map_err(misconfigured)?;
-        let http =
-            client(&base, timeouts).map_err(|error| misconfigured(format!("no HTTP client: {error}")))?;
-        let auth = Authenticator::new(base.clone(), login, http.clone(), ports.clone(), timeouts);
-        let auth = auth.within(budget.clone());
-        Ok(Self { id: id.clone(), base, http, auth, ports, timeouts, budget })
+        let base = base(place.url).map_err(misconfigured)?;
+        let surroundings = Arc::new(Surroundings::of(base.clone()));
+        let client = client(&surroundings, timeouts, place.ca)
+            .map_err(|error| misconfigured(format!("no HTTP client: {error}")))?;
+        Ok(Self { id, base, prefix: place.prefix, client, surroundings, ports, timeouts, budget })
     }
 
-    /// The URL of `path` and `query` on this registry, `/v2/_catalog?n=100`; the reason when it leads elsewhere.
+    /// The URL of `path` and `query` on this server, `/v2/_catalog?n=100`; the reason when it leads elsewhere.
     pub(crate) fn url(&self, path_and_query: &str) -> Result<Url, String> {
         let url = self
             .base
             .join(path_and_query)
             .map_err(|error| format!("{path_and_query:?} is no URL: {error}"))?;
-        if hosts::is_same_origin(&self.base, &url) && url.path().starts_with("/v2/") {
+        if hosts::is_same_origin(&self.base, &url) && url.path().starts_with(self.prefix) {
             Ok(url)
         } else {
             Err("it leads to another server".to_owned())
@@ -113,8 +143,122 @@ impl Endpoint {
     }
 
     /// Names `what` is asked for, in errors.
-    pub(crate) fn subject(&self, what: String) -> Subject {
-        Subject { registry: self.id.clone(), what }
+    pub(crate) fn subject(&self, what: impl Into<String>) -> Subject {
+        Subject { registry: self.id.clone(), what: what.into() }
+    }
+
+    /// A request for `path` and `query` of this server.
+    pub(crate) fn request(
+        &self,
+        method: Method,
+        path_and_query: &str,
+        what: impl Into<String>,
+    ) -> Result<Request, RegistryError> {
+        let subject = self.subject(what);
+        let url = self.url(path_and_query).map_err(|reason| subject.invalid(reason))?;
+        Ok(Request { method, url, scope: Scope::Nothing, subject, accept: None, from: None, content: None })
+    }
+
+    pub(crate) fn check_realm(&self, realm: &str) -> Result<Url, String> {
+        self.surroundings.check_realm(realm)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+
+    /// Sends `request` once, without trying again, and gives its answer when it is a success.
+    pub(crate) async fn ask(
+        &self,
+        request: &Request,
+        authorization: Option<HeaderValue>,
+        limit: usize,
+    ) -> Result<Answer, RegistryError> {
+        let response = self.once(request, Some(self.timeouts.whole), authorization).await?;
+        Answer::read(response, limit, &request.subject).await?.success(&request.subject, self.now())
+    }
+
+    async fn once(
+        &self,
+        request: &Request,
+        timeout: Option<Duration>,
+        authorization: Option<HeaderValue>,
+    ) -> Result<reqwest::Response, RegistryError> {
+        let mut builder = self.client.request(request.method.clone(), request.url.clone());
+        if let Some(timeout) = timeout {
+            builder = builder.timeout(timeout);
+        }
+        if let Some(accept) = &request.accept {
+            builder = builder.header(ACCEPT, accept);
+        }
+        if let Some(from) = request.from {
+            builder = builder.header(RANGE, format!("bytes={from}-"));
+        }
+        if let Some(authorization) = &authorization {
+            builder = builder.header(AUTHORIZATION, authorization);
+        }
+        builder = match &request.content {
+            None => builder,
+            Some(Content::Form(form)) => builder.form(form),
+            Some(Content::Json(value)) => builder.json(value),
+            Some(Content::Text(text)) => builder.header(CONTENT_TYPE, "text/plain").body(text.clone()),
+        };
+        let is_counted = hosts::is_same_origin(&self.base, &request.url);
+        let budget = self.budget.as_ref().filter(|_| is_counted);
+        if let Some(budget) = budget {
+            budget.pay(&request.subject).await?;
+        }
+        let mut response = builder.send().await.map_err(|error| request.subject.transport(error))?;
+        // What another server says, to which this one has led, is no word of this one.
+        if let Some(budget) = budget.filter(|_| hosts::is_same_origin(&self.base, response.url())) {
+            budget.heed(response.status(), response.headers()).await;
+        }
+        response.extensions_mut().insert(Sent::of(authorization.as_ref(), request.content.as_ref()));
+        Ok(response)
+    }
+
+    /// Waits before the next try, after `tried` of them: a random time, so that many clients do not come at once.
+    ///
+    /// Reference: <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
+    async fn pause(&self, tried: u32) {
+        let longest = FIRST_PAUSE.saturating_mul(1 << tried.saturating_sub(1).min(8));
+        let mut random = [0];
+        self.ports.randomness.fill(&mut random);
+        let pause = longest.saturating_mul(u32::from(random[0]) + 1) / 256;
+        self.ports.sleeper.sleep(pause).await;
+    }
+}
+
+impl Endpoint {
+    /// The server `http`, which is told who the client is by `auth`.
+    pub(crate) fn new(http: Http, auth: impl Authorize + 'static) -> Self {
+        Self { http: Arc::new(http), auth: Box::new(auth) }
+    }
+
+    /// The URL of `path` and `query` on this server, `/v2/_catalog?n=100`; the reason when it leads elsewhere.
+    pub(crate) fn url(&self, path_and_query: &str) -> Result<Url, String> {
+        self.http.url(path_and_query)
+    }
+
+    /// Names `what` is asked for, in errors.
+    pub(crate) fn subject(&self, what: impl Into<String>) -> Subject {
+        self.http.subject(what)
+    }
+
+    /// A GET request for `path` and `query` of this server: `/api/v1/repository?page=1`, for `what`.
+    pub(crate) fn get(&self, path_and_query: &str, what: impl Into<String>) -> Result<Request, RegistryError> {
+        self.http.request(Method::GET, path_and_query, what)
+    }
+
+    /// A POST request that sends `content`.
+    pub(crate) fn post(
+        &self,
+        path_and_query: &str,
+        content: Content,
+        what: impl Into<String>,
+    ) -> Result<Request, RegistryError> {
+        let request = self.http.request(Method::POST, path_and_query, what)?;
+        Ok(Request { content: Some(content), ..request })
     }
 
     /// Sends `request` and reads the whole answer, which may have at most `limit` bytes when it is a success. The
@@ -129,8 +273,20 @@ impl Endpoint {
         }
     }
 
+    /// The same of an answer that is a success and holds JSON; gives its headers as well.
+    pub(crate) async fn json<T: DeserializeOwned>(
+        &self,
+        request: &Request,
+        limit: usize,
+    ) -> Result<(T, HeaderMap), RegistryError> {
+        let answer = self.success(self.fetch(request, limit).await?, request)?;
+        let read = serde_json::from_slice(&answer.body);
+        let read = read.map_err(|error| request.subject.invalid(format!("it is not as documented: {error}")))?;
+        Ok((read, answer.headers))
+    }
+
     async fn fetch_once(&self, request: &Request, limit: usize) -> Result<Answer, RegistryError> {
-        let response = self.send(request, Some(self.timeouts.whole)).await?;
+        let response = self.send(request, Some(self.http.timeouts.whole)).await?;
         let answer = Answer::read(response, limit, &request.subject).await?;
         if is_transient(answer.status) { self.success(answer, request) } else { Ok(answer) }
     }
@@ -169,7 +325,7 @@ impl Endpoint {
 
     /// `answer` when it is a success, else the error that it means.
     pub(crate) fn success(&self, answer: Answer, request: &Request) -> Result<Answer, RegistryError> {
-        answer.success(&request.subject, self.auth.login(), self.ports.clock.now())
+        answer.success(&request.subject, self.http.now())
     }
 
     /// Waits until the next try after `error`, of which there were `tried` before; gives the error back when another
@@ -183,15 +339,9 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Waits before the next try, after `tried` of them: a random time, so that many clients do not come at once.
-    ///
-    /// Reference: <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
+    /// Waits before the next try, after `tried` of them.
     pub(crate) async fn pause(&self, tried: u32) {
-        let longest = FIRST_PAUSE.saturating_mul(1 << tried.saturating_sub(1).min(8));
-        let mut random = [0];
-        self.ports.randomness.fill(&mut random);
-        let pause = longest.saturating_mul(u32::from(random[0]) + 1) / 256;
-        self.ports.sleeper.sleep(pause).await;
+        self.http.pause(tried).await;
     }
 
     /// Sends `request` with what is known about its authentication, and once more when it is challenged.
@@ -200,49 +350,16 @@ impl Endpoint {
         request: &Request,
         timeout: Option<Duration>,
     ) -> Result<reqwest::Response, RegistryError> {
-        let offered = self.auth.prepare(&request.scope, &request.subject).await?;
-        let response = self.once(request, timeout, offered.clone()).await?;
+        let (http, scope, subject) = (&*self.http, &request.scope, &request.subject);
+        let offered = self.auth.prepare(http, scope, subject).await?;
+        let response = http.once(request, timeout, offered.clone()).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
-        match self.auth.answer(response.headers(), &request.scope, offered.as_ref(), &request.subject).await?
-        {
-            Some(answer) => self.once(request, timeout, Some(answer)).await,
+        match self.auth.answer(http, response.headers(), scope, offered.as_ref(), subject).await? {
+            Some(answer) => http.once(request, timeout, Some(answer)).await,
             None => Ok(response),
         }
-    }
-
-    async fn once(
-        &self,
-        request: &Request,
-        timeout: Option<Duration>,
-        authorization: Option<HeaderValue>,
-    ) -> Result<reqwest::Response, RegistryError> {
-        let mut builder = self.http.request(request.method.clone(), request.url.clone());
-        if let Some(timeout) = timeout {
-            builder = builder.timeout(timeout);
-        }
-        if let Some(accept) = &request.accept {
-            builder = builder.header(ACCEPT, accept);
-        }
-        if let Some(from) = request.from {
-            builder = builder.header(RANGE, format!("bytes={from}-"));
-        }
-        if let Some(authorization) = &authorization {
-            builder = builder.header(AUTHORIZATION, authorization);
-        }
-        if let Some(budget) = &self.budget {
-            budget.pay(&request.subject).await?;
-        }
-        let mut response = builder.send().await.map_err(|error| request.subject.transport(error))?;
-        // What another server says, to which the registry has led, is no word of the registry.
-        if let Some(budget) =
-            self.budget.as_ref().filter(|_| hosts::is_same_origin(&self.base, response.url()))
-        {
-            budget.heed(response.status(), response.headers()).await;
-        }
-        response.extensions_mut().insert(Offered(authorization));
-        Ok(response)
     }
 }
 
@@ -261,20 +378,26 @@ fn base(url: &str) -> Result<Url, String> {
     Ok(base)
 }
 
-/// The connections to the registry at `base`, and to where it redirects. Nothing is decompressed on the way, because
+/// The connections to a server, and to where it redirects. Nothing is decompressed on the way, because
 /// digests are of the bytes as they are stored.
-fn client(base: &Url, timeouts: Timeouts) -> reqwest::Result<reqwest::Client> {
-    let registry = base.clone();
+fn client(
+    surroundings: &Arc<Surroundings>,
+    timeouts: Timeouts,
+    ca: &[reqwest::Certificate],
+) -> reqwest::Result<reqwest::Client> {
+    let of_redirects = Arc::clone(surroundings);
     let redirects = Policy::custom(move |attempt| {
         if attempt.previous().len() > REDIRECTS {
             return attempt.error("too many redirects");
         }
-        match hosts::check_redirect(&registry, attempt.url()) {
+        match of_redirects.check_redirect(attempt.url()) {
             Ok(()) => attempt.follow(),
             Err(reason) => attempt.error(reason),
         }
     });
     reqwest::Client::builder()
+        .dns_resolver(GuardedResolver::new(Arc::clone(surroundings)))
+        .tls_certs_merge(ca.iter().cloned())
         .user_agent(concat!("tidewatch/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(timeouts.connect)
         .read_timeout(timeouts.read)

@@ -1,39 +1,78 @@
 //! Which hosts a registry may send the client to. What a registry answers is not trusted: a realm gets credentials and
 //! a redirect is fetched from inside the network of the scanner, so neither may lead to where only insiders get, such
-//! as the metadata service of a cloud. Only addresses that stand in the URL are judged here, not what names resolve to.
+//! as the metadata service of a cloud. What names resolve to is looked at by `resolver`, before anything is connected.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use url::{Host, Url};
 
-/// The realm of a challenge as a URL that may be asked for a token with the credentials of `registry`: over https, or
-/// over http when the registry itself is configured so; and on no loopback, link-local or private address, unless that
-/// is the registry's own host.
-pub(crate) fn check_realm(registry: &Url, realm: &str) -> Result<Url, String> {
-    let realm: Url = realm.parse().map_err(|_| format!("its token server {realm:?} is no URL"))?;
-    let reason = if !is_scheme_allowed(registry, &realm) {
-        "is not reached over https"
-    } else if !realm.username().is_empty() || realm.password().is_some() {
-        "names a user"
-    } else if registry.host() != realm.host() && is_inside(&realm) {
-        "is on a loopback, link-local or private address"
-    } else {
-        return Ok(realm);
-    };
-    Err(format!("its token server {} {reason}", place(&realm)))
+/// A server that the configuration names, and whether it is on a private address: then it may lead to others on such.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    server: Url,
+    is_inside: AtomicBool,
 }
 
-/// Whether a redirect of `registry` to `target` may be followed; the reason when not. Object storage on a private
-/// address is common and gets no credentials, so only what no storage is on is refused.
-pub(crate) fn check_redirect(registry: &Url, target: &Url) -> Result<(), String> {
-    let reason = if !is_scheme_allowed(registry, target) {
-        "is not reached over https"
-    } else if registry.host() != target.host() && is_local(target) {
-        "is on a loopback or link-local address"
-    } else {
-        return Ok(());
-    };
-    Err(format!("its redirect to {} {reason}", place(target)))
+impl Surroundings {
+    /// Those of the server at `server`. Where that is a name, [`Self::found_at`] tells what it resolves to.
+    pub(crate) fn of(server: Url) -> Self {
+        let is_inside = address(&server).is_some_and(is_private_address).into();
+        Self { server, is_inside }
+    }
+
+    /// Whether `name` is the server's own.
+    pub(crate) fn is_own(&self, name: &str) -> bool {
+        self.server.host_str().is_some_and(|host| host.eq_ignore_ascii_case(name.trim_end_matches('.')))
+    }
+
+    /// Notes what the server's own name resolves to.
+    pub(crate) fn found_at(&self, addresses: impl IntoIterator<Item = IpAddr>) {
+        if addresses.into_iter().any(is_private_address) {
+            self.is_inside.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether another name that the server leads to may resolve to this address.
+    pub(crate) fn admit(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        !is_local_address(address) && (!is_private_address(address) || self.is_inside.load(Ordering::Relaxed))
+    }
+
+    /// The realm of a challenge as a URL that may be asked for a token with the credentials of the server: over https, or
+    /// over http when the server itself is configured so; and on no loopback or link-local address, and on a private one only
+    /// where the server is on such a one, unless that is the server's own host.
+    pub(crate) fn check_realm(&self, realm: &str) -> Result<Url, String> {
+        let realm: Url = realm.parse().map_err(|_| format!("its token server {realm:?} is no URL"))?;
+        let reason = if !realm.username().is_empty() || realm.password().is_some() {
+            "names a user"
+        } else if let Some(reason) = self.refusal(&realm) {
+            reason
+        } else {
+            return Ok(realm);
+        };
+        Err(format!("its token server {} {reason}", place(&realm)))
+    }
+
+    /// Whether a redirect of the server to `target` may be followed; the reason when not. The same as for a realm.
+    pub(crate) fn check_redirect(&self, target: &Url) -> Result<(), String> {
+        match self.refusal(target) {
+            Some(reason) => Err(format!("its redirect to {} {reason}", place(target))),
+            None => Ok(()),
+        }
+    }
+
+    fn refusal(&self, target: &Url) -> Option<&'static str> {
+        if !is_scheme_allowed(&self.server, target) {
+            Some("is not reached over https")
+        } else if self.server.host() == target.host() {
+            None
+        } else if is_local(target) || !address(target).is_none_or(|address| self.admit(address)) {
+            Some("is on a loopback, link-local or private address")
+        } else {
+            None
+        }
+    }
 }
 
 /// Whether both are reached over the same scheme, on the same host and port.
@@ -53,14 +92,11 @@ fn place(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
-/// Whether the host is a loopback, link-local or private address.
-fn is_inside(url: &Url) -> bool {
-    is_local(url)
-        || match address(url) {
-            Some(IpAddr::V4(address)) => address.is_private() || is_shared(address),
-            Some(IpAddr::V6(address)) => address.is_unique_local(),
-            None => false,
-        }
+fn is_private_address(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_private() || is_shared(address),
+        IpAddr::V6(address) => address.is_unique_local(),
+    }
 }
 
 /// Whether the host is a loopback or link-local address, or no address of a host at all.
@@ -69,10 +105,13 @@ fn is_local(url: &Url) -> bool {
         let name = name.trim_end_matches('.');
         return name == "localhost" || name.ends_with(".localhost");
     }
-    match address(url) {
-        Some(IpAddr::V4(address)) => is_local_v4(address),
-        Some(IpAddr::V6(address)) => is_local_v6(address),
-        None => false,
+    address(url).is_some_and(is_local_address)
+}
+
+fn is_local_address(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => is_local_v4(address),
+        IpAddr::V6(address) => is_local_v6(address),
     }
 }
 
@@ -117,10 +156,33 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn of(server: &str) -> Surroundings {
+        Surroundings::of(url(server))
+    }
+
+    const INSIDE: [&str; 16] = [
+        "127.0.0.1",
+        "169.254.169.254",
+        "10.1.2.3",
+        "192.168.0.1",
+        "172.16.0.1",
+        "100.64.0.1",
+        "0.0.0.0",
+        "0x7f.1",
+        "2130706433",
+        "localhost",
+        "metadata.localhost.",
+        "[::1]",
+        "[::]",
+        "[fe80::1]",
+        "[fd00:ec2::254]",
+        "[::ffff:169.254.169.254]",
+    ];
+
     #[test]
     fn a_realm_on_another_public_host_is_asked_over_https_only() {
-        let registry = url("https://registry.example.com");
-        assert!(check_realm(&registry, "https://auth.example.com/token?x=1").is_ok());
+        let registry = of("https://registry.example.com");
+        assert!(registry.check_realm("https://auth.example.com/token?x=1").is_ok());
         for realm in [
             "http://auth.example.com/token",
             "ftp://auth.example.com",
@@ -128,33 +190,18 @@ mod tests {
             "",
             "https://u:p@example.com",
         ] {
-            assert!(check_realm(&registry, realm).is_err(), "{realm:?} was taken");
+            assert!(registry.check_realm(realm).is_err(), "{realm:?} was taken");
         }
-        assert!(check_realm(&url("http://registry.example.com"), "http://auth.example.com/token").is_ok());
+        assert!(of("http://registry.example.com").check_realm("http://auth.example.com/token").is_ok());
     }
 
     #[test]
-    fn a_realm_inside_the_network_is_refused_however_it_is_written() {
-        let registry = url("https://registry.example.com");
-        for host in [
-            "127.0.0.1",
-            "169.254.169.254",
-            "10.1.2.3",
-            "192.168.0.1",
-            "172.16.0.1",
-            "100.64.0.1",
-            "0.0.0.0",
-            "0x7f.1",
-            "2130706433",
-            "localhost",
-            "metadata.localhost.",
-            "[::1]",
-            "[::]",
-            "[fe80::1]",
-            "[fd00:ec2::254]",
-            "[::ffff:169.254.169.254]",
-        ] {
-            assert!(check_realm(&registry, &format!("https://{host}/token")).is_err(), "{host} was taken");
+    fn a_realm_or_redirect_inside_the_network_is_refused_however_it_is_written() {
+        let registry = of("https://registry.example.com");
+        for host in INSIDE {
+            let realm = format!("https://{host}/token");
+            assert!(registry.check_realm(&realm).is_err(), "{host} was taken");
+            assert!(registry.check_redirect(&url(&realm)).is_err(), "{host} was followed");
         }
     }
 
@@ -163,33 +210,36 @@ mod tests {
         for registry in
             ["http://127.0.0.1:5000", "http://10.0.0.5", "http://[::1]:5000", "http://localhost:5000"]
         {
-            let host = url(registry);
-            assert!(
-                check_realm(&host, &format!("http://{}/token", host.host().unwrap())).is_ok(),
-                "{registry}"
-            );
+            let realm = format!("http://{}/token", url(registry).host().unwrap());
+            assert!(of(registry).check_realm(&realm).is_ok(), "{registry}");
         }
-        assert!(check_realm(&url("http://127.0.0.1:5000"), "http://127.0.0.2/token").is_err());
+        assert!(of("http://127.0.0.1:5000").check_realm("http://127.0.0.2/token").is_err());
     }
 
     #[test]
-    fn redirects_reach_private_storage_but_no_metadata_service_and_no_plain_http() {
-        let registry = url("https://registry.example.com");
-        for target in
-            ["https://bucket.example.com/b?signature=x", "https://10.0.0.6/b", "https://[fd12::1]/b"]
-        {
-            assert_eq!(check_redirect(&registry, &url(target)), Ok(()), "{target}");
+    fn a_registry_inside_a_network_leads_to_its_neighbours_but_to_no_metadata_service() {
+        let by_address = of("https://10.0.0.5");
+        let by_name = of("https://registry.internal");
+        by_name.found_at(["10.0.0.5".parse().unwrap()]);
+        for registry in [by_address, by_name] {
+            assert_eq!(registry.check_redirect(&url("https://10.0.0.6/b")), Ok(()));
+            assert!(registry.admit("fd12::1".parse().unwrap()));
+            for address in ["169.254.169.254", "127.0.0.1", "fd00:ec2::254", "::ffff:127.0.0.1"] {
+                assert!(!registry.admit(address.parse().unwrap()), "{address} was admitted");
+            }
         }
-        for target in [
-            "http://bucket.example.com/b",
-            "https://169.254.169.254/b",
-            "https://127.0.0.1/b",
-            "https://[fd00:ec2::254]/",
-        ] {
-            assert!(check_redirect(&registry, &url(target)).is_err(), "{target} was followed");
-        }
+        let outside = of("https://registry.example.com");
+        outside.found_at(["203.0.113.5".parse().unwrap()]);
+        assert!(!outside.admit("10.0.0.6".parse().unwrap()));
+        assert!(outside.admit("203.0.113.6".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_refusal_does_not_show_the_signature_of_a_url() {
+        let registry = of("https://registry.example.com");
+        assert_eq!(registry.check_redirect(&url("https://bucket.example.com/b?signature=x")), Ok(()));
         let reason =
-            check_redirect(&registry, &url("http://bucket.example.com/b?signature=secret")).unwrap_err();
+            registry.check_redirect(&url("http://bucket.example.com/b?signature=secret")).unwrap_err();
         assert!(!reason.contains("secret"), "{reason}");
     }
 }

@@ -12,7 +12,7 @@ use tidewatch_core::Digest;
 use tidewatch_core::image::ManifestReference;
 use tidewatch_core::names::{RegistryId, RepositoryName, Tag};
 use tidewatch_core::ports::Registry;
-use tidewatch_core::ports::registry::{BlobStream, ListPage, RawManifest, RegistryError};
+use tidewatch_core::ports::registry::{BlobStream, ListPage, ListedTag, RawManifest, RegistryError};
 
 use crate::answer::Subject;
 use crate::archive::Archive;
@@ -142,12 +142,12 @@ impl Registry for OciLayout {
         &self,
         repository: &RepositoryName,
         _cursor: Option<&str>,
-    ) -> Result<ListPage<Tag>, RegistryError> {
+    ) -> Result<ListPage<ListedTag>, RegistryError> {
         self.check(repository)?;
         let mut entries: Vec<Tag> = self.manifests.iter().filter_map(|entry| entry.tag.clone()).collect();
         entries.sort();
         entries.dedup();
-        Ok(ListPage { entries, next: None })
+        Ok(ListPage { entries: entries.into_iter().map(ListedTag::named).collect(), next: None })
     }
 
     async fn resolve(&self, repository: &RepositoryName, tag: &Tag) -> Result<Digest, RegistryError> {

@@ -3,16 +3,18 @@
 //! Specification: <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#content-discovery>,
 //! <https://www.rfc-editor.org/rfc/rfc8288>
 
+use std::fmt::Display;
 use std::str::FromStr;
 
 use http::header::LINK;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use tidewatch_core::ports::registry::{ListPage, RegistryError};
-use url::Url;
+use url::{Position, Url};
 
 use crate::auth::Scope;
 use crate::endpoint::{Endpoint, Request};
+use crate::pages;
 
 /// Bytes that a page may have. Some registries give all tags on one page, whatever is asked.
 const PAGE_LIMIT: usize = 16 << 20;
@@ -38,7 +40,7 @@ struct Page {
 /// The page of `listing` at `cursor`, which is the `next` of the page before.
 ///
 /// An entry that is no name cannot be asked for either; it is logged and left out.
-pub(crate) async fn page<T: FromStr<Err: std::fmt::Display>>(
+pub(crate) async fn page<T: FromStr<Err: Display>>(
     endpoint: &Endpoint,
     listing: Listing,
     cursor: Option<&str>,
@@ -46,8 +48,8 @@ pub(crate) async fn page<T: FromStr<Err: std::fmt::Display>>(
     let subject = endpoint.subject(listing.what);
     let first = format!("{}?n={}", listing.path, listing.page_size);
     let url = endpoint.url(cursor.unwrap_or(&first)).map_err(|reason| subject.invalid(reason))?;
-    let mut request =
-        Request { method: Method::GET, url, scope: listing.scope, subject, accept: None, from: None };
+    let request = endpoint.get(url[Position::BeforePath..].as_ref(), subject.what.clone())?;
+    let mut request = Request { scope: listing.scope, ..request };
     let mut answer = endpoint.fetch(&request, PAGE_LIMIT).await?;
     if answer.status == StatusCode::BAD_REQUEST && cursor.is_none() {
         // Some registries refuse a page size that is over their own, instead of giving less.
@@ -63,35 +65,22 @@ pub(crate) async fn page<T: FromStr<Err: std::fmt::Display>>(
             Some(follow(endpoint, &request.url, link).map_err(|reason| request.subject.invalid(reason))?)
         }
     };
-    let listed = page.tags.unwrap_or_default();
-    let entries = listed.iter().filter_map(|entry| {
-        entry
-            .parse()
-            .inspect_err(|error| {
-                tracing::warn!(
-                    registry.id = %request.subject.registry,
-                    listing.of = request.subject.what,
-                    listing.problem = %error,
-                    "a listed name is none and is left out"
-                );
-            })
-            .ok()
-    });
-    Ok(ListPage { entries: entries.collect(), next })
+    let entries = pages::names(&request.subject, page.tags.unwrap_or_default());
+    Ok(ListPage { entries, next })
 }
 
 /// The cursor for a link that was found on the page at `url`.
-fn follow(endpoint: &Endpoint, url: &Url, link: &str) -> Result<String, String> {
+pub(crate) fn follow(endpoint: &Endpoint, url: &Url, link: &str) -> Result<String, String> {
     let target = url.join(link).map_err(|error| format!("its next page {link:?} is no URL: {error}"))?;
     let next = endpoint.url(target.as_str()).map_err(|reason| format!("its next page is wrong: {reason}"))?;
     if next == *url {
         return Err("its next page is itself".to_owned());
     }
-    Ok(next[url::Position::BeforePath..url::Position::AfterQuery].to_owned())
+    Ok(next[Position::BeforePath..Position::AfterQuery].to_owned())
 }
 
 /// The target of the link to the next page: `</v2/_catalog?last=a>; rel="next"`.
-fn next(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn next(headers: &HeaderMap) -> Option<&str> {
     headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok()).find_map(next_in)
 }
 

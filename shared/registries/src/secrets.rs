@@ -9,6 +9,8 @@ use serde::Deserialize;
 use tidewatch_core::config::Credentials;
 use tidewatch_core::{Retry, Retryable};
 
+use crate::identity::Proof;
+
 /// Reads the secrets that a configuration names.
 #[async_trait]
 pub trait Secrets: Send + Sync {
@@ -145,7 +147,7 @@ impl Login {
     }
 
     /// A user has no colon, because it would end there: <https://www.rfc-editor.org/rfc/rfc7617#section-2>
-    fn new(user: &str, password: &str) -> Result<Self, LoginError> {
+    pub(crate) fn new(user: &str, password: &str) -> Result<Self, LoginError> {
         let has_control = |text: &str| text.contains(char::is_control);
         if user.is_empty()
             || password.is_empty()
@@ -158,16 +160,22 @@ impl Login {
         Ok(Self { user: user.to_owned(), password: password.to_owned() })
     }
 
+    /// What is shown of it. The user `<token>` stands for who has a refresh token as password, as Docker keeps it:
+    /// <https://docs.docker.com/reference/cli/docker/login/#credential-helper-protocol>
+    pub(crate) fn into_proof(self) -> Proof {
+        if self.user == "<token>" { Proof::Refresh(self.password) } else { Proof::Password(self) }
+    }
+
+    /// The user and the password.
+    pub(crate) fn parts(&self) -> (&str, &str) {
+        (&self.user, &self.password)
+    }
+
     /// What stands behind `Basic` in the header `Authorization`.
     ///
     /// Specification: <https://www.rfc-editor.org/rfc/rfc7617>
     pub(crate) fn basic(&self) -> String {
         BASE64.encode(format!("{}:{}", self.user, self.password).as_bytes())
-    }
-
-    /// `text` without the password, plain or encoded.
-    pub(crate) fn redact(&self, text: &str) -> String {
-        text.replace(&self.basic(), REDACTED).replace(&self.password, REDACTED)
     }
 }
 

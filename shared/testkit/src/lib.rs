@@ -19,6 +19,7 @@ pub mod ministack;
 pub mod policies;
 pub mod ports;
 pub mod registry;
+pub mod replay;
 pub mod runtime_api;
 pub mod saved;
 pub mod sbom;

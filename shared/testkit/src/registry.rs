@@ -101,14 +101,7 @@ impl TestRegistry {
     /// # Panics
     /// Where `id` is no registry id.
     pub fn config(&self, id: &str) -> RegistryConfig {
-        RegistryConfig {
-            id: id.parse().expect("a registry id"),
-            kind: RegistryKind::Oci,
-            url: self.url(),
-            repositories: Vec::new(),
-            credentials: None,
-            rate: None,
-        }
+        RegistryConfig::new(id.parse().expect("a registry id"), RegistryKind::Oci, Some(self.url()))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

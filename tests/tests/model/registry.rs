@@ -8,7 +8,7 @@ use tidewatch_core::Digest;
 use tidewatch_core::config::RegistryConfig;
 use tidewatch_core::image::ManifestReference;
 use tidewatch_core::names::{RegistryId, RepositoryName, Tag};
-use tidewatch_core::ports::registry::{BlobStream, ListPage, RawManifest, RegistryError};
+use tidewatch_core::ports::registry::{BlobStream, ListPage, ListedTag, RawManifest, RegistryError};
 use tidewatch_core::ports::{Registries, Registry};
 
 use crate::images::{BUILT, BUILT_PUSHES, REPOSITORIES};
@@ -69,7 +69,7 @@ impl Registry for HeldRegistry {
         &self,
         repository: &RepositoryName,
         _cursor: Option<&str>,
-    ) -> Result<ListPage<Tag>, RegistryError> {
+    ) -> Result<ListPage<ListedTag>, RegistryError> {
         let entries = self.latest(repository).map(|_| Tag::latest()).into_iter().collect();
         Ok(ListPage { entries, next: None })
     }

@@ -10,7 +10,9 @@ use tidewatch_core::image::ManifestReference;
 use tidewatch_core::manifest::{Classified, LayerDescriptor, classify};
 use tidewatch_core::names::{RepositoryName, Tag};
 use tidewatch_core::ports::Registry;
-use tidewatch_core::ports::registry::{BlobStream, ListPage, RawManifest, RegistryError};
+use tidewatch_core::ports::registry::{
+    BlobStream, ListPage, ListedTag, ListingTells, RawManifest, RegistryError,
+};
 
 /// What was asked of a registry.
 pub(super) struct Noting<'a> {
@@ -55,6 +57,10 @@ const BLOB: Requests = Requests { pages: 0, heads: 0, manifests: 0, blobs: 1 };
 
 #[async_trait]
 impl Registry for Noting<'_> {
+    fn tells(&self) -> ListingTells {
+        self.registry.tells()
+    }
+
     async fn repositories(&self, cursor: Option<&str>) -> Result<ListPage<RepositoryName>, RegistryError> {
         self.count(PAGE);
         self.registry.repositories(cursor).await
@@ -64,7 +70,7 @@ impl Registry for Noting<'_> {
         &self,
         repository: &RepositoryName,
         cursor: Option<&str>,
-    ) -> Result<ListPage<Tag>, RegistryError> {
+    ) -> Result<ListPage<ListedTag>, RegistryError> {
         self.count(PAGE);
         self.registry.tags(repository, cursor).await
     }

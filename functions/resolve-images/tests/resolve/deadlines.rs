@@ -10,7 +10,7 @@ use tidewatch_core::image::ManifestReference;
 use tidewatch_core::names::{RepositoryName, Tag};
 use tidewatch_core::ports::Clock as _;
 use tidewatch_core::ports::registry::{
-    BlobStream, ListPage, RawManifest, Registries, Registry, RegistryError,
+    BlobStream, ListPage, ListedTag, RawManifest, Registries, Registry, RegistryError,
 };
 use tidewatch_core::work::ListingMessage;
 use tidewatch_core::{Digest, Timestamp};
@@ -60,7 +60,7 @@ impl Registry for SlowRegistry {
         &self,
         repository: &RepositoryName,
         cursor: Option<&str>,
-    ) -> Result<ListPage<Tag>, RegistryError> {
+    ) -> Result<ListPage<ListedTag>, RegistryError> {
         self.slow.clock.advance(self.slow.page);
         if cursor.is_some() && self.slow.forgetful {
             return Err(RegistryError::NotFound { registry: reg(), what: format!("tags of {repository}") });

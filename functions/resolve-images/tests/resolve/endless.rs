@@ -9,7 +9,7 @@ use tidewatch_core::config::RegistryConfig;
 use tidewatch_core::image::ManifestReference;
 use tidewatch_core::names::{RepositoryName, Tag};
 use tidewatch_core::ports::registry::{
-    BlobStream, ListPage, RawManifest, Registries, Registry, RegistryError,
+    BlobStream, ListPage, ListedTag, RawManifest, Registries, Registry, RegistryError,
 };
 use tidewatch_store::records::ListingState;
 
@@ -49,7 +49,7 @@ impl Registry for Endless {
         &self,
         repository: &RepositoryName,
         cursor: Option<&str>,
-    ) -> Result<ListPage<Tag>, RegistryError> {
+    ) -> Result<ListPage<ListedTag>, RegistryError> {
         match cursor {
             None => Ok(ListPage { next: Some(self.next()), ..self.real.tags(repository, None).await? }),
             Some(_) => Ok(self.empty()),

@@ -9,7 +9,7 @@ use tidewatch_core::Digest;
 use tidewatch_core::config::RegistryConfig;
 use tidewatch_core::image::ManifestReference;
 use tidewatch_core::names::{RepositoryName, Tag};
-use tidewatch_core::ports::registry::{BlobStream, ListPage, RawManifest, RegistryError};
+use tidewatch_core::ports::registry::{BlobStream, ListPage, ListedTag, RawManifest, RegistryError};
 use tidewatch_core::ports::{Registries, Registry, Sleeper};
 use tokio::sync::{Semaphore, watch};
 
@@ -80,7 +80,7 @@ impl Registry for GatedRegistry {
         &self,
         repository: &RepositoryName,
         cursor: Option<&str>,
-    ) -> Result<ListPage<Tag>, RegistryError> {
+    ) -> Result<ListPage<ListedTag>, RegistryError> {
         self.registry.tags(repository, cursor).await
     }
 

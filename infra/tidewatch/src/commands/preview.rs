@@ -259,7 +259,7 @@ impl TagRow {
     fn of(previewed: &PreviewedTag) -> Self {
         let (images, new, stale) = match previewed.verdict {
             Verdict::Chosen { images, new, stale, .. } => (images, new, stale),
-            Verdict::Artifact | Verdict::LeftOut(_) | Verdict::Skipped(..) => (0, 0, 0),
+            Verdict::Artifact | Verdict::LeftOut(_) | Verdict::Unavailable(_) | Verdict::Skipped(..) => (0, 0, 0),
         };
         let left_out = previewed.verdict.left_out();
         Self {
@@ -278,6 +278,7 @@ impl TagRow {
 fn reason(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Artifact => "a tag of a signing tool".to_owned(),
+        Verdict::Unavailable(state) => state.reason().unwrap_or("it cannot be pulled").to_owned(),
         Verdict::LeftOut(decision) | Verdict::Chosen { decision, .. } => of_decision(decision),
         Verdict::Skipped(decision, reason) => format!("{}; skipped: {reason}", of_decision(decision)),
     }

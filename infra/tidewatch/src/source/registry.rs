@@ -37,13 +37,10 @@ pub(super) async fn open(arguments: &ImageArguments) -> Result<Target, Failure> 
         (None, tag) => ManifestReference::Tag(tag.unwrap_or_default().parse().map_err(Failure::wrong_use)?),
     };
     let scheme = if arguments.plain_http { "http" } else { "https" };
+    let url = Some(format!("{scheme}://{host}"));
     let config = RegistryConfig {
-        id: "remote".parse()?,
-        kind: RegistryKind::Oci,
-        url: format!("{scheme}://{host}"),
-        repositories: Vec::new(),
         credentials: arguments.credentials_env.clone().map(Credentials::Env),
-        rate: None,
+        ..RegistryConfig::new("remote".parse()?, RegistryKind::Oci, url)
     };
     let name = RemoteName {
         host: named.host.to_owned(),

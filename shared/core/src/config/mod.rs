@@ -7,6 +7,7 @@
 mod environment;
 mod events;
 mod exception;
+mod google_federation;
 mod metrics;
 mod period;
 mod platforms;
@@ -24,12 +25,14 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::image::Platform;
 use crate::judgement::JUDGING;
-use crate::names::{OrgName, RegistryId, StreamName};
+use crate::names::{OrgName, RegistryId, RepositoryName, StreamName};
 use crate::policy::{PolicySet, TYPES};
+use crate::rule::RepositoryNames;
 
 pub use environment::EnvironmentConfig;
 pub use events::EventsConfig;
 pub use exception::{ExceptionConfig, ExpiryCondition, Vulnerabilities};
+pub use google_federation::GoogleFederation;
 pub use metrics::MetricsConfig;
 pub use period::{Period, PeriodError};
 pub use platforms::CountPlatforms;
@@ -129,8 +132,8 @@ impl Config {
         let environments = self.environments.iter().map(|environment| environment.id.as_str());
         ids(environments.collect(), "environments", &mut problems);
         for (position, registry) in self.registries.iter().enumerate() {
-            if let Err(message) = registry.check_url() {
-                problems.push(problem(&[key("registries"), Step::Element(position), key("url")], message));
+            for (of, message) in registry.problems() {
+                problems.push(problem(&[key("registries"), Step::Element(position), key(of)], message));
             }
             if let Some((of, message)) = registry.rate.as_ref().and_then(RateConfig::problem) {
                 let place = [key("registries"), Step::Element(position), key("rate"), key(of)];
@@ -194,6 +197,12 @@ impl Config {
     /// The registry with this id.
     pub fn registry(&self, id: &RegistryId) -> Option<&RegistryConfig> {
         self.registries.iter().find(|registry| registry.id == *id)
+    }
+
+    /// The names by which patterns know `repository` of `registry`.
+    pub fn repository_names(&self, registry: &RegistryId, repository: &RepositoryName) -> RepositoryNames {
+        let kind = self.registry(registry).map(|registry| registry.kind);
+        kind.map_or_else(|| repository.clone().into(), |kind| RepositoryNames::of(kind, repository))
     }
 
     /// The rule with this id.

@@ -23,7 +23,8 @@ pub(crate) struct Hosts(BTreeMap<RegistryId, String>);
 impl Hosts {
     pub(crate) fn of(config: &Config) -> Self {
         let hosts = config.registries.iter().map(|registry| {
-            let host = registry.url.split_once("://").map_or(registry.url.as_str(), |(_, host)| host);
+            let address = registry.address();
+            let host = address.split_once("://").map_or(&*address, |(_, host)| host);
             (registry.id.clone(), host.trim_end_matches('/').to_ascii_lowercase())
         });
         Self(hosts.collect())

@@ -10,9 +10,10 @@ use bytes::Bytes;
 use futures::Stream;
 
 use crate::digest::Digest;
-use crate::image::ManifestReference;
+use crate::image::{ManifestReference, Platform};
 use crate::names::{RegistryId, RepositoryName, Tag};
 use crate::retry::{Retry, Retryable};
+use crate::rule::ImageTimes;
 
 /// The bytes of a blob as they arrive. They are not checked: whoever reads them to the end compares the digest.
 pub type BlobStream = Pin<Box<dyn Stream<Item = Result<Bytes, RegistryError>> + Send>>;
@@ -37,9 +38,92 @@ pub struct ListPage<T> {
     pub next: Option<String>,
 }
 
+/// A tag, and what a listing says of what it points to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedTag {
+    /// The tag.
+    pub tag: Tag,
+    /// What it pointed to when it was listed.
+    pub digest: Option<Digest>,
+    /// When something happened to that.
+    pub times: ImageTimes,
+    /// How many bytes its layers have, compressed; of an index, by the registry's own count.
+    pub size: Option<u64>,
+    /// The platforms that there are images for; empty where the listing does not say.
+    pub platforms: Vec<Platform>,
+    /// Whether it can be pulled.
+    pub state: TagState,
+}
+
+impl ListedTag {
+    /// A tag of which nothing else is said.
+    pub fn named(tag: Tag) -> Self {
+        let (digest, times, size, platforms) = (None, ImageTimes::default(), None, Vec::new());
+        Self { tag, digest, times, size, platforms, state: TagState::Available }
+    }
+}
+
+/// Whether what a tag points to can be pulled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TagState {
+    /// As far as anybody says.
+    #[default]
+    Available,
+    /// It was put into an archive, and has to be restored before.
+    Archived,
+    /// It is locked against pulls.
+    Locked,
+    /// The registry only knows its name: it is in another registry.
+    Elsewhere,
+    /// It is no image, by the registry's word: a chart, a signature.
+    NotAnImage,
+}
+
+impl TagState {
+    /// Why it cannot be pulled; `None` when it can.
+    pub const fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Available => None,
+            Self::Archived => Some("it is in the archive of the registry, and has to be restored first"),
+            Self::Locked => Some("the registry has locked it against pulls"),
+            Self::Elsewhere => Some("it is in another registry"),
+            Self::NotAnImage => Some("it is no image, by the word of the registry"),
+        }
+    }
+}
+
+/// What the listings of a registry say of each tag, besides its name. What they do not say has to be asked for, where it is
+/// needed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListingTells {
+    /// What it points to.
+    pub digest: bool,
+    /// When that was made.
+    pub created: bool,
+    /// When that was pushed.
+    pub pushed: bool,
+    /// When that was last pulled.
+    pub pulled: bool,
+    /// How large it is.
+    pub size: bool,
+    /// Which platforms there are images for.
+    pub platforms: bool,
+}
+
+impl ListingTells {
+    /// Nothing but names.
+    pub const NAMES: Self =
+        Self { digest: false, created: false, pushed: false, pulled: false, size: false, platforms: false };
+}
+
 /// One registry, with its credentials.
 #[async_trait]
 pub trait Registry: Send + Sync {
+    /// What its listings of tags say.
+    fn tells(&self) -> ListingTells {
+        ListingTells::NAMES
+    }
+
     /// A page of the repositories that the credentials can see; `cursor` is the `next` of the page before.
     async fn repositories(&self, cursor: Option<&str>) -> Result<ListPage<RepositoryName>, RegistryError>;
 
@@ -48,7 +132,7 @@ pub trait Registry: Send + Sync {
         &self,
         repository: &RepositoryName,
         cursor: Option<&str>,
-    ) -> Result<ListPage<Tag>, RegistryError>;
+    ) -> Result<ListPage<ListedTag>, RegistryError>;
 
     /// The digest that `tag` points to now, without pulling the manifest where the registry allows that.
     async fn resolve(&self, repository: &RepositoryName, tag: &Tag) -> Result<Digest, RegistryError>;

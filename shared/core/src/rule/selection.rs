@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Pattern;
+use super::{Pattern, RepositoryNames};
 use crate::config::{Leaving, Period, RuleConfig, UnknownAge, Unused};
 use crate::digest::Digest;
-use crate::names::{RepositoryName, Tag};
+use crate::names::Tag;
 use crate::{Date, Timestamp};
 
 /// Created times before this year say nothing: reproducible builds write the beginning of some epoch.
@@ -39,9 +39,10 @@ impl Selection {
 }
 
 /// Applies the patterns of `rule` to `tag` of `repository`.
-pub fn select(rule: &RuleConfig, repository: &RepositoryName, tag: &Tag) -> Selection {
-    let matching =
-        |patterns: &[Pattern]| patterns.iter().find(|pattern| pattern.matches(repository, tag)).cloned();
+pub fn select(rule: &RuleConfig, repository: &RepositoryNames, tag: &Tag) -> Selection {
+    let matching = |patterns: &[Pattern]| {
+        patterns.iter().find(|pattern| repository.match_pattern(pattern, tag)).cloned()
+    };
     if let Some(pattern) = matching(&rule.always) {
         return Selection::Always(pattern);
     }
@@ -181,6 +182,8 @@ pub enum LeftOut {
     Unused,
     /// Its turn comes in another run.
     OverCap,
+    /// It cannot be pulled, by the word of the registry: it is archived, locked, elsewhere, or no image.
+    Unavailable,
 }
 
 impl LeftOut {
@@ -195,6 +198,7 @@ impl LeftOut {
             Self::NotAmongNewest => "not_among_newest",
             Self::Unused => "unused",
             Self::OverCap => "over_cap",
+            Self::Unavailable => "unavailable",
         }
     }
 }
@@ -230,7 +234,7 @@ impl From<Selection> for Decision {
 /// have to be there, or those that its names do not exclude: the newest are the newest of all.
 pub fn decide(
     rule: &RuleConfig,
-    repository: &RepositoryName,
+    repository: &RepositoryNames,
     candidates: &[Candidate],
     now: Timestamp,
 ) -> Vec<Decision> {

@@ -1,27 +1,106 @@
 //! The registry products: one file each, and one line in [`PRODUCTS`].
 
+pub(crate) mod docker_hub;
 pub(crate) mod oci;
 
 use std::sync::Arc;
 
-use tidewatch_core::config::{RegistryConfig, RegistryKind};
+use async_trait::async_trait;
+use tidewatch_core::Digest;
+use tidewatch_core::config::RegistryKind;
+use tidewatch_core::image::ManifestReference;
+use tidewatch_core::names::{RepositoryName, Tag};
 use tidewatch_core::ports::Registry;
-use tidewatch_core::ports::registry::RegistryError;
+use tidewatch_core::ports::registry::{
+    BlobStream, ListPage, ListedTag, ListingTells, RawManifest, RegistryError,
+};
 
-use crate::budget::Budget;
-use crate::endpoint::Ports;
-use crate::secrets::Login;
+use crate::opening::Opening;
+use crate::rights::Rights;
+use oci::OciClient;
 
-/// Opens a registry of one product, which pays for each request from the budget, if there is one.
-pub(crate) type Open = fn(
-    &RegistryConfig,
-    Option<Login>,
-    Ports,
-    Option<Arc<Budget>>,
-) -> Result<Arc<dyn Registry>, RegistryError>;
+/// One product.
+pub(crate) struct Product {
+    pub(crate) kind: RegistryKind,
+    /// Opens a registry of it. Nothing is asked of it yet.
+    pub(crate) open: fn(&Opening) -> Result<Arc<dyn Registry>, RegistryError>,
+    /// What its credentials need to be allowed, and how that is granted there.
+    pub(crate) rights: Rights,
+}
 
-/// How each product is opened.
-pub(crate) const PRODUCTS: &[(RegistryKind, Open)] = &[(RegistryKind::Oci, oci::open)];
+/// Every product.
+#[rustfmt::skip]
+pub(crate) const PRODUCTS: &[Product] = &[
+    Product { kind: RegistryKind::DockerHub, open: docker_hub::open, rights: docker_hub::RIGHTS },
+    // The last one reads whatever speaks the distribution specification.
+    Product { kind: RegistryKind::Oci, open: oci::open, rights: oci::RIGHTS },
+];
+
+/// The product of this kind.
+pub(crate) fn product(kind: RegistryKind) -> &'static Product {
+    PRODUCTS.iter().find(|product| product.kind == kind).unwrap_or(&PRODUCTS[PRODUCTS.len() - 1])
+}
+
+/// What a product lists by an API of its own.
+#[async_trait]
+pub(crate) trait Listings: Send + Sync {
+    /// What the listings of tags say.
+    fn tells(&self) -> ListingTells;
+
+    /// A page of the repositories, where the configuration does not name them.
+    async fn repositories(&self, cursor: Option<&str>) -> Result<ListPage<RepositoryName>, RegistryError>;
+
+    /// A page of the tags of `repository`.
+    async fn tags(
+        &self,
+        repository: &RepositoryName,
+        cursor: Option<&str>,
+    ) -> Result<ListPage<ListedTag>, RegistryError>;
+}
+
+/// A registry that lists by an API of its own, and is read as the distribution specification says.
+pub(crate) struct WithListings<L> {
+    pub(crate) oci: OciClient,
+    pub(crate) listings: L,
+}
+
+#[async_trait]
+impl<L: Listings> Registry for WithListings<L> {
+    fn tells(&self) -> ListingTells {
+        self.listings.tells()
+    }
+
+    async fn repositories(&self, cursor: Option<&str>) -> Result<ListPage<RepositoryName>, RegistryError> {
+        match self.oci.named_repositories() {
+            Some(named) => Ok(named),
+            None => self.listings.repositories(cursor).await,
+        }
+    }
+
+    async fn tags(
+        &self,
+        repository: &RepositoryName,
+        cursor: Option<&str>,
+    ) -> Result<ListPage<ListedTag>, RegistryError> {
+        self.listings.tags(repository, cursor).await
+    }
+
+    async fn resolve(&self, repository: &RepositoryName, tag: &Tag) -> Result<Digest, RegistryError> {
+        self.oci.resolve(repository, tag).await
+    }
+
+    async fn manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &ManifestReference,
+    ) -> Result<RawManifest, RegistryError> {
+        self.oci.manifest(repository, reference).await
+    }
+
+    async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<BlobStream, RegistryError> {
+        self.oci.blob(repository, digest).await
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -38,10 +117,8 @@ mod tests {
             .map(|file| file.unwrap().file_name().into_string().unwrap())
             .filter(|file| file != "mod.rs")
             .collect();
-        let table: BTreeSet<String> = PRODUCTS
-            .iter()
-            .map(|(kind, _)| serde_json::to_value(kind).unwrap().as_str().unwrap().replace('-', "_") + ".rs")
-            .collect();
+        let table: BTreeSet<String> =
+            PRODUCTS.iter().map(|product| product.kind.as_str().replace('-', "_") + ".rs").collect();
         assert_eq!(files, table);
     }
 }

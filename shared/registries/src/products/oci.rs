@@ -13,12 +13,14 @@ use tidewatch_core::image::ManifestReference;
 use tidewatch_core::manifest::media_type;
 use tidewatch_core::names::{RepositoryName, Tag};
 use tidewatch_core::ports::Registry;
-use tidewatch_core::ports::registry::{BlobStream, ListPage, RawManifest, RegistryError};
+use tidewatch_core::ports::registry::{BlobStream, ListPage, ListedTag, RawManifest, RegistryError};
 
 use crate::auth::Scope;
-use crate::budget::Budget;
 use crate::endpoint::{Endpoint, Ports, Request, Timeouts};
+use crate::identity::Fixed;
 use crate::listing::{self, Listing};
+use crate::opening::Opening;
+use crate::rights::Rights;
 use crate::secrets::Login;
 
 /// Bytes that a manifest may have, as the specification sets them.
@@ -30,20 +32,27 @@ const TAGS_PAGE: u16 = 1000;
 /// The header that names the digest of a manifest.
 const DOCKER_CONTENT_DIGEST: &str = "docker-content-digest";
 
+/// What the credentials need.
+pub(crate) const RIGHTS: Rights = Rights {
+    authenticate: "check user and password: `docker login HOST` takes the same ones",
+    list_repositories: "many registries let only administrators list all repositories (/v2/_catalog), or nobody: name them \
+                        under `repositories` in the configuration",
+    list_tags: "give the user the right to read (pull) the repository",
+    pull: "give the user the right to read (pull) the repository",
+};
+
 /// Reads a registry over HTTP.
 pub struct OciClient {
     endpoint: Arc<Endpoint>,
     repositories: Vec<RepositoryName>,
+    name: fn(&RepositoryName) -> RepositoryName,
+    path: fn(&RepositoryName) -> String,
 }
 
-/// Opens the registry of `config`.
-pub(crate) fn open(
-    config: &RegistryConfig,
-    login: Option<Login>,
-    ports: Ports,
-    budget: Option<Arc<Budget>>,
-) -> Result<Arc<dyn Registry>, RegistryError> {
-    Ok(Arc::new(OciClient::within(budget, config, login, ports, Timeouts::default())?))
+/// Opens the registry of `opening`.
+pub(crate) fn open(opening: &Opening) -> Result<Arc<dyn Registry>, RegistryError> {
+    let endpoint = opening.registry(opening.login()?)?;
+    Ok(Arc::new(OciClient::at(endpoint, opening)))
 }
 
 impl OciClient {
@@ -55,18 +64,32 @@ impl OciClient {
         ports: Ports,
         timeouts: Timeouts,
     ) -> Result<Self, RegistryError> {
-        Self::within(None, config, login, ports, timeouts)
+        let opening = Opening { timeouts, ..Opening::new(config, ports) };
+        let endpoint = opening.registry(Arc::new(Fixed(login.map(Login::into_proof))))?;
+        Ok(Self::at(endpoint, &opening))
     }
 
-    fn within(
-        budget: Option<Arc<Budget>>,
-        config: &RegistryConfig,
-        login: Option<Login>,
-        ports: Ports,
-        timeouts: Timeouts,
-    ) -> Result<Self, RegistryError> {
-        let endpoint = Endpoint::new(&config.id, &config.url, login, ports, timeouts, budget)?;
-        Ok(Self { endpoint: Arc::new(endpoint), repositories: config.repositories.clone() })
+    /// The registry at `endpoint`.
+    pub(crate) fn at(endpoint: Endpoint, opening: &Opening) -> Self {
+        let repositories = opening.config.repositories.clone();
+        let path = |repository: &RepositoryName| format!("/v2/{repository}");
+        Self { endpoint: Arc::new(endpoint), repositories, name: Clone::clone, path }
+    }
+
+    /// The same where a repository is at another path than `/v2/REPOSITORY`.
+    pub(crate) fn with_path(self, path: fn(&RepositoryName) -> String) -> Self {
+        Self { path, ..self }
+    }
+
+    /// The same where a repository has another name than the one that people write.
+    pub(crate) fn with_name(self, name: fn(&RepositoryName) -> RepositoryName) -> Self {
+        Self { name, ..self }
+    }
+
+    /// The repositories that the configuration names, as a listing; `None` where it names none.
+    pub(crate) fn named_repositories(&self) -> Option<ListPage<RepositoryName>> {
+        let named = || ListPage { entries: self.repositories.clone(), next: None };
+        (!self.repositories.is_empty()).then(named)
     }
 
     fn request(
@@ -76,13 +99,9 @@ impl OciClient {
         path: &str,
         what: String,
     ) -> Result<Request, RegistryError> {
-        let subject = self.endpoint.subject(what);
-        let url = self
-            .endpoint
-            .url(&format!("/v2/{repository}/{path}"))
-            .map_err(|reason| subject.invalid(reason))?;
-        let scope = Scope::Pull(repository.clone());
-        Ok(Request { method, url, scope, subject, accept: None, from: None })
+        let name = (self.name)(repository);
+        let request = self.endpoint.get(&format!("{}/{path}", (self.path)(&name)), what)?;
+        Ok(Request { method, scope: Scope::Pull(name), ..request })
     }
 
     fn manifest_request(
@@ -102,8 +121,8 @@ impl OciClient {
 impl Registry for OciClient {
     /// The repositories of the configuration where it names some, else those that the registry lists.
     async fn repositories(&self, cursor: Option<&str>) -> Result<ListPage<RepositoryName>, RegistryError> {
-        if !self.repositories.is_empty() {
-            return Ok(ListPage { entries: self.repositories.clone(), next: None });
+        if let Some(named) = self.named_repositories() {
+            return Ok(named);
         }
         let listing = Listing {
             path: "/v2/_catalog".to_owned(),
@@ -118,14 +137,16 @@ impl Registry for OciClient {
         &self,
         repository: &RepositoryName,
         cursor: Option<&str>,
-    ) -> Result<ListPage<Tag>, RegistryError> {
+    ) -> Result<ListPage<ListedTag>, RegistryError> {
+        let name = (self.name)(repository);
         let listing = Listing {
-            path: format!("/v2/{repository}/tags/list"),
+            path: format!("{}/tags/list", (self.path)(&name)),
             page_size: TAGS_PAGE,
-            scope: Scope::Pull(repository.clone()),
+            scope: Scope::Pull(name),
             what: format!("tags of {repository}"),
         };
-        listing::page(&self.endpoint, listing, cursor).await
+        let ListPage { entries, next } = listing::page(&self.endpoint, listing, cursor).await?;
+        Ok(ListPage { entries: entries.into_iter().map(ListedTag::named).collect(), next })
     }
 
     async fn resolve(&self, repository: &RepositoryName, tag: &Tag) -> Result<Digest, RegistryError> {

@@ -90,14 +90,7 @@ impl DockerRegistry {
     }
 
     fn config(&self) -> RegistryConfig {
-        RegistryConfig {
-            id: "debian".parse().unwrap(),
-            kind: RegistryKind::Oci,
-            url: self.url.clone(),
-            repositories: Vec::new(),
-            credentials: None,
-            rate: None,
-        }
+        RegistryConfig::new("debian".parse().unwrap(), RegistryKind::Oci, Some(self.url.clone()))
     }
 }
 

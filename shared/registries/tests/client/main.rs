@@ -9,6 +9,7 @@ mod docker_registry;
 mod faults;
 mod layout;
 mod opening;
+mod products;
 mod reading;
 mod secrets_manager;
 mod support;

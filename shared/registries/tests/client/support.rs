@@ -100,7 +100,7 @@ pub(crate) async fn tag_pages(registry: &dyn Registry, name: &str) -> Vec<Vec<St
     let mut cursor: Option<String> = None;
     loop {
         let ListPage { entries, next } = registry.tags(&repository(name), cursor.as_deref()).await.unwrap();
-        pages.push(entries.iter().map(ToString::to_string).collect());
+        pages.push(entries.iter().map(|listed| listed.tag.to_string()).collect());
         cursor = next;
         if cursor.is_none() {
             return pages;

@@ -48,10 +48,11 @@ impl TagRecord {
     /// chose it and whose patterns do not match it by now does not count.
     pub fn is_idle(&self, config: &Config, registry: &RegistryId, repository: &RepositoryName) -> bool {
         self.chosen_by.as_ref().is_some_and(|chosen_by| {
+            let names = config.repository_names(registry, repository);
             let chooses = |rule: &RuleConfig| {
                 chosen_by.contains(&rule.id)
                     && rule.registries.contains(registry)
-                    && select(rule, repository, &self.tag).is_selected()
+                    && select(rule, &names, &self.tag).is_selected()
             };
             !config.rules.iter().any(chooses)
         })

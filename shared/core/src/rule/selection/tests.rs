@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::names::RepositoryName;
 
 const NOW: &str = "2026-06-15T00:00:00Z";
 
@@ -11,8 +12,8 @@ fn rule(keys: &Value) -> RuleConfig {
     serde_json::from_value(rule).unwrap()
 }
 
-fn repository() -> RepositoryName {
-    "team/web".parse().unwrap()
+fn repository() -> RepositoryNames {
+    "team/web".parse::<RepositoryName>().unwrap().into()
 }
 
 fn now() -> Timestamp {
