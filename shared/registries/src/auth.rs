@@ -216,7 +216,8 @@ impl Challenged {
             if known.tokens.len() >= TOKENS && !known.tokens.contains_key(key) {
                 // A slot that is locked is being filled.
                 known.tokens.retain(|_, slot| {
-                    slot.try_lock().map_or(true, |slot| slot.as_ref().is_some_and(|token| now < token.expires))
+                    slot.try_lock()
+                        .map_or(true, |slot| slot.as_ref().is_some_and(|token| now < token.expires))
                 });
             }
             Arc::clone(known.tokens.entry(key.clone()).or_default())

@@ -246,7 +246,11 @@ impl Endpoint {
     }
 
     /// A GET request for `path` and `query` of this server: `/api/v1/repository?page=1`, for `what`.
-    pub(crate) fn get(&self, path_and_query: &str, what: impl Into<String>) -> Result<Request, RegistryError> {
+    pub(crate) fn get(
+        &self,
+        path_and_query: &str,
+        what: impl Into<String>,
+    ) -> Result<Request, RegistryError> {
         self.http.request(Method::GET, path_and_query, what)
     }
 
@@ -281,7 +285,8 @@ impl Endpoint {
     ) -> Result<(T, HeaderMap), RegistryError> {
         let answer = self.success(self.fetch(request, limit).await?, request)?;
         let read = serde_json::from_slice(&answer.body);
-        let read = read.map_err(|error| request.subject.invalid(format!("it is not as documented: {error}")))?;
+        let read =
+            read.map_err(|error| request.subject.invalid(format!("it is not as documented: {error}")))?;
         Ok((read, answer.headers))
     }
 

@@ -30,8 +30,8 @@ mod secrets;
 mod secrets_manager;
 
 pub use archive::{Archive, ArchiveError};
-pub use docker_archive::{DockerArchive, DockerArchiveError};
 pub use aws::Aws;
+pub use docker_archive::{DockerArchive, DockerArchiveError};
 pub use endpoint::{Ports, Timeouts};
 pub use image_names::ChoiceError;
 pub use layout::OciLayout;

@@ -39,7 +39,8 @@ use tokio::task::AbortHandle;
 const REQUEST_LIMIT: usize = 1 << 20;
 
 /// Headers that need not stand in the text.
-const PLAIN: [&str; 6] = ["host", "user-agent", "accept", "accept-encoding", "content-length", "content-type"];
+const PLAIN: [&str; 6] =
+    ["host", "user-agent", "accept", "accept-encoding", "content-length", "content-type"];
 
 /// Servers that replay the exchanges of one text.
 pub struct Replay {
@@ -132,8 +133,11 @@ impl Replay {
     pub fn assert_done(&self) {
         let state = lock(&self.state);
         assert_eq!(state.violations, Vec::<String>::new(), "after {} exchanges", state.done);
-        let left: Vec<String> =
-            state.left.iter().map(|left| format!("{} {} {}", left.server, left.method, left.target)).collect();
+        let left: Vec<String> = state
+            .left
+            .iter()
+            .map(|left| format!("{} {} {}", left.server, left.method, left.target))
+            .collect();
         assert_eq!(left, Vec::<String>::new(), "these were not asked for");
     }
 }
@@ -269,7 +273,8 @@ fn request_line(found: &mut Exchange, part: &mut Part, line: &str) {
     } else if found.method.is_empty() {
         let words: Vec<&str> = line.split(' ').collect();
         let [server, method, target] = words[..] else { panic!("no SERVER METHOD PATH: {line:?}") };
-        (found.server, found.method, found.target) = (server.to_owned(), method.to_owned(), target.to_owned());
+        (found.server, found.method, found.target) =
+            (server.to_owned(), method.to_owned(), target.to_owned());
     } else if line.is_empty() {
         *part = Part::RequestBody;
     } else {
@@ -299,7 +304,8 @@ mod tests {
 
     #[test]
     fn another_header_or_body_is_wrong() {
-        let [expected] = &parse("> a POST /t\n> authorization: Bearer x\n>\n> {\"a\": 1}\n< 200\n")[..] else {
+        let [expected] = &parse("> a POST /t\n> authorization: Bearer x\n>\n> {\"a\": 1}\n< 200\n")[..]
+        else {
             panic!("one")
         };
         let headers = |pairs: &[(&str, &str)]| -> HeaderMap {

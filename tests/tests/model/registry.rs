@@ -62,7 +62,7 @@ impl Registry for HeldRegistry {
     async fn repositories(&self, _cursor: Option<&str>) -> Result<ListPage<RepositoryName>, RegistryError> {
         let of_registry = REPOSITORIES.iter().filter(|(registry, _)| *registry == self.id.as_str());
         let entries = of_registry.map(|(_, repository)| repository.parse().unwrap()).collect();
-        Ok(ListPage { entries, next: None })
+        Ok(ListPage { entries: entries.into_iter().collect(), next: None })
     }
 
     async fn tags(
@@ -70,8 +70,8 @@ impl Registry for HeldRegistry {
         repository: &RepositoryName,
         _cursor: Option<&str>,
     ) -> Result<ListPage<ListedTag>, RegistryError> {
-        let entries = self.latest(repository).map(|_| Tag::latest()).into_iter().collect();
-        Ok(ListPage { entries, next: None })
+        let entries = self.latest(repository).map(|_| ListedTag::named(Tag::latest()));
+        Ok(ListPage { entries: entries.into_iter().collect(), next: None })
     }
 
     async fn resolve(&self, repository: &RepositoryName, tag: &Tag) -> Result<Digest, RegistryError> {

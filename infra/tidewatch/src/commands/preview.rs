@@ -157,7 +157,8 @@ impl PreviewedRun<'_> {
                 Ok((mut repositories, requests)) => {
                     found.counting.note_requests(registry, requests);
                     repositories.retain(|repository| {
-                        self.repository.is_none_or(|pattern| pattern.may_match_repository(repository))
+                        let names = self.applied.config.repository_names(registry, repository);
+                        self.repository.is_none_or(|pattern| names.may_match_pattern(pattern))
                     });
                     wanted.push((registry.clone(), repositories));
                 }
@@ -259,7 +260,9 @@ impl TagRow {
     fn of(previewed: &PreviewedTag) -> Self {
         let (images, new, stale) = match previewed.verdict {
             Verdict::Chosen { images, new, stale, .. } => (images, new, stale),
-            Verdict::Artifact | Verdict::LeftOut(_) | Verdict::Unavailable(_) | Verdict::Skipped(..) => (0, 0, 0),
+            Verdict::Artifact | Verdict::LeftOut(_) | Verdict::Unavailable(_) | Verdict::Skipped(..) => {
+                (0, 0, 0)
+            }
         };
         let left_out = previewed.verdict.left_out();
         Self {

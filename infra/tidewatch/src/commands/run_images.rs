@@ -58,7 +58,8 @@ impl RunImages {
             let tags = records.tags(org, &listing.registry, repository).await?;
             let is_chosen = |tag: &&TagRecord| match &tag.chosen_by {
                 Some(rules) => rules.contains(&rule.id),
-                None => select(rule, repository, &tag.tag).is_selected(),
+                // What does not note it was stored before Docker Hub was a kind.
+                None => select(rule, &repository.clone().into(), &tag.tag).is_selected(),
             };
             for tag in tags.iter().filter(is_chosen) {
                 for image in &tag.images {

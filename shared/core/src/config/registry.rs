@@ -130,6 +130,23 @@ pub enum Credentials {
     Secret(String),
 }
 
+/// The keys that not every kind takes.
+const SOME_TAKE: [&str; 13] = [
+    "url",
+    "namespaces",
+    "credentials",
+    "api_credentials",
+    "ca",
+    "account",
+    "region",
+    "role_arn",
+    "external_id",
+    "azure_tenant",
+    "google_federation",
+    "api_url",
+    "authority_url",
+];
+
 /// What a kind takes or needs besides what every kind takes.
 struct Keys {
     /// Has to be there.
@@ -172,6 +189,12 @@ impl RegistryKind {
     /// The keys that it has to have.
     pub const fn needed(self) -> &'static [&'static str] {
         self.keys().needed
+    }
+
+    /// The keys that other kinds take, and this one does not.
+    pub fn refused(self) -> impl Iterator<Item = &'static str> {
+        let Keys { needed, taken } = self.keys();
+        SOME_TAKE.into_iter().filter(move |key| !needed.contains(key) && !taken.contains(key))
     }
 
     const fn keys(self) -> Keys {
@@ -265,7 +288,9 @@ impl RegistryConfig {
         let there: Vec<&str> = self.keys().map(|(key, _)| key).collect();
         let missing = keys.needed.iter().filter(|key| !there.contains(key));
         let mut problems: Vec<(&str, String)> = missing
-            .map(|key| ("kind", format!("a registry of kind {kind} needs `{key}`: {}", meaning(self.kind, key))))
+            .map(|key| {
+                ("kind", format!("a registry of kind {kind} needs `{key}`: {}", meaning(self.kind, key)))
+            })
             .collect();
         for (key, url) in self.keys() {
             if !keys.needed.contains(&key) && !keys.taken.contains(&key) {
@@ -275,7 +300,8 @@ impl RegistryConfig {
             }
         }
         let wrong = |key, pattern: &str, value: &Option<String>, form: &str| {
-            let is_wrong = |value: &&String| !regex::Regex::new(pattern).is_ok_and(|form| form.is_match(value));
+            let is_wrong =
+                |value: &&String| !regex::Regex::new(pattern).is_ok_and(|form| form.is_match(value));
             value.as_ref().filter(is_wrong).map(|value| (key, format!("{value:?} is not {form}")))
         };
         problems.extend(wrong("account", "^[0-9]{12}$", &self.account, "an account of AWS: 12 digits"));
@@ -309,9 +335,9 @@ const fn meaning(kind: RegistryKind, key: &str) -> &'static str {
 fn wrong_url(url: &str) -> Option<String> {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     match rest.map(|rest| rest.trim_end_matches('/')) {
-        None => Some(format!(
-            "{url:?} is no URL: begin it with https:// (or http:// for a registry without TLS)"
-        )),
+        None => {
+            Some(format!("{url:?} is no URL: begin it with https:// (or http:// for a registry without TLS)"))
+        }
         Some(host) if host.is_empty() || host.contains(['/', '?', '#', '@', ' ']) => {
             Some(format!("{url:?} is not the URL of a registry: give its host and port only"))
         }
@@ -335,6 +361,15 @@ mod tests {
     fn every_kind_is_called_as_in_the_file() {
         for kind in RegistryKind::ALL {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+    }
+
+    #[test]
+    fn what_a_kind_needs_or_takes_is_a_key_that_not_every_kind_takes() {
+        for kind in RegistryKind::ALL {
+            let Keys { needed, taken } = kind.keys();
+            assert!(needed.iter().chain(taken).all(|key| SOME_TAKE.contains(key)), "{kind:?}");
+            assert!(needed.iter().all(|key| !taken.contains(key)), "{kind:?}");
         }
     }
 

@@ -7,7 +7,7 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::Config;
+use super::{Config, RegistryKind};
 use crate::policy::TYPES;
 
 /// The JSON Schema of the file, of draft 2020-12. Unknown keys are refused. A key that may be left out may be there without
@@ -21,8 +21,29 @@ pub fn file_schema() -> Value {
     if let Some(policy) = schema.pointer_mut("/$defs/PolicyConfig") {
         complete_policy(policy, &parameters);
     }
+    if let Some(registry) = schema.pointer_mut("/$defs/RegistryConfig") {
+        complete_registry(registry);
+    }
     allow_no_value(&mut schema);
     schema
+}
+
+/// What the schema of a registry does not get from its type: which keys each kind needs, and which it does not take.
+fn complete_registry(registry: &mut Value) {
+    let conditions: Vec<Value> = RegistryKind::ALL
+        .iter()
+        .map(|kind| {
+            let refused: Map<String, Value> =
+                kind.refused().map(|key| (key.to_owned(), Value::Bool(false))).collect();
+            json!({
+                "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
+                "then": {"required": kind.needed(), "properties": refused},
+            })
+        })
+        .collect();
+    if let Some(registry) = registry.as_object_mut() {
+        registry.insert("allOf".to_owned(), conditions.into());
+    }
 }
 
 /// What the schema of a policy does not get from its type: that `id` may be called `name`, and which parameters belong to

@@ -103,11 +103,11 @@ fn the_newest_are_counted_by_images_and_always_is_beside_them() {
 fn naive(rule: &RuleConfig, candidates: &[Candidate]) -> Vec<bool> {
     let by_name = |candidate: &Candidate| {
         let matches =
-            |patterns: &[Pattern]| patterns.iter().any(|one| one.matches(&repository(), &candidate.tag));
+            |patterns: &[Pattern]| patterns.iter().any(|one| repository().match_pattern(one, &candidate.tag));
         (rule.include.is_empty() || matches(&rule.include)) && !matches(&rule.exclude)
     };
     let is_always =
-        |candidate: &Candidate| rule.always.iter().any(|one| one.matches(&repository(), &candidate.tag));
+        |candidate: &Candidate| rule.always.iter().any(|one| repository().match_pattern(one, &candidate.tag));
     let born = |candidate: &Candidate| {
         let ImageTimes { created_at, pushed_at, .. } = candidate.times;
         let created = created_at.filter(|created| created.to_string().as_str() >= "1990");
