@@ -62,7 +62,7 @@ impl Registry for HeldRegistry {
     async fn repositories(&self, _cursor: Option<&str>) -> Result<ListPage<RepositoryName>, RegistryError> {
         let of_registry = REPOSITORIES.iter().filter(|(registry, _)| *registry == self.id.as_str());
         let entries = of_registry.map(|(_, repository)| repository.parse().unwrap()).collect();
-        Ok(ListPage { entries: entries.into_iter().collect(), next: None })
+        Ok(ListPage { entries, next: None })
     }
 
     async fn tags(
