@@ -28,6 +28,7 @@ mod platforms;
 mod power_cuts;
 mod previews;
 mod prometheus;
+mod registry_check;
 mod rematches;
 mod rescans;
 mod results;

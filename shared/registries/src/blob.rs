@@ -6,12 +6,14 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt as _};
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use tidewatch_core::ports::registry::{BlobStream, RegistryError};
+use tokio::time::Instant;
 
 use crate::endpoint::{Endpoint, Request};
 
@@ -19,6 +21,9 @@ use crate::endpoint::{Endpoint, Request};
 const BREAKS: u32 = 3;
 /// As many bytes show that going on is worth it.
 const PROGRESS: u64 = 1 << 20;
+/// As many bytes have to come while a whole answer that is no blob may take: a server that gives less, and never nothing, would
+/// hold up a worker for ever.
+const LEAST: u64 = 64 << 10;
 
 type Body = Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>;
 
@@ -36,6 +41,10 @@ struct Reading {
     /// Breaks since there was progress, and how much was delivered then.
     breaks: u32,
     progress: u64,
+    /// How long was waited for bytes since the pace was looked at, and how many have come since then. What the reader does in
+    /// between does not count.
+    waited: Duration,
+    came: u64,
 }
 
 /// Opens the blob that `request` asks for. An error now is one of opening; later ones are items of the stream.
@@ -51,6 +60,8 @@ pub(crate) async fn open(endpoint: Arc<Endpoint>, request: Request) -> Result<Bl
         skip: 0,
         breaks: 0,
         progress: 0,
+        waited: Duration::ZERO,
+        came: 0,
     };
     Ok(Box::pin(stream::try_unfold(reading, |mut reading| async move {
         let chunk = reading.next().await?;
@@ -66,8 +77,12 @@ impl Reading {
     /// The next bytes; `None` at the end.
     async fn next(&mut self) -> Result<Option<Bytes>, RegistryError> {
         loop {
-            match self.body.next().await {
+            let began = Instant::now();
+            let next = self.body.next().await;
+            self.waited += began.elapsed();
+            match next {
                 Some(Ok(mut chunk)) => {
+                    self.keep_pace(chunk.len() as u64)?;
                     let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(chunk.len());
                     self.skip -= skipped as u64;
                     let chunk = chunk.split_off(skipped);
@@ -83,6 +98,20 @@ impl Reading {
                 None => return Ok(None),
             }
         }
+    }
+
+    /// Gives a server up that keeps the connection and gives next to nothing.
+    fn keep_pace(&mut self, came: u64) -> Result<(), RegistryError> {
+        self.came += came;
+        if self.waited < self.endpoint.patience() {
+            return Ok(());
+        }
+        if self.came < LEAST && self.length.is_none_or(|length| length > self.delivered + self.came) {
+            let reason = format!("{} bytes came in {} s", self.came, self.waited.as_secs());
+            return Err(self.request.subject.unavailable(reason));
+        }
+        (self.waited, self.came) = (Duration::ZERO, 0);
+        Ok(())
     }
 
     /// Goes on where `error` broke off, or gives up with it.

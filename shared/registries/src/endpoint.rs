@@ -344,6 +344,11 @@ impl Endpoint {
         Ok(())
     }
 
+    /// How long an answer that is no blob may take.
+    pub(crate) fn patience(&self) -> Duration {
+        self.http.timeouts.whole
+    }
+
     /// Waits before the next try, after `tried` of them.
     pub(crate) async fn pause(&self, tried: u32) {
         self.http.pause(tried).await;

@@ -86,6 +86,12 @@ impl Opening {
         RegistryError::Misconfigured { registry: self.config.id.clone(), reason: reason.into() }
     }
 
+    /// Whether nobody says who the client is.
+    pub(crate) fn is_anonymous(&self) -> bool {
+        let is_by_process = self.config.google_federation.is_some() || self.config.account.is_some();
+        self.found.credentials.is_none() && !is_by_process
+    }
+
     /// The user and password of the configuration; anonymous without any.
     pub(crate) fn login(&self) -> Result<Arc<dyn Identity>, RegistryError> {
         let login = self.found.credentials.as_ref().map(SecretText::login).transpose();

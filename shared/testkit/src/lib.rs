@@ -12,6 +12,7 @@ pub mod depths;
 pub mod dynamodb;
 pub mod failing;
 pub mod fixtures;
+pub mod hostile;
 pub mod image;
 pub mod interleave;
 pub mod layer;

@@ -4,6 +4,7 @@ mod advisories;
 mod env;
 mod image;
 mod metrics;
+mod registry;
 mod results;
 mod token;
 mod versions;
@@ -26,6 +27,7 @@ pub(crate) use advisories::{
 pub(crate) use env::{AddEnv, Env, RemoveEnv, SetEnv, ShowEnv};
 pub(crate) use image::{ImageArguments, Inventory, LayerLimits, Scan};
 pub(crate) use metrics::MetricsOptions;
+pub(crate) use registry::{CheckRegistry, Registry};
 pub(crate) use results::{Explain, Image, Images, Policy};
 pub(crate) use token::{CreateToken, RevokeToken, Token};
 pub(crate) use versions::{CompareVersions, Versions};
@@ -44,6 +46,7 @@ Examples:
   tidewatch advisories build --from ./osv    compile advisories
   tidewatch up                               start local mode
   tidewatch apply tidewatch.yaml             tell it what to scan
+  tidewatch registry check hub               can it be read?
   tidewatch rules run nightly --wait         scan now
   tidewatch env add production hub/web:1.2   count what runs in production
   tidewatch token create --org acme          a token for Prometheus
@@ -134,6 +137,9 @@ Examples:
     /// Rules: list, run, see how runs are getting on.
     #[command(subcommand)]
     Rules(Rules),
+    /// Registries: look whether they can be read.
+    #[command(subcommand)]
+    Registry(Registry),
     /// Environments: streams of the images that run somewhere.
     #[command(subcommand)]
     Env(Env),

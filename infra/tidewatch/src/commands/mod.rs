@@ -12,6 +12,7 @@ mod inventory;
 mod policy;
 mod preview;
 mod reconcile;
+mod registry;
 mod results;
 mod rules;
 mod run_images;
@@ -137,6 +138,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failu
         Command::Inventory(arguments) => inventory::run(context, arguments).await,
         Command::Schema => schema::run(),
         Command::Apply(arguments) => apply::run(context, arguments).await,
+        Command::Registry(command) => return registry::run(context, command).await,
         Command::Rules(command) => rules::run(context, command).await,
         Command::Env(command) => env::run(context, command).await,
         Command::Vex(command) => vex::run(context, command).await,

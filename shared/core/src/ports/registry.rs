@@ -124,6 +124,11 @@ pub trait Registry: Send + Sync {
         ListingTells::NAMES
     }
 
+    /// Asks the registry only whether it is there and takes the credentials; without any, whether it is there.
+    async fn ping(&self) -> Result<(), RegistryError> {
+        Ok(())
+    }
+
     /// A page of the repositories that the credentials can see; `cursor` is the `next` of the page before.
     async fn repositories(&self, cursor: Option<&str>) -> Result<ListPage<RepositoryName>, RegistryError>;
 

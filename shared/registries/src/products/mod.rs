@@ -70,6 +70,10 @@ impl<L: Listings> Registry for WithListings<L> {
         self.listings.tells()
     }
 
+    async fn ping(&self) -> Result<(), RegistryError> {
+        self.oci.ping().await
+    }
+
     async fn repositories(&self, cursor: Option<&str>) -> Result<ListPage<RepositoryName>, RegistryError> {
         match self.oci.named_repositories() {
             Some(named) => Ok(named),

@@ -47,6 +47,9 @@ pub struct OciClient {
     repositories: Vec<RepositoryName>,
     name: fn(&RepositoryName) -> RepositoryName,
     path: fn(&RepositoryName) -> String,
+    /// The path that says whether the registry is there.
+    root: &'static str,
+    is_anonymous: bool,
 }
 
 /// Opens the registry of `opening`.
@@ -65,20 +68,30 @@ impl OciClient {
         timeouts: Timeouts,
     ) -> Result<Self, RegistryError> {
         let opening = Opening { timeouts, ..Opening::new(config, ports) };
+        let is_anonymous = login.is_none();
         let endpoint = opening.registry(Arc::new(Fixed(login.map(Login::into_proof))))?;
-        Ok(Self::at(endpoint, &opening))
+        Ok(Self { is_anonymous, ..Self::at(endpoint, &opening) })
     }
 
     /// The registry at `endpoint`.
     pub(crate) fn at(endpoint: Endpoint, opening: &Opening) -> Self {
         let repositories = opening.config.repositories.clone();
         let path = |repository: &RepositoryName| format!("/v2/{repository}");
-        Self { endpoint: Arc::new(endpoint), repositories, name: Clone::clone, path }
+        let is_anonymous = opening.is_anonymous();
+        Self {
+            endpoint: Arc::new(endpoint),
+            repositories,
+            name: Clone::clone,
+            path,
+            root: "/v2/",
+            is_anonymous,
+        }
     }
 
-    /// The same where a repository is at another path than `/v2/REPOSITORY`.
-    pub(crate) fn with_path(self, path: fn(&RepositoryName) -> String) -> Self {
-        Self { path, ..self }
+    /// The same where a repository is at another path than `/v2/REPOSITORY`, and where `root` says whether the registry is
+    /// there.
+    pub(crate) fn with_path(self, path: fn(&RepositoryName) -> String, root: &'static str) -> Self {
+        Self { path, root, ..self }
     }
 
     /// The same where a repository has another name than the one that people write.
@@ -119,6 +132,17 @@ impl OciClient {
 
 #[async_trait]
 impl Registry for OciClient {
+    /// Asks for the root of the API. An anonymous client is refused there by registries that let it read what is public.
+    ///
+    /// Specification: <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#determining-support>
+    async fn ping(&self) -> Result<(), RegistryError> {
+        let request = self.endpoint.get(self.root, "its API")?;
+        match self.endpoint.success(self.endpoint.fetch(&request, MANIFEST_LIMIT).await?, &request) {
+            Err(RegistryError::Denied { .. }) if self.is_anonymous => Ok(()),
+            answer => answer.map(drop),
+        }
+    }
+
     /// The repositories of the configuration where it names some, else those that the registry lists.
     async fn repositories(&self, cursor: Option<&str>) -> Result<ListPage<RepositoryName>, RegistryError> {
         if let Some(named) = self.named_repositories() {

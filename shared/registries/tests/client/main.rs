@@ -7,6 +7,7 @@ mod budget;
 mod docker_archive;
 mod docker_registry;
 mod faults;
+mod hostile;
 mod layout;
 mod opening;
 mod products;
