@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use tidewatch_core::config::Config;
-use tidewatch_core::image::ManifestReference;
-use tidewatch_core::manifest::{Classified, classify, read_config};
+use tidewatch_core::image::{Image, ManifestReference};
+use tidewatch_core::manifest::{Classified, classify, media_type, read_config};
 use tidewatch_core::names::OrgName;
 use tidewatch_core::ports::Registry;
+use tidewatch_core::ports::registry::{Referrer, RegistryError};
 use tidewatch_core::result::ImageResult;
 use tidewatch_core::work::Work;
 use tidewatch_core::{Digest, Retry, Retryable as _};
@@ -48,7 +49,8 @@ impl ScanImage {
         };
         let fetched = async {
             let registry = self.registry(config, work).await?;
-            fetch_manifest(&*registry, work, kept.as_ref()).await
+            let is_asked = config.registry(&image.registry).is_some_and(|registry| registry.referrers);
+            fetch_manifest(&*registry, work, kept.as_ref(), is_asked).await
         };
         match (fetched.await, &kept) {
             (Ok(manifest), _) => {
@@ -93,11 +95,12 @@ fn knows_all(manifest: &ImageManifest, work: &Work) -> bool {
 }
 
 /// Asks for the manifest, its configuration, and the attestations that were not read `before`: those that were stay, also when
-/// they are in another repository.
+/// they are in another repository. What was attached after the build is asked for where `is_attached_asked`.
 async fn fetch_manifest(
     registry: &dyn Registry,
     work: &Work,
     before: Option<&ImageManifest>,
+    is_attached_asked: bool,
 ) -> Result<ImageManifest, ScanError> {
     let image = &work.image;
     let unreadable = |reason: String| ScanError::Manifest { digest: image.digest, reason };
@@ -114,7 +117,10 @@ async fn fetch_manifest(
     let (created_at, mut said) =
         read_config(registry, &image.registry, &image.repository, &raw, &config).await?;
     let before = before.and_then(|before| before.said.clone()?.attested);
-    said.attested = match &work.attestations {
+    let attached = if is_attached_asked { Some(attached(registry, work).await?) } else { None };
+    let known = work.attestations.iter().chain(&attached).flatten().copied();
+    let known = (work.attestations.is_some() || attached.is_some()).then(|| known.collect::<Vec<_>>());
+    said.attested = match &known {
         None => before,
         Some(manifests) => {
             // Builds that give the same image again and again attest it each time: the newest ones will do.
@@ -129,4 +135,12 @@ async fn fetch_manifest(
         }
     };
     Ok(ImageManifest { layers, created_at, said: Some(said) })
+}
+
+/// The manifests that were attached to the image after its build, and may hold attestations about it.
+async fn attached(registry: &dyn Registry, work: &Work) -> Result<Vec<Digest>, RegistryError> {
+    let Image { repository, digest, .. } = &work.image;
+    let referrers = registry.referrers(repository, digest).await?;
+    let may_be = |referrer: &Referrer| media_type::may_be_attestation(&referrer.artifact_type);
+    Ok(referrers.into_iter().filter(may_be).map(|referrer| referrer.digest).take(MOST_ATTESTED).collect())
 }

@@ -68,6 +68,8 @@ pub struct Counted {
     pub unknown_manifests: u64,
     /// Manifests with attestations about all of them.
     pub attestations: u64,
+    /// Images of which it is asked what was attached to them.
+    pub referrers: u64,
     /// How many layers the measured images have, counted as often as they occur.
     pub layers: u64,
     /// Layers of measured images that nobody has read.
@@ -87,6 +89,7 @@ impl AddAssign for Counted {
         self.measured_images += measured_images;
         self.unknown_manifests += other.unknown_manifests;
         self.attestations += other.attestations;
+        self.referrers += other.referrers;
         self.layers += other.layers;
         self.to_read += other.to_read;
         self.known += other.known;
@@ -159,7 +162,7 @@ impl Estimate {
         let unmeasured = unmeasured(counted);
         let more = unmeasured.unwrap_or_default();
         let scanning = Requests {
-            pages: 0,
+            pages: counted.referrers,
             heads: 0,
             manifests: counted.unknown_manifests + counted.attestations,
             blobs: counted.unknown_manifests * (model::REQUESTS_PER_IMAGE - 1)
@@ -258,6 +261,7 @@ mod tests {
             measured_images: 8,
             unknown_manifests: 10,
             attestations: 1,
+            referrers: 3,
             layers: 24,
             to_read: Layers { layers: 16, bytes: 800_000_000 },
             known: Layers { layers: 4, bytes: 50_000_000 },
@@ -271,7 +275,7 @@ mod tests {
         assert_eq!(estimate.unmeasured, Some(Layers { layers: 4, bytes: 200_000_000 }));
         assert!(estimate.is_complete());
         // 10 manifests and one with attestations; 10 configurations, what the attestations say, 16 + 4 layers.
-        assert_eq!(estimate.scanning, Requests { pages: 0, heads: 0, manifests: 11, blobs: 31 });
+        assert_eq!(estimate.scanning, Requests { pages: 3, heads: 0, manifests: 11, blobs: 31 });
         let usage = estimate.usage;
         assert_eq!(usage.lambda_requests, 13);
         // (10 × 600 ms + 1,000 MB × 17 ms) × 3008 MB, 33 requests × 25 ms and 10 images × 5 ms, × 512 MB; in GB.

@@ -124,6 +124,15 @@ struct Document {
     predicate: Object<Predicate>,
     /// Of an envelope.
     payload: Text,
+    /// Of a bundle: an envelope with what it was signed with.
+    dsse_envelope: Object<Envelope>,
+}
+
+/// Specification: <https://github.com/secure-systems-lab/dsse/blob/master/envelope.md>
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Envelope {
+    payload: Text,
 }
 
 #[derive(Default, Deserialize)]
@@ -181,17 +190,19 @@ struct VexStatement {
 }
 
 impl Attestation {
-    /// Reads the layer of an attestation manifest: a statement, or an envelope with one. Beside `bytes` it needs memory
+    /// Reads the layer of an attestation manifest: a statement, or an envelope or a bundle with one. Beside `bytes` it needs memory
     /// for what it gives, and for an envelope twice its size.
     pub fn parse(bytes: &[u8]) -> Result<Self, AttestationError> {
         if bytes.len() > ATTESTATION_LIMIT {
             return Err(AttestationError::TooLarge);
         }
         let document = parse::<Document>(bytes)?;
-        if document.payload.0.is_empty() || !document.statement_type.0.is_empty() {
+        let Object(bundled) = &document.dsse_envelope;
+        let payload = if bundled.payload.0.is_empty() { &document.payload.0 } else { &bundled.payload.0 };
+        if payload.is_empty() || !document.statement_type.0.is_empty() {
             return document.attestation(bytes);
         }
-        let payload = decode(&document.payload.0)?;
+        let payload = decode(payload)?;
         drop(document);
         parse::<Document>(&payload)?.attestation(&payload)
     }

@@ -24,6 +24,7 @@ mod open;
 mod opening;
 mod pages;
 mod products;
+mod referrers;
 mod resolver;
 mod rights;
 mod secrets;

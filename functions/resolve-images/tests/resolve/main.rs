@@ -18,6 +18,7 @@ mod previews;
 mod pushes;
 mod repositories;
 mod tags;
+mod telling;
 mod throttled;
 mod windows;
 mod world;

@@ -8,7 +8,7 @@ use tidewatch_core::policy::Outcome;
 use tidewatch_core::result::ImageResult;
 use tidewatch_core::work::Work;
 use tidewatch_store::records::ImageManifest;
-use tidewatch_testkit::image::{BuiltImage, ImageBuilder, IndexBuilder};
+use tidewatch_testkit::image::{BuiltImage, ImageBuilder, IndexBuilder, attached_attestation};
 use tidewatch_testkit::registry::Fault;
 
 use crate::images::{advisories, debian};
@@ -304,4 +304,42 @@ async fn the_only_image_that_went_into_a_build_is_its_base_when_nothing_else_tel
     world.scan(&on_base).await;
     let found = metadata(&world, &world.result(&on_base).await).await.base.unwrap();
     assert_eq!(found.evidence, BaseEvidence::Layers, "its layers tell more");
+}
+
+#[tokio::test]
+async fn attestations_that_were_attached_after_the_build_are_read_where_the_registry_is_asked_for_them() {
+    let vex =
+        || attached_attestation(&image().build(), "https://openvex.dev/ns/v0.2.0", &not_affected("CVE-1"));
+    // By the registry's own list, and by the one under a tag.
+    for is_listed in [true, false] {
+        let world = World::new().await;
+        let built = image().build();
+        let work = world.push_work("team/web", &built);
+        world.push("team/web", &vex());
+        if !is_listed {
+            world.registry.inject(Fault::NoReferrers);
+            let manifest = &vex().manifests[&vex().digest];
+            let index = json!({"schemaVersion": 2, "manifests": [{
+                "mediaType": manifest.media_type, "digest": vex().digest, "size": manifest.bytes.len(),
+                "artifactType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+            }]});
+            let tag = format!("sha256-{}", built.digest.hex());
+            let media_type = "application/vnd.oci.image.index.v1+json";
+            world.registry.push_manifest("team/web", tag.as_str(), media_type, index.to_string());
+        }
+        world.ask_for_referrers().await;
+        world.scan(&work).await;
+        let known = metadata(&world, &world.result(&work).await).await;
+        let kinds: Vec<_> = known.attestations.unwrap().iter().map(|attestation| attestation.kind).collect();
+        assert_eq!((kinds, known.vex.len()), (vec![AttestationKind::Vex], 1), "listed: {is_listed}");
+        world.registry.assert_no_violations();
+    }
+}
+
+#[tokio::test]
+async fn nobody_asks_for_what_was_attached_unless_the_configuration_says_so() {
+    let world = world().await;
+    let work = world.push_work("team/web", &image().build());
+    world.scan(&work).await;
+    assert!(world.registry.requests().iter().all(|request| !request.path.contains("referrers")));
 }

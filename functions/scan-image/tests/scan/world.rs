@@ -133,6 +133,12 @@ impl World {
         self.configure(id, &json!([])).await;
     }
 
+    /// Puts a configuration in force in which the registry is asked for what was attached to images.
+    pub(crate) async fn ask_for_referrers(&self) {
+        let registry = RegistryConfig { referrers: true, ..self.registry.config("reg") };
+        self.configure_as(&registry, &json!([{"id": "supply-chain-attestations"}])).await;
+    }
+
     async fn configure(&self, registry: &str, policies: &Value) {
         self.configure_as(&self.registry.config(registry), policies).await;
     }

@@ -1,6 +1,8 @@
-//! The manifests by which BuildKit attaches attestations to an image: each layer is a statement.
+//! The manifests by which attestations are attached to an image: each layer is a statement. BuildKit puts them into the index
+//! beside the image; what is attached later refers to it.
 //!
-//! Specification: <https://github.com/moby/buildkit/blob/master/docs/attestations/attestation-storage.md>
+//! Specification: <https://github.com/moby/buildkit/blob/master/docs/attestations/attestation-storage.md>,
+//! <https://github.com/sigstore/cosign/blob/main/specs/BUNDLE_SPEC.md>
 
 use super::ManifestError;
 use super::document::Document;
@@ -8,8 +10,11 @@ use super::media_type;
 use crate::Digest;
 use crate::ports::registry::RawManifest;
 
-/// The annotation of a layer that says what its statement is about.
-const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
+/// The annotations of a layer that say what its statement is about: as BuildKit has it, and as cosign has it.
+const PREDICATE_TYPES: [&str; 2] = ["in-toto.io/predicate-type", "predicateType"];
+
+/// The annotation of a manifest that says what the statement in its bundle is about.
+const BUNDLE_PREDICATE_TYPE: &str = "dev.sigstore.bundle.predicateType";
 
 /// The most statements of one manifest. BuildKit writes one of each kind for each stage.
 const BLOBS: usize = 100;
@@ -33,10 +38,12 @@ pub fn attestation_blobs(manifest: &RawManifest) -> Result<Vec<AttestationBlob>,
     let digest = manifest.digest;
     let document: Document = serde_json::from_slice(&manifest.bytes)
         .map_err(|source| ManifestError::Malformed { what: "manifest", digest, source })?;
+    let of_manifest = document.annotations.get(BUNDLE_PREDICATE_TYPE).and_then(|value| value.as_str());
     let layers = document.layers.unwrap_or_default().into_iter();
     let statements = layers.filter(|layer| media_type::is_statement(&layer.media_type)).take(BLOBS);
     let blobs = statements.filter_map(|mut layer| {
-        let predicate_type = layer.annotations.remove(PREDICATE_TYPE)?;
+        let of_layer = PREDICATE_TYPES.iter().find_map(|key| layer.annotations.remove(*key));
+        let predicate_type = of_layer.or_else(|| of_manifest.map(str::to_owned))?;
         let is_uri = predicate_type.len() <= LONGEST_TYPE
             && predicate_type.bytes().all(|byte| byte.is_ascii_graphic())
             && predicate_type.contains(':');
@@ -76,5 +83,15 @@ mod tests {
         ]});
         assert_eq!(blobs(&manifest), ["https://spdx.dev/Document", "https://slsa.dev/provenance/v0.2"]);
         assert!(blobs(&json!({"schemaVersion": 2, "manifests": []})).is_empty());
+        let bundle = json!({
+            "schemaVersion": 2,
+            "annotations": {"dev.sigstore.bundle.predicateType": "https://openvex.dev/ns/v0.2.0"},
+            "layers": [layer("application/vnd.dev.sigstore.bundle.v0.3+json", json!({}))],
+        });
+        assert_eq!(blobs(&bundle), ["https://openvex.dev/ns/v0.2.0"]);
+        let envelope = json!({"schemaVersion": 2, "layers": [
+            layer("application/vnd.dsse.envelope.v1+json", json!({"predicateType": "https://slsa.dev/provenance/v1"})),
+        ]});
+        assert_eq!(blobs(&envelope), ["https://slsa.dev/provenance/v1"]);
     }
 }

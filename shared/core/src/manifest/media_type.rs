@@ -66,6 +66,18 @@ pub(super) fn is_tar_layer(name: &str) -> bool {
     )
 }
 
+/// Whether what refers to an image, and is of this type, may hold statements about it. One that does not say what it is may.
+pub fn may_be_attestation(artifact_type: &str) -> bool {
+    matches!(
+        artifact_type,
+        "" | "application/vnd.in-toto+json"
+            | "application/vnd.dsse.envelope.v1+json"
+            | "application/vnd.oci.empty.v1+json"
+            | "application/vnd.openvex+json"
+    ) || artifact_type.starts_with("application/vnd.dev.sigstore.bundle")
+        || artifact_type.starts_with("application/vnd.docker.attestation")
+}
+
 /// Whether `name` is a signature or a statement about an image instead of files.
 pub(super) fn is_statement(name: &str) -> bool {
     matches!(

@@ -29,6 +29,17 @@ pub struct RawManifest {
     pub bytes: Bytes,
 }
 
+/// A manifest that was attached to another one.
+///
+/// Specification: <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-referrers>
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Referrer {
+    /// Its digest.
+    pub digest: Digest,
+    /// The media type that says what it is; empty where nothing does.
+    pub artifact_type: String,
+}
+
 /// One page of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListPage<T> {
@@ -148,6 +159,16 @@ pub trait Registry: Send + Sync {
         repository: &RepositoryName,
         reference: &ManifestReference,
     ) -> Result<RawManifest, RegistryError>;
+
+    /// The manifests that were attached to the one with this digest, whatever they are, at most a thousand; none where the
+    /// registry does not keep them.
+    async fn referrers(
+        &self,
+        _repository: &RepositoryName,
+        _digest: &Digest,
+    ) -> Result<Vec<Referrer>, RegistryError> {
+        Ok(Vec::new())
+    }
 
     /// The bytes of a blob, from its beginning.
     async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<BlobStream, RegistryError>;

@@ -12,7 +12,7 @@ use tidewatch_core::image::ManifestReference;
 use tidewatch_core::names::{RepositoryName, Tag};
 use tidewatch_core::ports::Registry;
 use tidewatch_core::ports::registry::{
-    BlobStream, ListPage, ListedTag, ListingTells, RawManifest, RegistryError,
+    BlobStream, ListPage, ListedTag, ListingTells, RawManifest, Referrer, RegistryError,
 };
 
 use crate::opening::Opening;
@@ -99,6 +99,14 @@ impl<L: Listings> Registry for WithListings<L> {
         reference: &ManifestReference,
     ) -> Result<RawManifest, RegistryError> {
         self.oci.manifest(repository, reference).await
+    }
+
+    async fn referrers(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Vec<Referrer>, RegistryError> {
+        self.oci.referrers(repository, digest).await
     }
 
     async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<BlobStream, RegistryError> {

@@ -13,7 +13,9 @@ use tidewatch_core::image::ManifestReference;
 use tidewatch_core::manifest::media_type;
 use tidewatch_core::names::{RepositoryName, Tag};
 use tidewatch_core::ports::Registry;
-use tidewatch_core::ports::registry::{BlobStream, ListPage, ListedTag, RawManifest, RegistryError};
+use tidewatch_core::ports::registry::{
+    BlobStream, ListPage, ListedTag, RawManifest, Referrer, RegistryError,
+};
 
 use crate::auth::Scope;
 use crate::endpoint::{Endpoint, Ports, Request, Timeouts};
@@ -105,7 +107,7 @@ impl OciClient {
         (!self.repositories.is_empty()).then(named)
     }
 
-    fn request(
+    pub(crate) fn request(
         &self,
         method: Method,
         repository: &RepositoryName,
@@ -208,6 +210,15 @@ impl Registry for OciClient {
             return Err(request.subject.invalid(format!("its digest is {digest} instead of {expected}")));
         }
         Ok(RawManifest { digest, media_type, bytes: answer.body })
+    }
+
+    /// Registries that have no such listing keep it under a tag; where it is neither, nothing refers to the manifest.
+    async fn referrers(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Vec<Referrer>, RegistryError> {
+        crate::referrers::list(&self.endpoint, self, repository, digest).await
     }
 
     /// The stream goes on by itself when the connection breaks, a few times.

@@ -45,6 +45,8 @@ pub enum Fault {
         /// The manifest.
         digest: Digest,
     },
+    /// There is no listing of referrers, as in the reference implementation.
+    NoReferrers,
     /// Manifests are given without `Docker-Content-Digest`.
     OmitDigestHeader,
     /// Blobs are given whole, whatever range is asked for.

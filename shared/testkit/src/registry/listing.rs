@@ -33,6 +33,33 @@ impl State {
         })
     }
 
+    /// An index of the manifests that name this one as their subject; empty where there are none, as the specification wants it.
+    pub(super) fn referrers(&self, name: &str, digest: &str) -> Response<Body> {
+        if self.faults.has(&Fault::NoReferrers) {
+            return problem(StatusCode::NOT_FOUND, "NOT_FOUND", "page not found");
+        }
+        let repository = self.content.repositories.get(name);
+        let manifests = repository.into_iter().flat_map(|repository| &repository.manifests);
+        let referrers: Vec<Value> = manifests
+            .filter_map(|(of, manifest)| {
+                let document: Value = serde_json::from_slice(&manifest.bytes).ok()?;
+                (document["subject"]["digest"] == digest).then(|| {
+                    let artifact_type =
+                        document.get("artifactType").unwrap_or(&document["config"]["mediaType"]);
+                    json!({
+                        "mediaType": manifest.media_type, "digest": of, "size": manifest.bytes.len(),
+                        "artifactType": artifact_type, "annotations": document["annotations"],
+                    })
+                })
+            })
+            .collect();
+        let media_type = "application/vnd.oci.image.index.v1+json";
+        let index = json!({"schemaVersion": 2, "mediaType": media_type, "manifests": referrers});
+        let mut response = Response::new(Body::from(index.to_string()));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        response
+    }
+
     fn page<'a>(
         &self,
         path: &str,

@@ -66,6 +66,7 @@ enum Route<'a> {
     Tags(&'a str),
     Manifest(&'a str, &'a str),
     Blob(&'a str, &'a str),
+    Referrers(&'a str, &'a str),
 }
 
 impl<'a> Route<'a> {
@@ -85,6 +86,7 @@ impl<'a> Route<'a> {
         match kind {
             "manifests" => Some(Self::Manifest(name, reference)),
             "blobs" => Some(Self::Blob(name, reference)),
+            "referrers" => Some(Self::Referrers(name, reference)),
             _ => None,
         }
     }
@@ -92,7 +94,9 @@ impl<'a> Route<'a> {
     /// The repository that it is about.
     const fn repository(&self) -> Option<&'a str> {
         match self {
-            Self::Tags(name) | Self::Manifest(name, _) | Self::Blob(name, _) => Some(name),
+            Self::Tags(name) | Self::Manifest(name, _) | Self::Blob(name, _) | Self::Referrers(name, _) => {
+                Some(name)
+            }
             Self::Ping | Self::Token | Self::Catalog => None,
         }
     }
@@ -142,6 +146,7 @@ impl State {
             Route::Tags(name) => self.tags(name, path, query),
             Route::Manifest(name, reference) => self.manifest(name, reference, request.method()),
             Route::Blob(name, digest) => self.blob(name, digest, request),
+            Route::Referrers(name, digest) => self.referrers(name, digest),
         }
     }
 

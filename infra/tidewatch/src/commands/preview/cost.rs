@@ -115,6 +115,10 @@ impl Counting {
         org: &OrgName,
         config: &Config,
     ) -> Result<RunCost, RecordError> {
+        for registry in config.registries.iter().filter(|registry| registry.referrers) {
+            let counted = self.registries.get_mut(&registry.id);
+            counted.into_iter().for_each(|counted| counted.referrers = counted.unknown_manifests);
+        }
         let layers: Vec<Digest> = self.layers.keys().copied().collect();
         let read = records.layers_read(org, &layers, READER_VERSION).await?;
         for (layer, (registry, size)) in self.layers {
