@@ -5,6 +5,7 @@
 //! [`DockerArchive`] an archive as `docker save` writes it.
 
 mod answer;
+mod aql;
 mod archive;
 mod auth;
 mod aws;
@@ -30,8 +31,8 @@ mod secrets;
 mod secrets_manager;
 
 pub use archive::{Archive, ArchiveError};
-pub use docker_archive::{DockerArchive, DockerArchiveError};
 pub use aws::Aws;
+pub use docker_archive::{DockerArchive, DockerArchiveError};
 pub use endpoint::{Ports, Timeouts};
 pub use image_names::ChoiceError;
 pub use layout::OciLayout;
