@@ -3,6 +3,7 @@
 pub(crate) mod docker_hub;
 pub(crate) mod jfrog;
 pub(crate) mod oci;
+pub(crate) mod openshift;
 
 use std::sync::Arc;
 
@@ -34,6 +35,7 @@ pub(crate) struct Product {
 pub(crate) const PRODUCTS: &[Product] = &[
     Product { kind: RegistryKind::DockerHub, open: docker_hub::open, rights: docker_hub::RIGHTS },
     Product { kind: RegistryKind::Jfrog, open: jfrog::open, rights: jfrog::RIGHTS },
+    Product { kind: RegistryKind::Openshift, open: openshift::open, rights: openshift::RIGHTS },
     // The last one reads whatever speaks the distribution specification.
     Product { kind: RegistryKind::Oci, open: oci::open, rights: oci::RIGHTS },
 ];

@@ -3,4 +3,5 @@
 
 mod docker_hub;
 mod jfrog;
+mod openshift;
 mod support;
