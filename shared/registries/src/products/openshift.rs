@@ -206,7 +206,7 @@ impl StreamListings {
     }
 }
 
-/// Host and port of `HOST[:PORT]/REPOSITORY`; empty where there are none.
+/// Host and port of `HOST[:PORT]/REPOSITORY`; a text without a slash is given back whole, and is the name of no host.
 fn host(reference: &str) -> &str {
     reference.split_once('/').map_or(reference, |(host, _)| host)
 }
