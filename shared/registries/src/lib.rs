@@ -5,6 +5,7 @@
 //! [`DockerArchive`] an archive as `docker save` writes it.
 
 mod answer;
+mod aql;
 mod archive;
 mod auth;
 mod aws;

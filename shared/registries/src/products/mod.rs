@@ -1,7 +1,9 @@
 //! The registry products: one file each, and one line in [`PRODUCTS`].
 
 pub(crate) mod docker_hub;
+pub(crate) mod jfrog;
 pub(crate) mod oci;
+pub(crate) mod openshift;
 
 use std::sync::Arc;
 
@@ -32,6 +34,8 @@ pub(crate) struct Product {
 #[rustfmt::skip]
 pub(crate) const PRODUCTS: &[Product] = &[
     Product { kind: RegistryKind::DockerHub, open: docker_hub::open, rights: docker_hub::RIGHTS },
+    Product { kind: RegistryKind::Jfrog, open: jfrog::open, rights: jfrog::RIGHTS },
+    Product { kind: RegistryKind::Openshift, open: openshift::open, rights: openshift::RIGHTS },
     // The last one reads whatever speaks the distribution specification.
     Product { kind: RegistryKind::Oci, open: oci::open, rights: oci::RIGHTS },
 ];

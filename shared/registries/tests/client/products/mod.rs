@@ -2,4 +2,6 @@
 //! reached from here.
 
 mod docker_hub;
+mod jfrog;
+mod openshift;
 mod support;
