@@ -167,6 +167,11 @@ impl Authorize for Challenged {
         match challenge::choose(headers) {
             None => Ok(None),
             Some(Challenge::Basic) => {
+                // Harbor asks for a password where a token is refused that it has asked for itself.
+                let key = self.with_known(|known| known.needed.get(scope).cloned());
+                if let Some(key) = key.filter(|_| offered.is_some()) {
+                    return self.token(http, &key, offered, subject).await.map(Some);
+                }
                 let better = better(&*self.identity, offered, subject).await?;
                 if better.is_some() {
                     self.with_known(|known| known.shown = true);
@@ -216,7 +221,8 @@ impl Challenged {
             if known.tokens.len() >= TOKENS && !known.tokens.contains_key(key) {
                 // A slot that is locked is being filled.
                 known.tokens.retain(|_, slot| {
-                    slot.try_lock().map_or(true, |slot| slot.as_ref().is_some_and(|token| now < token.expires))
+                    slot.try_lock()
+                        .map_or(true, |slot| slot.as_ref().is_some_and(|token| now < token.expires))
                 });
             }
             Arc::clone(known.tokens.entry(key.clone()).or_default())

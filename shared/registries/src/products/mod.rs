@@ -1,6 +1,7 @@
 //! The registry products: one file each, and one line in [`PRODUCTS`].
 
 pub(crate) mod docker_hub;
+pub(crate) mod harbor;
 pub(crate) mod oci;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub(crate) struct Product {
 #[rustfmt::skip]
 pub(crate) const PRODUCTS: &[Product] = &[
     Product { kind: RegistryKind::DockerHub, open: docker_hub::open, rights: docker_hub::RIGHTS },
+    Product { kind: RegistryKind::Harbor, open: harbor::open, rights: harbor::RIGHTS },
     // The last one reads whatever speaks the distribution specification.
     Product { kind: RegistryKind::Oci, open: oci::open, rights: oci::RIGHTS },
 ];

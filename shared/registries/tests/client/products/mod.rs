@@ -2,4 +2,5 @@
 //! reached from here.
 
 mod docker_hub;
+mod harbor;
 mod support;
