@@ -3,6 +3,7 @@
 pub(crate) mod docker_hub;
 pub(crate) mod harbor;
 pub(crate) mod oci;
+pub(crate) mod quay;
 
 use std::sync::Arc;
 
@@ -34,6 +35,7 @@ pub(crate) struct Product {
 pub(crate) const PRODUCTS: &[Product] = &[
     Product { kind: RegistryKind::DockerHub, open: docker_hub::open, rights: docker_hub::RIGHTS },
     Product { kind: RegistryKind::Harbor, open: harbor::open, rights: harbor::RIGHTS },
+    Product { kind: RegistryKind::Quay, open: quay::open, rights: quay::RIGHTS },
     // The last one reads whatever speaks the distribution specification.
     Product { kind: RegistryKind::Oci, open: oci::open, rights: oci::RIGHTS },
 ];

@@ -3,4 +3,5 @@
 
 mod docker_hub;
 mod harbor;
+mod quay;
 mod support;
