@@ -234,6 +234,8 @@ struct Refusal {
     errors: Vec<RefusalError>,
     #[serde(alias = "error_description", alias = "message")]
     details: Option<String>,
+    /// What the API of Quay says.
+    error_message: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -252,7 +254,7 @@ fn said(body: &[u8]) -> Option<String> {
             ("", message) => message.to_owned(),
             (code, message) => format!("{code}: {message}"),
         });
-        return Some(errors.chain(refusal.details).collect::<Vec<_>>().join("; "));
+        return Some(errors.chain(refusal.details.or(refusal.error_message)).collect::<Vec<_>>().join("; "));
     }
     let text = std::str::from_utf8(body).ok()?.trim();
     (!text.starts_with(['<', '{'])).then(|| text.to_owned())
@@ -281,6 +283,10 @@ mod tests {
             (
                 r#"{"details":"incorrect username or password"}"#,
                 "status 403 Forbidden: incorrect username or password",
+            ),
+            (
+                r#"{"detail":"no scope","error_message":"no scope","error_type":"insufficient_scope","status":403}"#,
+                "status 403 Forbidden: no scope",
             ),
             ("no\r\naccess\n", "status 403 Forbidden: no  access"),
             ("<html>nginx</html>", "status 403 Forbidden"),

@@ -3,6 +3,9 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
 /// The number of a page, from 1 on: the cursor of the first is none.
 pub(crate) fn number(cursor: Option<&str>) -> Result<u32, String> {
     cursor.map_or(Ok(1), |cursor| cursor.parse().map_err(|_| format!("{cursor:?} is no page of it")))
@@ -53,6 +56,22 @@ pub(crate) fn name<T: FromStr<Err: Display>>(subject: &crate::answer::Subject, t
         );
     });
     parsed.ok()
+}
+
+/// `values` as the entries of a page. One that is not as documented is logged and left out, so that the others are read.
+pub(crate) fn entries<T: DeserializeOwned>(subject: &crate::answer::Subject, values: Vec<Value>) -> Vec<T> {
+    let entry = |value| {
+        let read = serde_json::from_value(value).inspect_err(|error| {
+            tracing::warn!(
+                registry.id = %subject.registry,
+                listing.of = subject.what,
+                listing.problem = %error,
+                "a listed entry is not as documented and is left out"
+            );
+        });
+        read.ok()
+    };
+    values.into_iter().filter_map(entry).collect()
 }
 
 #[cfg(test)]

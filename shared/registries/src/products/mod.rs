@@ -1,9 +1,11 @@
 //! The registry products: one file each, and one line in [`PRODUCTS`].
 
 pub(crate) mod docker_hub;
+pub(crate) mod harbor;
 pub(crate) mod jfrog;
 pub(crate) mod oci;
 pub(crate) mod openshift;
+pub(crate) mod quay;
 
 use std::sync::Arc;
 
@@ -36,6 +38,8 @@ pub(crate) const PRODUCTS: &[Product] = &[
     Product { kind: RegistryKind::DockerHub, open: docker_hub::open, rights: docker_hub::RIGHTS },
     Product { kind: RegistryKind::Jfrog, open: jfrog::open, rights: jfrog::RIGHTS },
     Product { kind: RegistryKind::Openshift, open: openshift::open, rights: openshift::RIGHTS },
+    Product { kind: RegistryKind::Harbor, open: harbor::open, rights: harbor::RIGHTS },
+    Product { kind: RegistryKind::Quay, open: quay::open, rights: quay::RIGHTS },
     // The last one reads whatever speaks the distribution specification.
     Product { kind: RegistryKind::Oci, open: oci::open, rights: oci::RIGHTS },
 ];

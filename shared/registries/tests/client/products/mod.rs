@@ -2,6 +2,8 @@
 //! reached from here.
 
 mod docker_hub;
+mod harbor;
 mod jfrog;
 mod openshift;
+mod quay;
 mod support;
