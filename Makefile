@@ -11,7 +11,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidewatch
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 
 CHECKS := check-format check-lints check-dependencies check-docs
-TESTS := test test-deploy test-prometheus test-clients test-sboms
+TESTS := test test-deploy test-registries test-prometheus test-clients test-sboms
 
 # The processor of the deployed functions: arm64, or x86_64. The tests run them here.
 ARCH ?= arm64
@@ -23,7 +23,7 @@ LAMBDA_PROFILE := function
 # The name of the stack that is deployed or deleted.
 STACK ?= tidewatch
 
-.PHONY: help demo test test-corpus test-deploy test-prometheus test-clients test-sboms test-all check $(CHECKS) docs fmt build-lambda fuzz fuzz-minimise bench-cold-start bench-inventory bench-advisories bench-metrics bench-sweep compare-syft deploy delete steps
+.PHONY: help demo test test-corpus test-deploy test-registries test-prometheus test-clients test-sboms test-all check $(CHECKS) docs fmt build-lambda fuzz fuzz-minimise bench-cold-start bench-inventory bench-advisories bench-metrics bench-sweep compare-syft deploy delete steps
 
 help: ## Say what there is to make.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,12 @@ test-deploy: ## Deploy the functions to MiniStack, on this machine, and test the
 	cargo test --workspace --locked --test sync bucket; \
 	cargo test --workspace --locked --test end_to_end -- stacks bucket; \
 	cargo test --workspace --locked --test deploy
+
+test-registries: ## Read registries that other people wrote: the reference implementation, and the one of crane.
+	.ci/debian-packages docker-registry
+	tools=$$(.ci/tools '$(CACHE)/tools' crane); \
+	export TIDEWATCH_TOOLS="$$tools"; \
+	cargo test --workspace --locked --test client servers
 
 test-prometheus: ## Let a real Prometheus scrape, by the configuration that Docker Scout publishes.
 	.ci/debian-packages prometheus

@@ -287,14 +287,14 @@ impl RegistryConfig {
         urls.chain(others.into_iter().flatten().map(|key| (key, None)))
     }
 
-    /// Everything that is wrong with it, by the key; the key `kind` stands for one that is missing.
+    /// Everything that is wrong with it, by the key, which may be missing.
     pub(super) fn problems(&self) -> Vec<(&'static str, String)> {
         let (kind, keys) = (self.kind.as_str(), self.kind.keys());
         let there: Vec<&str> = self.keys().map(|(key, _)| key).collect();
         let missing = keys.needed.iter().filter(|key| !there.contains(key));
         let mut problems: Vec<(&str, String)> = missing
             .map(|key| {
-                ("kind", format!("a registry of kind {kind} needs `{key}`: {}", meaning(self.kind, key)))
+                (*key, format!("a registry of kind {kind} needs `{key}`: {}", meaning(self.kind, key)))
             })
             .collect();
         for (key, url) in self.keys() {
@@ -405,11 +405,11 @@ mod tests {
     fn what_a_kind_needs_or_does_not_take_is_said_by_its_key() {
         for (kind, keys, expected) in [
             ("oci", json!({"url": "https://r.example"}), vec![]),
-            ("oci", json!({}), vec!["kind"]),
+            ("oci", json!({}), vec!["url"]),
             ("oci", json!({"url": "r.example", "region": "eu-west-1"}), vec!["url", "region"]),
-            ("docker-hub", json!({}), vec!["kind"]),
+            ("docker-hub", json!({}), vec!["namespaces"]),
             ("ecr", json!({"account": "1", "region": "Europe"}), vec!["account", "region"]),
-            ("ecr", json!({"account": "123456789012"}), vec!["kind"]),
+            ("ecr", json!({"account": "123456789012"}), vec!["region"]),
             (
                 "ecr",
                 json!({"account": "123456789012", "region": "eu-west-1", "role_arn": "r"}),

@@ -27,6 +27,8 @@ use crate::rights::Rights;
 
 /// What the path of everything begins with that is asked for.
 const PREFIX: &str = "/artifactory/api/";
+/// What says whether Artifactory is there.
+const PING: &str = "/artifactory/api/system/ping";
 /// The query of the first page of a catalog, or of a list of tags.
 const FIRST_PAGE: &str = "n=1000";
 /// Bytes that a page of names may have.
@@ -47,7 +49,7 @@ pub(crate) const RIGHTS: Rights = Rights {
 
 /// Opens the registry of `opening`.
 pub(crate) fn open(opening: &Opening) -> Result<Arc<dyn Registry>, RegistryError> {
-    let oci = OciClient::at(endpoint(opening)?, opening).with_path(path);
+    let oci = OciClient::at(endpoint(opening)?, opening).with_path(path, PING);
     let listings = JfrogListings {
         api: endpoint(opening)?,
         named: opening.config.namespaces.iter().cloned().collect(),
