@@ -1,6 +1,6 @@
 //! The client against registries that other people wrote, each in a process of its own: the reference implementation, as
 //! Debian's package `docker-registry` installs it, with and without a password and a certificate of a private authority; and the
-//! one within `crane`, which keeps a listing of referrers.
+//! one within `crane`, which has no listing of referrers, so that it is kept under a tag.
 
 use std::ffi::OsString;
 use std::net::TcpListener;
@@ -150,11 +150,12 @@ impl Server {
     }
 
     async fn push_manifest(&self, name: &str, reference: &str, manifest: &Value) -> Digest {
+        let media_type = manifest["mediaType"].as_str().unwrap().to_owned();
         let manifest = manifest.to_string();
         let digest = Digest::of(manifest.as_bytes());
         let reference = if reference.is_empty() { digest.to_string() } else { reference.to_owned() };
         let url = format!("{}/v2/{name}/manifests/{reference}", self.url);
-        let put = self.authorized(self.pusher.put(url)).header(CONTENT_TYPE, media_type::OCI_MANIFEST);
+        let put = self.authorized(self.pusher.put(url)).header(CONTENT_TYPE, media_type);
         assert_eq!(put.body(manifest).send().await.unwrap().status(), 201);
         digest
     }
@@ -284,6 +285,11 @@ async fn an_image_in_the_registry_of_crane_is_read_with_what_refers_to_it() {
             }),
         )
         .await;
+    let index = json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": [{
+        "mediaType": media_type::OCI_MANIFEST, "digest": attached.to_string(), "size": 500,
+        "artifactType": "application/vnd.in-toto+json",
+    }]});
+    server.push_manifest("team/web", &format!("sha256-{}", pushed.0.hex()), &index).await;
     let referrers = registry.referrers(&repository("team/web"), &pushed.0).await.unwrap();
     let expected = Referrer { digest: attached, artifact_type: "application/vnd.in-toto+json".to_owned() };
     assert_eq!(referrers, [expected]);
