@@ -182,6 +182,14 @@ impl Answer {
         }
     }
 
+    /// The same of an answer about a token: there, 400 says that the credentials are not taken.
+    pub(crate) fn granted(self, subject: &Subject, now: Timestamp) -> Result<Self, RegistryError> {
+        if self.status == StatusCode::BAD_REQUEST {
+            return Err(subject.denied(self.reason()));
+        }
+        self.success(subject, now)
+    }
+
     /// The status and what the registry said, without anything secret: `status 403 Forbidden: DENIED: no access`.
     fn reason(&self) -> String {
         let said = said(&self.body).unwrap_or_default();

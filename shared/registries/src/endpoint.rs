@@ -23,6 +23,8 @@ use crate::resolver::GuardedResolver;
 const TRIES: u32 = 3;
 /// The longest pause after the first try; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// Bytes that an answer with a token may have.
+const TOKEN_LIMIT: usize = 64 << 10;
 /// How many redirects are followed.
 const REDIRECTS: usize = 5;
 
@@ -178,6 +180,20 @@ impl Http {
         Answer::read(response, limit, &request.subject).await?.success(&request.subject, self.now())
     }
 
+    /// The same of a server that hands out tokens, whose answer may have at most 64 KiB. It says with 400 that it does not take
+    /// who asks, which is [`RegistryError::Denied`].
+    ///
+    /// Specification: <https://www.rfc-editor.org/rfc/rfc6749#section-5.2>
+    pub(crate) async fn grant(
+        &self,
+        request: &Request,
+        authorization: Option<HeaderValue>,
+    ) -> Result<Answer, RegistryError> {
+        let response = self.once(request, Some(self.timeouts.whole), authorization).await?;
+        let answer = Answer::read(response, TOKEN_LIMIT, &request.subject).await?;
+        answer.granted(&request.subject, self.now())
+    }
+
     async fn once(
         &self,
         request: &Request,
@@ -246,7 +262,11 @@ impl Endpoint {
     }
 
     /// A GET request for `path` and `query` of this server: `/api/v1/repository?page=1`, for `what`.
-    pub(crate) fn get(&self, path_and_query: &str, what: impl Into<String>) -> Result<Request, RegistryError> {
+    pub(crate) fn get(
+        &self,
+        path_and_query: &str,
+        what: impl Into<String>,
+    ) -> Result<Request, RegistryError> {
         self.http.request(Method::GET, path_and_query, what)
     }
 
@@ -281,7 +301,8 @@ impl Endpoint {
     ) -> Result<(T, HeaderMap), RegistryError> {
         let answer = self.success(self.fetch(request, limit).await?, request)?;
         let read = serde_json::from_slice(&answer.body);
-        let read = read.map_err(|error| request.subject.invalid(format!("it is not as documented: {error}")))?;
+        let read =
+            read.map_err(|error| request.subject.invalid(format!("it is not as documented: {error}")))?;
         Ok((read, answer.headers))
     }
 

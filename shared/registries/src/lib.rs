@@ -13,6 +13,7 @@ mod budget;
 mod challenge;
 mod docker_archive;
 mod endpoint;
+mod entra;
 mod hosts;
 mod identity;
 mod image_files;
@@ -30,8 +31,8 @@ mod secrets;
 mod secrets_manager;
 
 pub use archive::{Archive, ArchiveError};
-pub use docker_archive::{DockerArchive, DockerArchiveError};
 pub use aws::Aws;
+pub use docker_archive::{DockerArchive, DockerArchiveError};
 pub use endpoint::{Ports, Timeouts};
 pub use image_names::ChoiceError;
 pub use layout::OciLayout;

@@ -55,6 +55,25 @@ pub(crate) fn name<T: FromStr<Err: Display>>(subject: &crate::answer::Subject, t
     parsed.ok()
 }
 
+/// The entries among `values` that are of the documented form. Another one is logged and left out, so that the rest is read.
+pub(crate) fn entries<T: serde::de::DeserializeOwned>(
+    subject: &crate::answer::Subject,
+    values: Vec<serde_json::Value>,
+) -> Vec<T> {
+    let entry = |value| {
+        let read = serde_json::from_value(value).inspect_err(|error| {
+            tracing::warn!(
+                registry.id = %subject.registry,
+                listing.of = subject.what,
+                listing.problem = %error,
+                "a listed entry is not as documented and is left out"
+            );
+        });
+        read.ok()
+    };
+    values.into_iter().filter_map(entry).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

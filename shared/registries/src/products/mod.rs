@@ -1,5 +1,6 @@
 //! The registry products: one file each, and one line in [`PRODUCTS`].
 
+pub(crate) mod acr;
 pub(crate) mod docker_hub;
 pub(crate) mod oci;
 
@@ -32,6 +33,7 @@ pub(crate) struct Product {
 #[rustfmt::skip]
 pub(crate) const PRODUCTS: &[Product] = &[
     Product { kind: RegistryKind::DockerHub, open: docker_hub::open, rights: docker_hub::RIGHTS },
+    Product { kind: RegistryKind::Acr, open: acr::open, rights: acr::RIGHTS },
     // The last one reads whatever speaks the distribution specification.
     Product { kind: RegistryKind::Oci, open: oci::open, rights: oci::RIGHTS },
 ];

@@ -1,5 +1,6 @@
 //! The products, each against recorded exchanges with it: made from the documented shapes, because no hosted service is
 //! reached from here.
 
+mod acr;
 mod docker_hub;
 mod support;
