@@ -242,6 +242,15 @@ struct Refusal {
     errors: Vec<RefusalError>,
     #[serde(alias = "error_description", alias = "message")]
     details: Option<String>,
+    error: Option<RefusalCause>,
+}
+
+/// The errors of Google's APIs: <https://google.aip.dev/193>. Those of OAuth are a word.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RefusalCause {
+    Google { message: String },
+    Other(serde::de::IgnoredAny),
 }
 
 #[derive(Deserialize)]
@@ -260,7 +269,11 @@ fn said(body: &[u8]) -> Option<String> {
             ("", message) => message.to_owned(),
             (code, message) => format!("{code}: {message}"),
         });
-        return Some(errors.chain(refusal.details).collect::<Vec<_>>().join("; "));
+        let cause = match refusal.error {
+            Some(RefusalCause::Google { message }) => Some(message),
+            Some(RefusalCause::Other(_)) | None => None,
+        };
+        return Some(errors.chain(refusal.details).chain(cause).collect::<Vec<_>>().join("; "));
     }
     let text = std::str::from_utf8(body).ok()?.trim();
     (!text.starts_with(['<', '{'])).then(|| text.to_owned())
@@ -289,6 +302,14 @@ mod tests {
             (
                 r#"{"details":"incorrect username or password"}"#,
                 "status 403 Forbidden: incorrect username or password",
+            ),
+            (
+                r#"{"error":{"code":403,"message":"Permission 'x' denied","status":"PERMISSION_DENIED"}}"#,
+                "status 403 Forbidden: Permission 'x' denied",
+            ),
+            (
+                r#"{"error":"invalid_client","error_description":"it has expired"}"#,
+                "status 403 Forbidden: it has expired",
             ),
             ("no\r\naccess\n", "status 403 Forbidden: no  access"),
             ("<html>nginx</html>", "status 403 Forbidden"),

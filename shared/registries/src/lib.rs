@@ -14,6 +14,7 @@ mod challenge;
 mod docker_archive;
 mod endpoint;
 mod entra;
+mod google;
 mod hosts;
 mod identity;
 mod image_files;

@@ -2,6 +2,7 @@
 
 pub(crate) mod acr;
 pub(crate) mod docker_hub;
+pub(crate) mod google;
 pub(crate) mod oci;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub(crate) struct Product {
 pub(crate) const PRODUCTS: &[Product] = &[
     Product { kind: RegistryKind::DockerHub, open: docker_hub::open, rights: docker_hub::RIGHTS },
     Product { kind: RegistryKind::Acr, open: acr::open, rights: acr::RIGHTS },
+    Product { kind: RegistryKind::Google, open: google::open, rights: google::RIGHTS },
     // The last one reads whatever speaks the distribution specification.
     Product { kind: RegistryKind::Oci, open: oci::open, rights: oci::RIGHTS },
 ];

@@ -3,4 +3,5 @@
 
 mod acr;
 mod docker_hub;
+mod google;
 mod support;
