@@ -182,6 +182,14 @@ impl Answer {
         }
     }
 
+    /// The same of an answer about a token: there, 400 says that the credentials are not taken.
+    pub(crate) fn granted(self, subject: &Subject, now: Timestamp) -> Result<Self, RegistryError> {
+        if self.status == StatusCode::BAD_REQUEST {
+            return Err(subject.denied(self.reason()));
+        }
+        self.success(subject, now)
+    }
+
     /// The status and what the registry said, without anything secret: `status 403 Forbidden: DENIED: no access`.
     fn reason(&self) -> String {
         let said = said(&self.body).unwrap_or_default();
@@ -236,6 +244,15 @@ struct Refusal {
     details: Option<String>,
     /// What the API of Quay says.
     error_message: Option<String>,
+    error: Option<RefusalCause>,
+}
+
+/// The errors of Google's APIs: <https://google.aip.dev/193>. Those of OAuth are a word.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RefusalCause {
+    Google { message: String },
+    Other(serde::de::IgnoredAny),
 }
 
 #[derive(Deserialize)]
@@ -254,7 +271,17 @@ fn said(body: &[u8]) -> Option<String> {
             ("", message) => message.to_owned(),
             (code, message) => format!("{code}: {message}"),
         });
-        return Some(errors.chain(refusal.details.or(refusal.error_message)).collect::<Vec<_>>().join("; "));
+        let cause = match refusal.error {
+            Some(RefusalCause::Google { message }) => Some(message),
+            Some(RefusalCause::Other(_)) | None => None,
+        };
+        return Some(
+            errors
+                .chain(refusal.details.or(refusal.error_message))
+                .chain(cause)
+                .collect::<Vec<_>>()
+                .join("; "),
+        );
     }
     let text = std::str::from_utf8(body).ok()?.trim();
     (!text.starts_with(['<', '{'])).then(|| text.to_owned())
@@ -287,6 +314,14 @@ mod tests {
             (
                 r#"{"detail":"no scope","error_message":"no scope","error_type":"insufficient_scope","status":403}"#,
                 "status 403 Forbidden: no scope",
+            ),
+            (
+                r#"{"error":{"code":403,"message":"Permission 'x' denied","status":"PERMISSION_DENIED"}}"#,
+                "status 403 Forbidden: Permission 'x' denied",
+            ),
+            (
+                r#"{"error":"invalid_client","error_description":"it has expired"}"#,
+                "status 403 Forbidden: it has expired",
             ),
             ("no\r\naccess\n", "status 403 Forbidden: no  access"),
             ("<html>nginx</html>", "status 403 Forbidden"),

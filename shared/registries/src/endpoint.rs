@@ -23,6 +23,8 @@ use crate::resolver::GuardedResolver;
 const TRIES: u32 = 3;
 /// The longest pause after the first try; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// Bytes that an answer with a token may have.
+const TOKEN_LIMIT: usize = 64 << 10;
 /// How many redirects are followed.
 const REDIRECTS: usize = 5;
 
@@ -176,6 +178,20 @@ impl Http {
     ) -> Result<Answer, RegistryError> {
         let response = self.once(request, Some(self.timeouts.whole), authorization).await?;
         Answer::read(response, limit, &request.subject).await?.success(&request.subject, self.now())
+    }
+
+    /// The same of a server that hands out tokens, whose answer may have at most 64 KiB. It says with 400 that it does not take
+    /// who asks, which is [`RegistryError::Denied`].
+    ///
+    /// Specification: <https://www.rfc-editor.org/rfc/rfc6749#section-5.2>
+    pub(crate) async fn grant(
+        &self,
+        request: &Request,
+        authorization: Option<HeaderValue>,
+    ) -> Result<Answer, RegistryError> {
+        let response = self.once(request, Some(self.timeouts.whole), authorization).await?;
+        let answer = Answer::read(response, TOKEN_LIMIT, &request.subject).await?;
+        answer.granted(&request.subject, self.now())
     }
 
     async fn once(

@@ -14,6 +14,8 @@ mod budget;
 mod challenge;
 mod docker_archive;
 mod endpoint;
+mod entra;
+mod google;
 mod hosts;
 mod identity;
 mod image_files;

@@ -48,7 +48,7 @@ pub struct RegistryConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = "^[0-9]{12}$"))]
     pub account: Option<String>,
-    /// The region of AWS that the registry is in.
+    /// The region of AWS that the registry is in; of Google, the location, where its host does not begin with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = "^[a-z0-9-]+$"))]
     pub region: Option<String>,
@@ -208,9 +208,10 @@ impl RegistryKind {
             Self::Ecr => (&["account", "region"], &["url", "role_arn", "external_id"]),
             Self::EcrPublic => (&[], &["url", "account", "role_arn", "external_id"]),
             Self::Quay => (&["namespaces"], &["url", "credentials", "api_credentials", "ca"]),
-            Self::Google => {
-                (&["url", "namespaces"], &["credentials", "google_federation", "api_url", "authority_url"])
-            }
+            Self::Google => (
+                &["url", "namespaces"],
+                &["credentials", "region", "google_federation", "api_url", "authority_url"],
+            ),
             Self::Harbor | Self::Jfrog => (&["url"], &["namespaces", "credentials", "ca"]),
             Self::Openshift => (&["url", "api_url"], &["namespaces", "credentials", "ca"]),
             Self::Oci => (&["url"], &["credentials", "ca"]),

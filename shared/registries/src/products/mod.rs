@@ -1,6 +1,8 @@
 //! The registry products: one file each, and one line in [`PRODUCTS`].
 
+pub(crate) mod acr;
 pub(crate) mod docker_hub;
+pub(crate) mod google;
 pub(crate) mod harbor;
 pub(crate) mod jfrog;
 pub(crate) mod oci;
@@ -36,10 +38,12 @@ pub(crate) struct Product {
 #[rustfmt::skip]
 pub(crate) const PRODUCTS: &[Product] = &[
     Product { kind: RegistryKind::DockerHub, open: docker_hub::open, rights: docker_hub::RIGHTS },
+    Product { kind: RegistryKind::Acr, open: acr::open, rights: acr::RIGHTS },
+    Product { kind: RegistryKind::Quay, open: quay::open, rights: quay::RIGHTS },
+    Product { kind: RegistryKind::Google, open: google::open, rights: google::RIGHTS },
+    Product { kind: RegistryKind::Harbor, open: harbor::open, rights: harbor::RIGHTS },
     Product { kind: RegistryKind::Jfrog, open: jfrog::open, rights: jfrog::RIGHTS },
     Product { kind: RegistryKind::Openshift, open: openshift::open, rights: openshift::RIGHTS },
-    Product { kind: RegistryKind::Harbor, open: harbor::open, rights: harbor::RIGHTS },
-    Product { kind: RegistryKind::Quay, open: quay::open, rights: quay::RIGHTS },
     // The last one reads whatever speaks the distribution specification.
     Product { kind: RegistryKind::Oci, open: oci::open, rights: oci::RIGHTS },
 ];

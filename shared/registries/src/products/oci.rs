@@ -101,6 +101,11 @@ impl OciClient {
         Self { name, ..self }
     }
 
+    /// The registry itself, for listings that it has besides those of the specification.
+    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.endpoint
+    }
+
     /// The repositories that the configuration names, as a listing; `None` where it names none.
     pub(crate) fn named_repositories(&self) -> Option<ListPage<RepositoryName>> {
         let named = || ListPage { entries: self.repositories.clone(), next: None };

@@ -126,7 +126,7 @@ async fn ten_thousand_tags_cost_a_hundred_requests() {
     for page in 1..=100 {
         let results: Vec<_> =
             (0..100).map(|tag| json!({"name": format!("{page}.{tag}"), "images": []})).collect();
-        let next = (page < 100).then(|| "https://hub.docker.com/v2/next");
+        let next = (page < 100).then_some("https://hub.docker.com/v2/next");
         let answer = json!({"count": 10_000, "next": next, "results": results});
         writeln!(
             exchanges,

@@ -1,7 +1,9 @@
 //! The products, each against recorded exchanges with it: made from the documented shapes, because no hosted service is
 //! reached from here.
 
+mod acr;
 mod docker_hub;
+mod google;
 mod harbor;
 mod jfrog;
 mod openshift;

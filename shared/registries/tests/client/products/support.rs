@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use aws_types::SdkConfig;
 use serde_json::{Value, json};
 use tidewatch_core::config::RegistryConfig;
 use tidewatch_core::image::Platform;
@@ -28,6 +29,25 @@ impl Product {
     /// Opens the registry that `config` says, in which `{NAME}` stands for the URL of a server; it has the id `reg`. Its servers
     /// answer `exchanges`. Secrets are variables of the environment, by their names.
     pub(crate) async fn open(config: &Value, secrets: &[(&str, &str)], exchanges: &str) -> Self {
+        Self::try_open(config, secrets, exchanges).await.unwrap()
+    }
+
+    /// The same of a configuration that may be refused.
+    pub(crate) async fn try_open(
+        config: &Value,
+        secrets: &[(&str, &str)],
+        exchanges: &str,
+    ) -> Result<Self, RegistryError> {
+        Self::try_open_with(config, secrets, exchanges, None).await
+    }
+
+    /// The same for a process that is known to AWS.
+    pub(crate) async fn try_open_with(
+        config: &Value,
+        secrets: &[(&str, &str)],
+        exchanges: &str,
+        aws: Option<SdkConfig>,
+    ) -> Result<Self, RegistryError> {
         let replay = Replay::start(exchanges, &["registry", "api", "authority"]).await.unwrap();
         let mut config: Value = serde_json::from_str(&replay.filled(&config.to_string())).unwrap();
         config["id"] = json!("reg");
@@ -42,8 +62,12 @@ impl Product {
         let secrets: BTreeMap<String, String> =
             secrets.iter().map(|(name, text)| ((*name).to_owned(), replay.filled(text))).collect();
         let secrets = LocalSecrets::new(move |name| secrets.get(name).cloned());
-        let registry = ConfiguredRegistries::new(Arc::new(secrets), ports).open(&config).await.unwrap();
-        Self { replay, registry, clock, sleeper }
+        let mut registries = ConfiguredRegistries::new(Arc::new(secrets), ports);
+        if let Some(aws) = aws {
+            registries = registries.with_aws(Arc::new(aws));
+        }
+        let registry = registries.open(&config).await?;
+        Ok(Self { replay, registry, clock, sleeper })
     }
 
     /// All repositories, page after page.
