@@ -11,7 +11,6 @@ use tidewatch_core::image::ManifestReference;
 use tidewatch_core::names::{RepositoryName, Tag};
 use tidewatch_core::ports::Registry as _;
 use tidewatch_core::ports::registry::{Referrer, RegistryError};
-use url::Position;
 
 use crate::endpoint::{Endpoint, Request};
 use crate::listing;

@@ -238,7 +238,7 @@ rules:
     insta::assert_snapshot!(problems(text), @r#"
     3:6: unknown key `idd` (did you mean `id`?)
     4:37: expected a text, found a list
-    5:29: unknown key `a` (expected `oci`)
+    5:29: unknown key `a` (expected one of `docker-hub`, `acr`, `ecr`, `ecr-public`, `quay`, `google`, `harbor`, `jfrog`, `openshift`, `oci`)
     6:5: expected keys with values (`key: value`), found the text "only-a-name"
     9:26: expected a text, found the number 7 (write it in quotes: "7")
     10:25: expected a list, found the text "only-a-name" (write it as a list: ["only-a-name"])

@@ -106,6 +106,7 @@ impl TagState {
 /// What the listings of a registry say of each tag, besides its name. What they do not say has to be asked for, where it is
 /// needed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that a listing may tell")]
 pub struct ListingTells {
     /// What it points to.
     pub digest: bool,

@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,7 +114,7 @@ impl Server {
             return None;
         };
         let address = free_address();
-        let program = PathBuf::from(tools).join("crane/bin/crane");
+        let program = tools.join("crane/bin/crane");
         let arguments = ["registry", "serve", "--address", &address].map(OsString::from);
         let folder = tempfile::tempdir().unwrap();
         Self::start(&program, &arguments, format!("http://{address}"), folder, reqwest::Client::new()).await
@@ -139,8 +139,8 @@ impl Server {
 
     async fn push_blob(&self, name: &str, content: Bytes) -> Digest {
         let digest = Digest::of(&content);
-        let begin = self.authorized(self.pusher.post(format!("{}/v2/{name}/blobs/uploads/", self.url)));
-        let begun = begin.send().await.unwrap();
+        let upload = self.authorized(self.pusher.post(format!("{}/v2/{name}/blobs/uploads/", self.url)));
+        let begun = upload.send().await.unwrap();
         let location = begun.headers()[LOCATION].to_str().unwrap();
         let mut upload = begun.url().join(location).unwrap();
         upload.query_pairs_mut().append_pair("digest", &digest.to_string());
@@ -246,13 +246,13 @@ async fn the_reference_implementation_is_read_with_a_password_behind_a_certifica
         return;
     };
     server.login = Some(LOGIN);
-    let pushed = push_image(&server).await;
+    let image = push_image(&server).await;
     let credentials = || Some(Credentials::Env("LOGIN".to_owned()));
     let ca = || Some(Credentials::File(ca.clone()));
 
     let registry =
         server.open(|config| RegistryConfig { credentials: credentials(), ca: ca(), ..config }).await;
-    read_all(&*registry, pushed).await;
+    read_all(&*registry, image).await;
 
     let anonymous = server.open(|config| RegistryConfig { ca: ca(), ..config }).await;
     let error = anonymous.tags(&repository("team/web"), None).await.unwrap_err();

@@ -98,7 +98,10 @@ impl Steps {
                     break;
                 }
                 Ok(_) => {}
-                Err(error) => return drop(self.note::<()>(Step::ListTags, Err(error))),
+                Err(error) => {
+                    self.note::<()>(Step::ListTags, Err(error));
+                    return;
+                }
             }
         }
         let Some((repository, tags)) = found else { return };
@@ -113,7 +116,10 @@ impl Steps {
                 }
                 // It was deleted since it was listed.
                 Err(RegistryError::NotFound { .. }) => {}
-                Err(error) => return drop(self.note::<()>(Step::ReadManifest, Err(error))),
+                Err(error) => {
+                    self.note::<()>(Step::ReadManifest, Err(error));
+                    return;
+                }
             }
         }
         if let Some(blob) = read {

@@ -19,7 +19,6 @@ pub(crate) struct Product {
     pub(crate) replay: Replay,
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) clock: Arc<SettableClock>,
-    pub(crate) sleeper: Arc<InstantSleeper>,
 }
 
 /// The time at which a test begins.
@@ -53,10 +52,9 @@ impl Product {
         config["id"] = json!("reg");
         let config: RegistryConfig = serde_json::from_value(config).unwrap();
         let clock = Arc::new(SettableClock::at(NOW));
-        let sleeper = Arc::new(InstantSleeper::new());
         let ports = Ports {
             clock: clock.clone(),
-            sleeper: sleeper.clone(),
+            sleeper: Arc::new(InstantSleeper::new()),
             randomness: Arc::new(SeededRandomness::new(1)),
         };
         let secrets: BTreeMap<String, String> =
@@ -67,7 +65,7 @@ impl Product {
             registries = registries.with_aws(Arc::new(aws));
         }
         let registry = registries.open(&config).await?;
-        Ok(Self { replay, registry, clock, sleeper })
+        Ok(Self { replay, registry, clock })
     }
 
     /// All repositories, page after page.
