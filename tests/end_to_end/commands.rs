@@ -78,6 +78,7 @@ fn the_help_shows_every_command_with_examples_and_exit_codes() {
       apply       Put a configuration in force
       schema      Print the JSON Schema of the configuration file, for editors
       rules       Rules: list, run, see how runs are getting on
+      registry    Registries: look whether they can be read
       env         Environments: streams of the images that run somewhere
       vex         OpenVEX documents: put in force, list, export
       token       Tokens for the metrics endpoint and the results
@@ -135,6 +136,7 @@ fn the_help_shows_every_command_with_examples_and_exit_codes() {
       tidewatch advisories build --from ./osv    compile advisories
       tidewatch up                               start local mode
       tidewatch apply tidewatch.yaml             tell it what to scan
+      tidewatch registry check hub               can it be read?
       tidewatch rules run nightly --wait         scan now
       tidewatch env add production hub/web:1.2   count what runs in production
       tidewatch token create --org acme          a token for Prometheus
