@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use data_encoding::BASE64URL_NOPAD;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Deserialize;
 use tidewatch_core::Timestamp;
 use tidewatch_core::names::RepositoryName;
@@ -64,6 +64,11 @@ pub(crate) trait Authorize: Send + Sync {
         offered: Option<&HeaderValue>,
         subject: &Subject,
     ) -> Result<Option<HeaderValue>, RegistryError>;
+
+    /// Whether an answer with this status asks for another proof.
+    fn is_asked_by(&self, status: StatusCode) -> bool {
+        status == StatusCode::UNAUTHORIZED
+    }
 }
 
 /// Shows who the client is with every request, without being asked.
@@ -216,7 +221,8 @@ impl Challenged {
             if known.tokens.len() >= TOKENS && !known.tokens.contains_key(key) {
                 // A slot that is locked is being filled.
                 known.tokens.retain(|_, slot| {
-                    slot.try_lock().map_or(true, |slot| slot.as_ref().is_some_and(|token| now < token.expires))
+                    slot.try_lock()
+                        .map_or(true, |slot| slot.as_ref().is_some_and(|token| now < token.expires))
                 });
             }
             Arc::clone(known.tokens.entry(key.clone()).or_default())

@@ -45,11 +45,8 @@ pub(crate) fn header(scheme: &str, secret: &str) -> Option<HeaderValue> {
 #[async_trait]
 pub(crate) trait Identity: Send + Sync {
     /// What to show now; `None` for who is anonymous. Another one than what was `refused`, where there can be one.
-    async fn proof(
-        &self,
-        refused: Option<&Proof>,
-        subject: &Subject,
-    ) -> Result<Option<Proof>, RegistryError>;
+    async fn proof(&self, refused: Option<&Proof>, subject: &Subject)
+    -> Result<Option<Proof>, RegistryError>;
 }
 
 /// Who always shows the same.

@@ -4,6 +4,7 @@
 //! that speaks the OCI distribution specification, [`OciLayout`] an OCI image layout in a folder or an [`Archive`], and
 //! [`DockerArchive`] an archive as `docker save` writes it.
 
+mod amazon;
 mod answer;
 mod archive;
 mod auth;
@@ -30,8 +31,8 @@ mod secrets;
 mod secrets_manager;
 
 pub use archive::{Archive, ArchiveError};
-pub use docker_archive::{DockerArchive, DockerArchiveError};
 pub use aws::Aws;
+pub use docker_archive::{DockerArchive, DockerArchiveError};
 pub use endpoint::{Ports, Timeouts};
 pub use image_names::ChoiceError;
 pub use layout::OciLayout;

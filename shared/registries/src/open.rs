@@ -57,7 +57,9 @@ impl ConfiguredRegistries {
     async fn find(&self, config: &RegistryConfig) -> Result<Found, RegistryError> {
         Ok(Found {
             credentials: self.read(config, config.credentials.as_ref(), "its credentials").await?,
-            api_credentials: self.read(config, config.api_credentials.as_ref(), "its API credentials").await?,
+            api_credentials: self
+                .read(config, config.api_credentials.as_ref(), "its API credentials")
+                .await?,
             ca: self.read(config, config.ca.as_ref(), "its authorities").await?,
         })
     }

@@ -79,7 +79,8 @@ fn proxies() -> BTreeSet<String> {
 
 /// The host of `http://proxy:3128`, or of `proxy:3128`.
 fn host_of(proxy: &str) -> Option<String> {
-    let url: Url = proxy.parse().ok().filter(Url::has_host).or_else(|| format!("http://{proxy}").parse().ok())?;
+    let url: Url =
+        proxy.parse().ok().filter(Url::has_host).or_else(|| format!("http://{proxy}").parse().ok())?;
     url.host_str().map(str::to_ascii_lowercase)
 }
 

@@ -186,7 +186,14 @@ impl HubListings {
 #[async_trait]
 impl Listings for HubListings {
     fn tells(&self) -> ListingTells {
-        ListingTells { digest: true, pushed: true, pulled: true, size: true, platforms: true, ..ListingTells::NAMES }
+        ListingTells {
+            digest: true,
+            pushed: true,
+            pulled: true,
+            size: true,
+            platforms: true,
+            ..ListingTells::NAMES
+        }
     }
 
     async fn repositories(&self, cursor: Option<&str>) -> Result<ListPage<RepositoryName>, RegistryError> {
@@ -199,7 +206,8 @@ impl Listings for HubListings {
         let path = format!("/v2/namespaces/{namespace}/repositories?ordering=name&");
         let of = format!("the list of repositories of {namespace}");
         let (page, request) = self.page(&path, number, |url| self.api.get(url, of)).await?;
-        let names = page.results.iter().map(|ListedRepository { namespace, name }| format!("{namespace}/{name}"));
+        let names =
+            page.results.iter().map(|ListedRepository { namespace, name }| format!("{namespace}/{name}"));
         let next = page.next.map(|_| (number + 1).to_string());
         let entries = pages::names(&request.subject, names);
         Ok(ListPage { entries, next: walk.turn(next, self.namespaces.len()) })
@@ -237,7 +245,8 @@ impl HubImage {
     /// Its platform; `None` for an attestation, which has none.
     fn platform(self) -> Option<Platform> {
         let (os, architecture) = (self.os?, self.architecture?);
-        let is_image = os != "unknown" && architecture != "unknown" && !os.is_empty() && !architecture.is_empty();
+        let is_image =
+            os != "unknown" && architecture != "unknown" && !os.is_empty() && !architecture.is_empty();
         is_image.then(|| Platform::new(&os, &architecture, self.variant.as_deref()))
     }
 }

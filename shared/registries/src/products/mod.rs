@@ -1,6 +1,8 @@
 //! The registry products: one file each, and one line in [`PRODUCTS`].
 
 pub(crate) mod docker_hub;
+pub(crate) mod ecr;
+pub(crate) mod ecr_public;
 pub(crate) mod oci;
 
 use std::sync::Arc;
@@ -32,6 +34,8 @@ pub(crate) struct Product {
 #[rustfmt::skip]
 pub(crate) const PRODUCTS: &[Product] = &[
     Product { kind: RegistryKind::DockerHub, open: docker_hub::open, rights: docker_hub::RIGHTS },
+    Product { kind: RegistryKind::Ecr, open: ecr::open, rights: ecr::RIGHTS },
+    Product { kind: RegistryKind::EcrPublic, open: ecr_public::open, rights: ecr_public::RIGHTS },
     // The last one reads whatever speaks the distribution specification.
     Product { kind: RegistryKind::Oci, open: oci::open, rights: oci::RIGHTS },
 ];

@@ -50,8 +50,10 @@ async fn what_cannot_be_opened_is_misconfigured_and_names_what_is_missing_but_no
         credentials: Some(credentials),
         ..registry.clone()
     };
-    let elsewhere =
-        tidewatch_core::config::RegistryConfig { url: Some("registry:5000/x".to_owned()), ..registry.clone() };
+    let elsewhere = tidewatch_core::config::RegistryConfig {
+        url: Some("registry:5000/x".to_owned()),
+        ..registry.clone()
+    };
     for (config, expected) in [
         (with(Credentials::Env("OTHER".to_owned())), "OTHER"),
         (with(Credentials::File("/nowhere/token".to_owned())), "/nowhere/token"),

@@ -59,7 +59,11 @@ async fn tags_are_listed_with_digest_times_size_and_platforms() {
         },
         listed("bare"),
         // It moved while the pages were read, and is told twice.
-        ListedTag { digest: Some(digest('b')), times: times("2026-11-21T11:59:00Z", None), ..listed("1.4.2") },
+        ListedTag {
+            digest: Some(digest('b')),
+            times: times("2026-11-21T11:59:00Z", None),
+            ..listed("1.4.2")
+        },
     ];
     assert_eq!(hub.tags("acme/web").await.unwrap(), expected);
     hub.replay.assert_done();
