@@ -15,11 +15,13 @@ use aws_sdk_ecr::config::timeout::TimeoutConfig;
 use aws_sdk_ecr::config::{Builder, Credentials, IdentityCache, Region};
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
 use aws_types::SdkConfig;
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderValue};
 use tidewatch_core::Timestamp;
 use tidewatch_core::ports::registry::{RegistryError, Throttling};
 use tokio::sync::Mutex;
 
-use crate::answer::Subject;
+use crate::answer::{Subject, retry_after};
 use crate::aws::Aws;
 use crate::budget::Budget;
 use crate::endpoint::{Ports, TRIES, Timeouts, pause};
@@ -108,7 +110,7 @@ impl Caller {
                             refused = Some(number);
                             continue;
                         }
-                        Err(error) => failure(subject, action, error),
+                        Err(error) => failure(subject, action, error, self.now()),
                     }
                 }
             };
@@ -172,7 +174,8 @@ impl Caller {
             .role_arn(&role.arn)
             .role_session_name(SESSION)
             .set_external_id(role.external_id.clone());
-        let answer = request.send().await.map_err(|error| failure(&subject, ASSUME_ROLE, error))?;
+        let answer =
+            request.send().await.map_err(|error| failure(&subject, ASSUME_ROLE, error, self.now()))?;
         let session = answer.credentials.ok_or_else(|| subject.invalid("it holds no credentials"))?;
         let now = self.now();
         let until = Timestamp::from_second(session.expiration.secs()).ok();
@@ -202,7 +205,7 @@ fn has_run_out<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
 /// What it means that a call for `subject`, which needs the permission `action`, has failed.
 ///
 /// Reference: <https://docs.aws.amazon.com/AmazonECR/latest/APIReference/CommonErrors.html>
-fn failure<E>(subject: &Subject, action: &str, error: SdkError<E>) -> RegistryError
+fn failure<E>(subject: &Subject, action: &str, error: SdkError<E>, now: Timestamp) -> RegistryError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
@@ -221,7 +224,8 @@ where
         || matches!(code, "TooManyRequestsException" | "RequestLimitExceeded")
         || status == 429
     {
-        return subject.throttled(None, Throttling::Answer);
+        return subject
+            .throttled(error.raw_response().and_then(|answer| wait(answer, now)), Throttling::Answer);
     }
     if is_about_the_caller(code) || matches!(status, 401 | 403) {
         return subject.denied(said(&error));
@@ -234,6 +238,12 @@ where
         SdkError::ConstructionFailure(_) => subject.invalid("the request cannot be made"),
         _ => subject.unavailable(error),
     }
+}
+
+/// How long an answer says to wait, if it does.
+fn wait(answer: &HttpResponse, now: Timestamp) -> Option<Duration> {
+    let value = HeaderValue::from_str(answer.headers().get(RETRY_AFTER.as_str())?).ok()?;
+    retry_after(&HeaderMap::from_iter([(RETRY_AFTER, value)]), now)
 }
 
 /// Whether `code` says that AWS does not know the caller, or not here.

@@ -144,8 +144,11 @@ impl Replay {
     pub fn assert_done(&self) {
         let state = lock(&self.state);
         assert_eq!(state.violations, Vec::<String>::new(), "after {} exchanges", state.done);
-        let left: Vec<String> =
-            state.left.iter().map(|left| format!("{} {} {}", left.server, left.method, left.target)).collect();
+        let left: Vec<String> = state
+            .left
+            .iter()
+            .map(|left| format!("{} {} {}", left.server, left.method, left.target))
+            .collect();
         assert_eq!(left, Vec::<String>::new(), "these were not asked for");
     }
 }
@@ -285,7 +288,8 @@ fn request_line(found: &mut Exchange, part: &mut Part, line: &str) {
     } else if found.method.is_empty() {
         let words: Vec<&str> = line.split(' ').collect();
         let [server, method, target] = words[..] else { panic!("no SERVER METHOD PATH: {line:?}") };
-        (found.server, found.method, found.target) = (server.to_owned(), method.to_owned(), target.to_owned());
+        (found.server, found.method, found.target) =
+            (server.to_owned(), method.to_owned(), target.to_owned());
     } else if line.is_empty() {
         *part = Part::RequestBody;
     } else {
@@ -315,7 +319,8 @@ mod tests {
 
     #[test]
     fn a_header_may_be_known_by_its_beginning_alone_and_has_to_be_there() {
-        let [expected] = &parse("> a POST /\n> authorization: AWS4 Credential=A/*\n> x-date: *\n< 200\n")[..] else {
+        let [expected] = &parse("> a POST /\n> authorization: AWS4 Credential=A/*\n> x-date: *\n< 200\n")[..]
+        else {
             panic!("one")
         };
         let wrong = |pairs: &[(&str, &str)]| {
@@ -329,7 +334,8 @@ mod tests {
 
     #[test]
     fn another_header_or_body_is_wrong() {
-        let [expected] = &parse("> a POST /t\n> authorization: Bearer x\n>\n> {\"a\": 1}\n< 200\n")[..] else {
+        let [expected] = &parse("> a POST /t\n> authorization: Bearer x\n>\n> {\"a\": 1}\n< 200\n")[..]
+        else {
             panic!("one")
         };
         let headers = |pairs: &[(&str, &str)]| -> HeaderMap {

@@ -265,7 +265,9 @@ impl RegistryConfig {
         let there: Vec<&str> = self.keys().map(|(key, _)| key).collect();
         let missing = keys.needed.iter().filter(|key| !there.contains(key));
         let mut problems: Vec<(&str, String)> = missing
-            .map(|key| ("kind", format!("a registry of kind {kind} needs `{key}`: {}", meaning(self.kind, key))))
+            .map(|key| {
+                ("kind", format!("a registry of kind {kind} needs `{key}`: {}", meaning(self.kind, key)))
+            })
             .collect();
         if self.kind == RegistryKind::EcrPublic && self.repositories.is_empty() {
             let reason = "it lists none, so that the ones to read have to be named, as ALIAS/REPOSITORY";
@@ -279,7 +281,8 @@ impl RegistryConfig {
             }
         }
         let wrong = |key, pattern: &str, value: &Option<String>, form: &str| {
-            let is_wrong = |value: &&String| !regex::Regex::new(pattern).is_ok_and(|form| form.is_match(value));
+            let is_wrong =
+                |value: &&String| !regex::Regex::new(pattern).is_ok_and(|form| form.is_match(value));
             value.as_ref().filter(is_wrong).map(|value| (key, format!("{value:?} is not {form}")))
         };
         problems.extend(wrong("account", "^[0-9]{12}$", &self.account, "an account of AWS: 12 digits"));
@@ -313,9 +316,9 @@ const fn meaning(kind: RegistryKind, key: &str) -> &'static str {
 fn wrong_url(url: &str) -> Option<String> {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     match rest.map(|rest| rest.trim_end_matches('/')) {
-        None => Some(format!(
-            "{url:?} is no URL: begin it with https:// (or http:// for a registry without TLS)"
-        )),
+        None => {
+            Some(format!("{url:?} is no URL: begin it with https:// (or http:// for a registry without TLS)"))
+        }
         Some(host) if host.is_empty() || host.contains(['/', '?', '#', '@', ' ']) => {
             Some(format!("{url:?} is not the URL of a registry: give its host and port only"))
         }
@@ -373,7 +376,11 @@ mod tests {
             ("oci", json!({"url": "r.example", "region": "eu-west-1"}), vec!["url", "region"]),
             ("docker-hub", json!({}), vec!["kind"]),
             ("ecr-public", json!({}), vec!["kind"]),
-            ("ecr-public", json!({"repositories": ["nginx/nginx"], "account": "123456789012"}), vec!["account"]),
+            (
+                "ecr-public",
+                json!({"repositories": ["nginx/nginx"], "account": "123456789012"}),
+                vec!["account"],
+            ),
             ("ecr", json!({"account": "1", "region": "Europe"}), vec!["account", "region"]),
             ("ecr", json!({"account": "123456789012"}), vec!["kind"]),
             (

@@ -57,11 +57,16 @@ mod tests {
 
     #[test]
     fn official_images_of_docker_hub_match_with_and_without_library() {
-        for pattern in ["nginx", "library/nginx", "nginx:latest", "regex:^nginx:", "library/*", "contains:y/n"] {
+        for pattern in
+            ["nginx", "library/nginx", "nginx:latest", "regex:^nginx:", "library/*", "contains:y/n"]
+        {
             assert!(matches(RegistryKind::DockerHub, pattern, "library/nginx"), "{pattern}");
         }
         assert!(!matches(RegistryKind::DockerHub, "nginx", "acme/nginx"));
         assert!(!matches(RegistryKind::DockerHub, "library/nginx", "acme/nginx"));
-        assert!(!matches(RegistryKind::Harbor, "nginx", "library/nginx"), "it is a project like others there");
+        assert!(
+            !matches(RegistryKind::Harbor, "nginx", "library/nginx"),
+            "it is a project like others there"
+        );
     }
 }

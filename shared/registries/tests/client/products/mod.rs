@@ -2,4 +2,6 @@
 //! reached from here.
 
 mod docker_hub;
+mod ecr;
+mod ecr_public;
 mod support;

@@ -28,6 +28,16 @@ impl Product {
     /// Opens the registry that `config` says, in which `{NAME}` stands for the URL of a server; it has the id `reg`. Its servers
     /// answer `exchanges`. Secrets are variables of the environment, by their names.
     pub(crate) async fn open(config: &Value, secrets: &[(&str, &str)], exchanges: &str) -> Self {
+        Self::open_with(config, secrets, exchanges, |registries, _| registries).await
+    }
+
+    /// The same where the process has more, which `with` adds.
+    pub(crate) async fn open_with(
+        config: &Value,
+        secrets: &[(&str, &str)],
+        exchanges: &str,
+        with: impl FnOnce(ConfiguredRegistries, &Replay) -> ConfiguredRegistries,
+    ) -> Self {
         let replay = Replay::start(exchanges, &["registry", "api", "authority"]).await.unwrap();
         let mut config: Value = serde_json::from_str(&replay.filled(&config.to_string())).unwrap();
         config["id"] = json!("reg");
@@ -42,7 +52,8 @@ impl Product {
         let secrets: BTreeMap<String, String> =
             secrets.iter().map(|(name, text)| ((*name).to_owned(), replay.filled(text))).collect();
         let secrets = LocalSecrets::new(move |name| secrets.get(name).cloned());
-        let registry = ConfiguredRegistries::new(Arc::new(secrets), ports).open(&config).await.unwrap();
+        let registries = with(ConfiguredRegistries::new(Arc::new(secrets), ports), &replay);
+        let registry = registries.open(&config).await.unwrap();
         Self { replay, registry, clock, sleeper }
     }
 
