@@ -14,7 +14,9 @@ use aws_sdk_ecr::types::{
 use data_encoding::BASE64;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tidewatch_core::Timestamp;
-use tidewatch_core::manifest::media_type::{DOCKER_CONFIG, OCI_CONFIG};
+use tidewatch_core::manifest::media_type::{
+    DOCKER_CONFIG, DOCKER_LIST, DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST,
+};
 use tidewatch_core::names::{RegistryId, RepositoryName};
 use tidewatch_core::ports::Registry;
 use tidewatch_core::ports::registry::{ListPage, ListedTag, ListingTells, RegistryError, TagState};
@@ -209,16 +211,22 @@ fn listed(image: &ImageDetail, subject: &Subject) -> Vec<ListedTag> {
 }
 
 fn state(image: &ImageDetail) -> TagState {
-    let is_config = |media_type| matches!(media_type, DOCKER_CONFIG | OCI_CONFIG);
-    if image.subject_manifest_digest().is_some()
-        || image.artifact_media_type().is_some_and(|kind| !is_config(kind))
-    {
+    let is_other = image.artifact_media_type().is_some_and(is_of_another_artifact);
+    if is_other || image.subject_manifest_digest().is_some() {
         return TagState::NotAnImage;
     }
     match image.image_status() {
         Some(ImageStatus::Archived | ImageStatus::Activating) => TagState::Archived,
         _ => TagState::Available,
     }
+}
+
+/// Whether this type of an artifact is that of no image. Where the type of the manifest stands, nothing is said of what is in
+/// it.
+fn is_of_another_artifact(media_type: &str) -> bool {
+    const OF_IMAGES: [&str; 6] =
+        [DOCKER_CONFIG, DOCKER_LIST, DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST];
+    !media_type.is_empty() && !OF_IMAGES.contains(&media_type)
 }
 
 #[cfg(test)]
@@ -235,6 +243,16 @@ mod tests {
             (list_tags, LIST_TAGS),
         ] {
             assert!(right.contains(action), "{action}: {right}");
+        }
+    }
+
+    #[test]
+    fn an_artifact_of_a_type_that_says_nothing_is_taken_for_an_image() {
+        for of_image in [DOCKER_CONFIG, OCI_CONFIG, OCI_INDEX, DOCKER_LIST, ""] {
+            assert!(!is_of_another_artifact(of_image), "{of_image}");
+        }
+        for other in ["application/vnd.cncf.helm.config.v1+json", "application/vnd.oci.empty.v1+json"] {
+            assert!(is_of_another_artifact(other), "{other}");
         }
     }
 }
