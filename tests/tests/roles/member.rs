@@ -52,7 +52,11 @@ fn the_role_of_another_account_allows_what_reading_its_registries_asks_for_and_n
 fn a_mistake_in_the_template_of_other_accounts_is_noticed() {
     for (right, wrong, fault) in [
         ("                  - ecr:BatchGetImage\n", "", "lacks (\"ecr:BatchGetImage\""),
-        ("                  - ecr:BatchGetImage\n", "                  - ecr:PutImage\n", "has (\"ecr:PutImage\""),
+        (
+            "                  - ecr:BatchGetImage\n",
+            "                  - ecr:PutImage\n",
+            "has (\"ecr:PutImage\"",
+        ),
         ("            Condition: {StringEquals: {\"sts:ExternalId\": !Ref ExternalId}}\n", "", "external id"),
         ("Action: events:PutEvents", "Action: events:PutRule", "events are forwarded"),
         ("${TidewatchAccount}:root", "${AWS::AccountId}:root", "the role trusts"),
@@ -67,7 +71,8 @@ fn a_mistake_in_the_template_of_other_accounts_is_noticed() {
 #[test]
 fn the_role_has_the_name_that_the_stack_may_assume() {
     let (member, stack) = (Template::read(&text()), Template::read(&super::text()));
-    let names = [&member.document["Parameters"]["RoleName"], &stack.document["Parameters"]["EcrMemberRoleName"]];
+    let names =
+        [&member.document["Parameters"]["RoleName"], &stack.document["Parameters"]["EcrMemberRoleName"]];
     assert_eq!(names[0]["Default"], names[1]["Default"]);
     for entry in member.document["Parameters"].as_object().unwrap().values() {
         assert!(entry["Description"].as_str().unwrap().ends_with('.'), "{entry}");

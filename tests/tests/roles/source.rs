@@ -83,7 +83,8 @@ pub(crate) fn actions_in(file: &Path, services: &[&str]) -> BTreeSet<String> {
     texts.visit_file(&parse(file));
     let words = texts.0.iter().flat_map(|text| text.split(|c: char| c != ':' && !c.is_ascii_alphabetic()));
     let is_action = |word: &&str| {
-        word.split_once(':').is_some_and(|(service, action)| services.contains(&service) && !action.is_empty())
+        word.split_once(':')
+            .is_some_and(|(service, action)| services.contains(&service) && !action.is_empty())
     };
     words.filter(is_action).map(str::to_owned).collect()
 }
