@@ -29,7 +29,8 @@ async fn entry() -> anyhow::Result<Entry> {
     let ports = Ports { clock: clock.clone(), sleeper, randomness: Arc::new(SystemRandomness) };
     let secrets = Arc::new(SecretsManager::new(&config, clock.clone()));
     let budgets = Arc::new(stack.records.clone());
-    let registries = Arc::new(ConfiguredRegistries::new(secrets, ports).within(budgets));
+    let registries = ConfiguredRegistries::new(secrets, ports).within(budgets);
+    let registries = Arc::new(registries.with_aws(Arc::new(config)));
     let images = ResolveImages::new(stack.records, registries, queue.clone(), clock, RETRY_PAUSE);
     let queues = Queues::new(queue.clone(), move |arn| queue.named_by(arn))
         .handle(QueueName::Listings, images.clone())

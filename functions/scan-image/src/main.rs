@@ -27,7 +27,8 @@ async fn entry() -> anyhow::Result<Entry> {
     let randomness = Arc::new(SystemRandomness);
     let ports = Ports { clock: clock.clone(), sleeper: sleeper.clone(), randomness };
     let secrets = Arc::new(SecretsManager::new(&config, clock.clone()));
-    let registries = Arc::new(ConfiguredRegistries::new(secrets, ports).within(Arc::new(records.clone())));
+    let registries = ConfiguredRegistries::new(secrets, ports).within(Arc::new(records.clone()));
+    let registries = Arc::new(registries.with_aws(Arc::new(config)));
     let ids = Arc::new(SystemIds::default());
     let ports = ScanPorts { records, registries, queue: queue.clone(), advisories, clock, sleeper, ids };
     let scan = ScanImage::new(ports, ScanSettings::from_environment(variable)?);

@@ -1,5 +1,6 @@
 //! The command `tidewatch`: local mode, scans, rules, tokens and advisories, on one machine or on a deployed stack.
 
+mod aws;
 mod cli;
 mod commands;
 mod config_file;

@@ -49,7 +49,7 @@ pub struct Account {
     /// `HOST` or `HOST:PORT`, in lower case.
     pub host: String,
     /// Which credential, by the place where it is, and never by what stands there: `env:REGISTRY_LOGIN`; `anonymous`
-    /// without one.
+    /// without one, and `account:123456789012` where the process reads an account of AWS with its own rights.
     pub credential: String,
 }
 
@@ -72,7 +72,10 @@ impl Account {
             None => match (&registry.role_arn, &registry.google_federation) {
                 (Some(role), _) => format!("role:{role}"),
                 (None, Some(federation)) => format!("federation:{}", federation.audience),
-                (None, None) => "anonymous".to_owned(),
+                (None, None) => match &registry.account {
+                    Some(account) => format!("account:{account}"),
+                    None => "anonymous".to_owned(),
+                },
             },
             Some(Credentials::Env(name)) => format!("env:{name}"),
             Some(Credentials::File(path)) => format!("file:{path}"),

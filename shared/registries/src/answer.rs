@@ -61,6 +61,10 @@ impl Subject {
         RegistryError::Throttled { registry: self.registry.clone(), what: self.what.clone(), retry_after, by }
     }
 
+    pub(crate) fn misconfigured(&self, reason: impl Into<String>) -> RegistryError {
+        RegistryError::Misconfigured { registry: self.registry.clone(), reason: reason.into() }
+    }
+
     pub(crate) fn not_found(&self) -> RegistryError {
         RegistryError::NotFound { registry: self.registry.clone(), what: self.what.clone() }
     }

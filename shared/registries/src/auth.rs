@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use data_encoding::BASE64URL_NOPAD;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Deserialize;
 use tidewatch_core::Timestamp;
 use tidewatch_core::names::RepositoryName;
@@ -64,6 +64,11 @@ pub(crate) trait Authorize: Send + Sync {
         offered: Option<&HeaderValue>,
         subject: &Subject,
     ) -> Result<Option<HeaderValue>, RegistryError>;
+
+    /// Whether an answer with this status asks for another proof.
+    fn is_asked_by(&self, status: StatusCode) -> bool {
+        status == StatusCode::UNAUTHORIZED
+    }
 }
 
 /// Shows who the client is with every request, without being asked.

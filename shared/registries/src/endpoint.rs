@@ -20,7 +20,7 @@ use crate::hosts::{self, Surroundings};
 use crate::resolver::GuardedResolver;
 
 /// How often a request is tried in all. Few: whoever asked tries again later anyway.
-const TRIES: u32 = 3;
+pub(crate) const TRIES: u32 = 3;
 /// The longest pause after the first try; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// Bytes that an answer with a token may have.
@@ -232,17 +232,17 @@ impl Http {
         response.extensions_mut().insert(Sent::of(authorization.as_ref(), request.content.as_ref()));
         Ok(response)
     }
+}
 
-    /// Waits before the next try, after `tried` of them: a random time, so that many clients do not come at once.
-    ///
-    /// Reference: <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
-    async fn pause(&self, tried: u32) {
-        let longest = FIRST_PAUSE.saturating_mul(1 << tried.saturating_sub(1).min(8));
-        let mut random = [0];
-        self.ports.randomness.fill(&mut random);
-        let pause = longest.saturating_mul(u32::from(random[0]) + 1) / 256;
-        self.ports.sleeper.sleep(pause).await;
-    }
+/// Waits before the next try, after `tried` of them: a random time, so that many clients do not come at once.
+///
+/// Reference: <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
+pub(crate) async fn pause(ports: &Ports, tried: u32) {
+    let longest = FIRST_PAUSE.saturating_mul(1 << tried.saturating_sub(1).min(8));
+    let mut random = [0];
+    ports.randomness.fill(&mut random);
+    let pause = longest.saturating_mul(u32::from(random[0]) + 1) / 256;
+    ports.sleeper.sleep(pause).await;
 }
 
 impl Endpoint {
@@ -367,7 +367,7 @@ impl Endpoint {
 
     /// Waits before the next try, after `tried` of them.
     pub(crate) async fn pause(&self, tried: u32) {
-        self.http.pause(tried).await;
+        pause(&self.http.ports, tried).await;
     }
 
     /// Sends `request` with what is known about its authentication, and once more when it is challenged.
@@ -379,7 +379,7 @@ impl Endpoint {
         let (http, scope, subject) = (&*self.http, &request.scope, &request.subject);
         let offered = self.auth.prepare(http, scope, subject).await?;
         let response = http.once(request, timeout, offered.clone()).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
+        if !self.auth.is_asked_by(response.status()) {
             return Ok(response);
         }
         match self.auth.answer(http, response.headers(), scope, offered.as_ref(), subject).await? {

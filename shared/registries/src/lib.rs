@@ -4,6 +4,7 @@
 //! that speaks the OCI distribution specification, [`OciLayout`] an OCI image layout in a folder or an [`Archive`], and
 //! [`DockerArchive`] an archive as `docker save` writes it.
 
+mod amazon;
 mod answer;
 mod aql;
 mod archive;

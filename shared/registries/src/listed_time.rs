@@ -20,6 +20,11 @@ pub(crate) fn seconds(seconds: Option<i64>) -> Option<Timestamp> {
     Timestamp::from_second(seconds?).ok().and_then(credible)
 }
 
+/// Nanoseconds since 1970.
+pub(crate) fn nanoseconds(nanoseconds: Option<i128>) -> Option<Timestamp> {
+    Timestamp::from_nanosecond(nanoseconds?).ok().and_then(credible)
+}
+
 /// Milliseconds since 1970, written as a text.
 pub(crate) fn milliseconds(text: Option<&str>) -> Option<Timestamp> {
     Timestamp::from_millisecond(text?.parse().ok()?).ok().and_then(credible)
@@ -40,6 +45,7 @@ mod tests {
         assert_eq!(rfc3339(Some("2026-11-21T10:00:00Z")), time);
         assert_eq!(rfc3339(Some("2026-11-21T11:00:00.0000000+01:00")), time);
         assert_eq!(seconds(Some(1_795_255_200)), time);
+        assert_eq!(nanoseconds(Some(1_795_255_200_000_000_000)), time);
         assert_eq!(milliseconds(Some("1795255200000")), time);
         assert_eq!(mail(Some("Sat, 21 Nov 2026 10:00:00 -0000")), time);
         for none in ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "1980-01-01T00:00:00Z", "soon", ""] {

@@ -131,7 +131,7 @@ impl Opening {
     }
 
     /// The budget of what is asked of the server at `url`, which counts by itself.
-    fn budget(&self, url: &str) -> Option<Arc<Budget>> {
+    pub(crate) fn budget(&self, url: &str) -> Option<Arc<Budget>> {
         let budgets = Arc::clone(self.budgets.as_ref()?);
         let plan = self.config.rate.as_ref().map(Plan::of);
         let account = Account::at(url, &self.config);

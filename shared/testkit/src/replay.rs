@@ -19,8 +19,10 @@
 //! < retry-after: 7
 //! ```
 //!
-//! `{NAME}` stands for the URL of the server with this name, wherever it stands. Headers that say nothing of who asks need not
-//! stand there: `host`, `user-agent`, `accept`, `accept-encoding`, `content-length` and `content-type`.
+//! `{NAME}` stands for the URL of the server with this name, wherever it stands. A header whose value ends with `*` may have
+//! any that begins so, as signatures do: `authorization: *` has to be there, whatever it is. Headers that say nothing of who
+//! asks need not stand there: `host`, `user-agent`, `accept`, `accept-encoding`, `content-length`, `content-type`, and those
+//! in which the SDK of AWS tells of itself and its tries.
 
 use std::collections::VecDeque;
 use std::io;
@@ -39,8 +41,17 @@ use tokio::task::AbortHandle;
 const REQUEST_LIMIT: usize = 1 << 20;
 
 /// Headers that need not stand in the text.
-const PLAIN: [&str; 6] =
-    ["host", "user-agent", "accept", "accept-encoding", "content-length", "content-type"];
+const PLAIN: [&str; 9] = [
+    "host",
+    "user-agent",
+    "accept",
+    "accept-encoding",
+    "content-length",
+    "content-type",
+    "amz-sdk-invocation-id",
+    "amz-sdk-request",
+    "x-amz-user-agent",
+];
 
 /// Servers that replay the exchanges of one text.
 pub struct Replay {
@@ -198,8 +209,12 @@ fn refused() -> Response {
 }
 
 fn wrong_headers(expected: &Exchange, headers: &HeaderMap) -> Option<String> {
-    let missing = expected.headers.iter().find(|(name, value)| {
-        headers.get(name).and_then(|value| value.to_str().ok()) != Some(value.as_str())
+    let missing = expected.headers.iter().find(|(name, expected)| {
+        let value = headers.get(name).and_then(|value| value.to_str().ok());
+        !value.is_some_and(|value| match expected.strip_suffix('*') {
+            Some(beginning) => value.starts_with(beginning),
+            None => value == expected,
+        })
     });
     if let Some((name, value)) = missing {
         return Some(format!("the header {name} is {:?} and not {value:?}", headers.get(name)));
@@ -300,6 +315,21 @@ mod tests {
         assert_eq!(first.headers, [("authorization".to_owned(), "Basic eA==".to_owned())]);
         assert_eq!((first.answer.as_str(), first.answer_headers.len()), ("{\n\n}", 1));
         assert_eq!((second.body.as_str(), second.status, second.answer.as_str()), ("one\ntwo\n", 429, ""));
+    }
+
+    #[test]
+    fn a_header_may_be_known_by_its_beginning_alone_and_has_to_be_there() {
+        let [expected] = &parse("> a POST /\n> authorization: AWS4 Credential=A/*\n> x-date: *\n< 200\n")[..]
+        else {
+            panic!("one")
+        };
+        let wrong = |pairs: &[(&str, &str)]| {
+            let headers = pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            wrong_headers(expected, &headers.collect()).is_some()
+        };
+        assert!(!wrong(&[("authorization", "AWS4 Credential=A/20261121"), ("x-date", "20261121")]));
+        assert!(wrong(&[("authorization", "AWS4 Credential=B/20261121"), ("x-date", "20261121")]));
+        assert!(wrong(&[("authorization", "AWS4 Credential=A/20261121")]));
     }
 
     #[test]

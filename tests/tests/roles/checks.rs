@@ -7,7 +7,7 @@ use tidewatch_core::ports::queue::QueueName;
 use tidewatch_core::ports::table::TIME_TO_LIVE;
 
 use super::needs::{Code, Needs};
-use super::permissions::{NETWORK, operator, role};
+use super::permissions::{NETWORK, WITHOUT_RESOURCE, operator, role};
 use super::template::{Template, each, reference, referred};
 
 /// A function as template and code have it.
@@ -271,7 +271,7 @@ fn statements(faults: &mut Vec<String>, template: &Template) {
                 }
                 let is_everything = |resource: &&Value| reference(resource) == "*";
                 let everything = each(&statement["Resource"]).iter().any(is_everything);
-                if everything && !NETWORK.contains(&action) {
+                if everything && !NETWORK.contains(&action) && !WITHOUT_RESOURCE.contains(&action) {
                     faults.push(format!("{id}: {action:?} is allowed on everything"));
                 }
             }

@@ -74,7 +74,8 @@ fn row(name: &str, needs: &Needs) -> String {
         (false, _) => format!("{used}; {asked}"),
     };
     let secrets = if needs.reads_secrets { "reads" } else { "none" };
-    format!("| {name} | {} | {objects} | {queues} | {secrets} |", listed(table))
+    let ecr = if needs.ecr.is_empty() { "none" } else { "reads" };
+    format!("| {name} | {} | {objects} | {queues} | {secrets} | {ecr} |", listed(table))
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 mod checks;
 mod document;
+mod member;
 mod needs;
 mod permissions;
 mod records;
@@ -57,6 +58,16 @@ fn a_mistake_in_the_template_is_noticed() {
             "Action: secretsmanager:GetSecretValue\n                Resource: !Sub \"arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${SecretsPrefix}*\"",
             "Action: secretsmanager:GetSecretValue\n                Resource: \"*\"",
             "is allowed on everything",
+        ),
+        (
+            "                  - ecr:DescribeImages\n",
+            "                  - ecr:PutImage\n",
+            "resolve-images: its role lacks (\"ecr:DescribeImages\"",
+        ),
+        (
+            "Resource: !Sub \"arn:${AWS::Partition}:iam::*:role/${EcrMemberRoleName}\"",
+            "Resource: !Sub \"arn:${AWS::Partition}:iam::*:role/*\"",
+            "which nothing needs",
         ),
         (
             "        TIDEWATCH_BUCKET: !Ref Bucket\n",

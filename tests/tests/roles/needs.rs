@@ -8,7 +8,7 @@ use tidewatch_core::ports::queue::QueueName;
 
 use super::checks::logical_id;
 use super::records::{Permission, RecordMethods};
-use super::source::{Function, functions_in, functions_of, texts_in};
+use super::source::{Function, actions_in, functions_in, functions_of, texts_in};
 
 /// What all the code needs.
 pub(crate) struct Code {
@@ -43,6 +43,14 @@ const DEPTHS: &str = "queue_depths";
 /// The method of the port that asks one of them, which is named in the same function.
 const DEPTH: &str = "depth";
 
+/// The method that tells the registries who the process is to AWS: without it those of Amazon are not read.
+const READS_ECR: &str = "with_aws";
+
+/// The actions that reading a registry of Amazon needs: all that its product names among its rights.
+pub(crate) fn ecr_actions(root: &Path) -> BTreeSet<String> {
+    actions_in(&root.join("shared/registries/src/products/ecr.rs"), &["ecr", "sts"])
+}
+
 /// What one function needs.
 #[derive(Debug, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "each says whether it needs another thing")]
@@ -61,6 +69,8 @@ pub(crate) struct Needs {
     pub(crate) answers_http: bool,
     /// Whether it reads secrets of Secrets Manager.
     pub(crate) reads_secrets: bool,
+    /// What it asks AWS for when it reads registries of Amazon.
+    pub(crate) ecr: BTreeSet<String>,
     /// Whether it puts events on a bus.
     pub(crate) puts_events: bool,
     /// Whether it reads a bucket that belongs to others.
@@ -101,6 +111,9 @@ impl Needs {
         needs.answers_http = mentions("http");
         let paths = || main.iter().flat_map(|function| &function.paths).flatten();
         needs.reads_secrets = paths().any(is_secrets_manager);
+        if mentions(READS_ECR) {
+            needs.ecr = ecr_actions(root);
+        }
         needs.puts_events = paths().any(|name| name == "EventBridge");
         needs.variables = texts_in(&folder.join("src"), "TIDEWATCH_").into_iter().collect();
         needs

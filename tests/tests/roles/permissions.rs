@@ -25,6 +25,15 @@ pub(crate) const NETWORK: &[&str] = &[
     "ec2:UnassignPrivateIpAddresses",
 ];
 
+/// These take no resource: <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerregistry.html>.
+pub(crate) const WITHOUT_RESOURCE: &[&str] = &["ecr:GetAuthorizationToken"];
+
+/// The repositories of every account that lets this one read them.
+const REPOSITORIES: &str = "arn:${AWS::Partition}:ecr:*:*:repository/*";
+
+/// The roles of other accounts in which their registries are read.
+const MEMBER_ROLES: &str = "arn:${AWS::Partition}:iam::*:role/${EcrMemberRoleName}";
+
 /// The role of a function: what its code asks for, and what Lambda asks for in its name, no less and no more.
 pub(crate) fn role(faults: &mut Vec<String>, template: &Template, function: &Deployed<'_>) {
     let Deployed { name, id, needs } = function;
@@ -76,7 +85,7 @@ pub(crate) fn operator(faults: &mut Vec<String>, template: &Template, command: &
 }
 
 /// What a policy allows: each action on each resource of its statements.
-fn allowed(policy: &Value) -> BTreeSet<Permission> {
+pub(crate) fn allowed(policy: &Value) -> BTreeSet<Permission> {
     let mut there = BTreeSet::new();
     for statement in each(&policy["PolicyDocument"]["Statement"]) {
         for action in each(&statement["Action"]) {
@@ -88,7 +97,8 @@ fn allowed(policy: &Value) -> BTreeSet<Permission> {
     there
 }
 
-fn compare(
+/// Says what of `wanted` is missing in what is there, and what of that nothing wants.
+pub(crate) fn compare(
     faults: &mut Vec<String>,
     name: &str,
     wanted: &BTreeMap<Permission, String>,
@@ -127,6 +137,14 @@ fn permissions(function: &Deployed<'_>) -> BTreeMap<Permission, String> {
         let secrets =
             "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${SecretsPrefix}*";
         add("secretsmanager:GetSecretValue", secrets.to_owned(), "the credentials of registries");
+    }
+    for action in &needs.ecr {
+        let resource = match action.as_str() {
+            action if WITHOUT_RESOURCE.contains(&action) => "*",
+            "sts:AssumeRole" => MEMBER_ROLES,
+            _ => REPOSITORIES,
+        };
+        add(action, resource.to_owned(), "registries of Amazon");
     }
     wanted
 }

@@ -3,6 +3,7 @@
 //!
 //! Code of tests is left out. The bodies of macros, which are no Rust to the parser, are read token by token.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -61,20 +62,35 @@ pub(crate) fn functions_in(folder: &Path) -> Vec<Function> {
     files.iter().flat_map(|file| functions_of(file)).collect()
 }
 
+/// String literals, wherever they stand.
+struct Texts(Vec<String>);
+
+impl<'ast> Visit<'ast> for Texts {
+    fn visit_item_mod(&mut self, module: &'ast syn::ItemMod) {
+        if !is_of_tests(&module.attrs) {
+            visit::visit_item_mod(self, module);
+        }
+    }
+    fn visit_lit_str(&mut self, literal: &'ast syn::LitStr) {
+        self.0.push(literal.value());
+    }
+    fn visit_attribute(&mut self, _: &'ast Attribute) {}
+}
+
+/// The actions of these services of AWS that the string literals of a file name, such as `ecr:DescribeImages`.
+pub(crate) fn actions_in(file: &Path, services: &[&str]) -> BTreeSet<String> {
+    let mut texts = Texts(Vec::new());
+    texts.visit_file(&parse(file));
+    let words = texts.0.iter().flat_map(|text| text.split(|c: char| c != ':' && !c.is_ascii_alphabetic()));
+    let is_action = |word: &&str| {
+        word.split_once(':')
+            .is_some_and(|(service, action)| services.contains(&service) && !action.is_empty())
+    };
+    words.filter(is_action).map(str::to_owned).collect()
+}
+
 /// The string literals in `folder` that begin with `prefix`, also those outside of functions.
 pub(crate) fn texts_in(folder: &Path, prefix: &str) -> Vec<String> {
-    struct Texts(Vec<String>);
-    impl<'ast> Visit<'ast> for Texts {
-        fn visit_item_mod(&mut self, module: &'ast syn::ItemMod) {
-            if !is_of_tests(&module.attrs) {
-                visit::visit_item_mod(self, module);
-            }
-        }
-        fn visit_lit_str(&mut self, literal: &'ast syn::LitStr) {
-            self.0.push(literal.value());
-        }
-        fn visit_attribute(&mut self, _: &'ast Attribute) {}
-    }
     let mut files = Vec::new();
     find_files(folder, &mut files);
     let mut texts = Texts(Vec::new());

@@ -19,6 +19,7 @@ use tidewatch_runtime::system::{SystemClock, SystemRandomness, SystemSleeper};
 use tidewatch_store::records::AppliedConfig;
 
 use super::Context;
+use crate::aws::CallerAws;
 use crate::cli::PreviewRule;
 use crate::failure::Failure;
 use crate::instance::Instance;
@@ -210,7 +211,8 @@ fn resolver(instance: &Instance) -> ResolveImages {
     let ports = Ports { clock: clock.clone(), sleeper, randomness: Arc::new(SystemRandomness) };
     let secrets = LocalSecrets::new(tidewatch_runtime::environment::variable);
     let budgets = Arc::new(instance.records.clone());
-    let registries = Arc::new(ConfiguredRegistries::new(Arc::new(secrets), ports).within(budgets));
+    let registries = ConfiguredRegistries::new(Arc::new(secrets), ports).within(budgets);
+    let registries = Arc::new(registries.with_aws(Arc::new(CallerAws::default())));
     // Nothing is tried again later, and nothing is sent.
     let pause = Duration::ZERO;
     ResolveImages::new(instance.records.clone(), registries, Arc::clone(&instance.queue), clock, pause)

@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 
 use super::OwnedInstance;
 use super::event_log::EventLog;
+use crate::aws::CallerAws;
 use crate::instance::Instance;
 
 /// How long a received message stays with its worker before it is delivered again.
@@ -137,7 +138,8 @@ fn handlers(instance: &Instance, limits: Limits) -> (ResolveImages, ScanImage, R
         Ports { clock: clock.clone(), sleeper: sleeper.clone(), randomness: Arc::new(SystemRandomness) };
     let secrets = LocalSecrets::new(tidewatch_runtime::environment::variable);
     let budgets = Arc::new(instance.records.clone());
-    let registries = Arc::new(ConfiguredRegistries::new(Arc::new(secrets), ports).within(budgets));
+    let registries = ConfiguredRegistries::new(Arc::new(secrets), ports).within(budgets);
+    let registries = Arc::new(registries.with_aws(Arc::new(CallerAws::default())));
     let queue = Arc::clone(&instance.queue);
     let resolve = ResolveImages::new(
         instance.records.clone(),

@@ -33,8 +33,8 @@ pub struct RegistryConfig {
     /// (`/v2/_catalog`), or to read only these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repositories: Vec<RepositoryName>,
-    /// Where the credentials are. Without it the registry is read anonymously; those of Amazon are read with the rights of
-    /// the process.
+    /// Where the credentials are. Without it the registry is read anonymously, and Amazon ECR with the rights of the
+    /// process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
     /// Where other credentials are, for the API that lists: the token of an OAuth application of Quay.
@@ -206,7 +206,7 @@ impl RegistryKind {
             Self::DockerHub => (&["namespaces"], &["url", "credentials", "api_url"]),
             Self::Acr => (&["url"], &["credentials", "ca", "azure_tenant", "authority_url"]),
             Self::Ecr => (&["account", "region"], &["url", "role_arn", "external_id"]),
-            Self::EcrPublic => (&[], &["url", "account", "role_arn", "external_id"]),
+            Self::EcrPublic => (&[], &["url"]),
             Self::Quay => (&["namespaces"], &["url", "credentials", "api_credentials", "ca"]),
             Self::Google => (
                 &["url", "namespaces"],
@@ -298,6 +298,11 @@ impl RegistryConfig {
                 (*key, format!("a registry of kind {kind} needs `{key}`: {}", meaning(self.kind, key)))
             })
             .collect();
+        if self.kind == RegistryKind::EcrPublic && self.repositories.is_empty() {
+            let reason = "it lists none, so that the ones to read have to be named, as ALIAS/REPOSITORY";
+            problems
+                .push(("repositories", format!("a registry of kind {kind} needs `repositories`: {reason}")));
+        }
         for (key, url) in self.keys() {
             if !keys.needed.contains(&key) && !keys.taken.contains(&key) {
                 problems.push((key, format!("a registry of kind {kind} takes no `{key}`")));
@@ -409,6 +414,12 @@ mod tests {
             ("oci", json!({}), vec!["url"]),
             ("oci", json!({"url": "r.example", "region": "eu-west-1"}), vec!["url", "region"]),
             ("docker-hub", json!({}), vec!["namespaces"]),
+            ("ecr-public", json!({}), vec!["repositories"]),
+            (
+                "ecr-public",
+                json!({"repositories": ["nginx/nginx"], "account": "123456789012"}),
+                vec!["account"],
+            ),
             ("ecr", json!({"account": "1", "region": "Europe"}), vec!["account", "region"]),
             ("ecr", json!({"account": "123456789012"}), vec!["region"]),
             (

@@ -2,6 +2,8 @@
 
 pub(crate) mod acr;
 pub(crate) mod docker_hub;
+pub(crate) mod ecr;
+pub(crate) mod ecr_public;
 pub(crate) mod google;
 pub(crate) mod harbor;
 pub(crate) mod jfrog;
@@ -39,6 +41,8 @@ pub(crate) struct Product {
 pub(crate) const PRODUCTS: &[Product] = &[
     Product { kind: RegistryKind::DockerHub, open: docker_hub::open, rights: docker_hub::RIGHTS },
     Product { kind: RegistryKind::Acr, open: acr::open, rights: acr::RIGHTS },
+    Product { kind: RegistryKind::Ecr, open: ecr::open, rights: ecr::RIGHTS },
+    Product { kind: RegistryKind::EcrPublic, open: ecr_public::open, rights: ecr_public::RIGHTS },
     Product { kind: RegistryKind::Quay, open: quay::open, rights: quay::RIGHTS },
     Product { kind: RegistryKind::Google, open: google::open, rights: google::RIGHTS },
     Product { kind: RegistryKind::Harbor, open: harbor::open, rights: harbor::RIGHTS },

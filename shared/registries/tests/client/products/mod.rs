@@ -3,6 +3,8 @@
 
 mod acr;
 mod docker_hub;
+mod ecr;
+mod ecr_public;
 mod google;
 mod harbor;
 mod jfrog;

@@ -19,6 +19,7 @@ pub(crate) struct Product {
     pub(crate) replay: Replay,
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) clock: Arc<SettableClock>,
+    pub(crate) sleeper: Arc<InstantSleeper>,
 }
 
 /// The time at which a test begins.
@@ -37,7 +38,7 @@ impl Product {
         secrets: &[(&str, &str)],
         exchanges: &str,
     ) -> Result<Self, RegistryError> {
-        Self::try_open_with(config, secrets, exchanges, None).await
+        Self::try_open_by(config, secrets, exchanges, |registries, _| registries).await
     }
 
     /// The same for a process that is known to AWS.
@@ -47,25 +48,46 @@ impl Product {
         exchanges: &str,
         aws: Option<SdkConfig>,
     ) -> Result<Self, RegistryError> {
+        let with = |registries: ConfiguredRegistries, _: &Replay| match aws {
+            Some(aws) => registries.with_aws(Arc::new(aws)),
+            None => registries,
+        };
+        Self::try_open_by(config, secrets, exchanges, with).await
+    }
+
+    /// The same where the process has more, which `with` adds.
+    pub(crate) async fn open_with(
+        config: &Value,
+        secrets: &[(&str, &str)],
+        exchanges: &str,
+        with: impl FnOnce(ConfiguredRegistries, &Replay) -> ConfiguredRegistries,
+    ) -> Self {
+        Self::try_open_by(config, secrets, exchanges, with).await.unwrap()
+    }
+
+    async fn try_open_by(
+        config: &Value,
+        secrets: &[(&str, &str)],
+        exchanges: &str,
+        with: impl FnOnce(ConfiguredRegistries, &Replay) -> ConfiguredRegistries,
+    ) -> Result<Self, RegistryError> {
         let replay = Replay::start(exchanges, &["registry", "api", "authority"]).await.unwrap();
         let mut config: Value = serde_json::from_str(&replay.filled(&config.to_string())).unwrap();
         config["id"] = json!("reg");
         let config: RegistryConfig = serde_json::from_value(config).unwrap();
         let clock = Arc::new(SettableClock::at(NOW));
+        let sleeper = Arc::new(InstantSleeper::new());
         let ports = Ports {
             clock: clock.clone(),
-            sleeper: Arc::new(InstantSleeper::new()),
+            sleeper: sleeper.clone(),
             randomness: Arc::new(SeededRandomness::new(1)),
         };
         let secrets: BTreeMap<String, String> =
             secrets.iter().map(|(name, text)| ((*name).to_owned(), replay.filled(text))).collect();
         let secrets = LocalSecrets::new(move |name| secrets.get(name).cloned());
-        let mut registries = ConfiguredRegistries::new(Arc::new(secrets), ports);
-        if let Some(aws) = aws {
-            registries = registries.with_aws(Arc::new(aws));
-        }
+        let registries = with(ConfiguredRegistries::new(Arc::new(secrets), ports), &replay);
         let registry = registries.open(&config).await?;
-        Ok(Self { replay, registry, clock })
+        Ok(Self { replay, registry, clock, sleeper })
     }
 
     /// All repositories, page after page.
