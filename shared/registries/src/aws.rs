@@ -13,7 +13,7 @@ pub trait Aws: Send + Sync {
 #[async_trait]
 impl Aws for SdkConfig {
     /// Itself.
-    async fn config(&self) -> Result<SdkConfig, String> {
+    async fn config(&self) -> Result<Self, String> {
         Ok(self.clone())
     }
 }
