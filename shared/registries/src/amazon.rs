@@ -209,7 +209,7 @@ fn failure<E>(subject: &Subject, action: &str, error: SdkError<E>, now: Timestam
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
-    let status = error.raw_response().map(HttpResponse::status).map_or(0, |status| status.as_u16());
+    let status = error.raw_response().map_or(0, |answer| answer.status().as_u16());
     let code = error.code().unwrap_or_default();
     match code {
         "RepositoryNotFoundException" | "RegistryNotFoundException" | "ImageNotFoundException" => {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_sdk_ecr::primitives::DateTime;
 use aws_sdk_ecr::types::{
     AuthorizationData, DescribeImagesFilter, ImageDetail, ImageStatus, ImageStatusFilter, TagStatus,
 };
@@ -194,8 +195,7 @@ impl Listings for EcrListings {
 
 /// The tags of an image. All have its times: when a tag was moved is not told.
 fn listed(image: &ImageDetail, subject: &Subject) -> Vec<ListedTag> {
-    let time =
-        |time: Option<&aws_sdk_ecr::primitives::DateTime>| nanoseconds(time.map(|time| time.as_nanos()));
+    let time = |time: Option<&DateTime>| nanoseconds(time.map(DateTime::as_nanos));
     let of_each = |tag| ListedTag {
         digest: image.image_digest().and_then(|digest| digest.parse().ok()),
         times: ImageTimes {
