@@ -116,8 +116,9 @@ impl Counting {
         config: &Config,
     ) -> Result<RunCost, RecordError> {
         for registry in config.registries.iter().filter(|registry| registry.referrers) {
-            let counted = self.registries.get_mut(&registry.id);
-            counted.into_iter().for_each(|counted| counted.referrers = counted.unknown_manifests);
+            if let Some(counted) = self.registries.get_mut(&registry.id) {
+                counted.referrers = counted.unknown_manifests;
+            }
         }
         let layers: Vec<Digest> = self.layers.keys().copied().collect();
         let read = records.layers_read(org, &layers, READER_VERSION).await?;
