@@ -12,9 +12,9 @@ use tidewatch_core::Timestamp;
 use tidewatch_core::names::RegistryId;
 use tidewatch_core::ports::registry::{RegistryError, Throttling};
 
-use crate::endpoint::Content;
 use crate::resolver::RefusedName;
 use crate::secrets::REDACTED;
+use crate::server::Content;
 
 /// Bytes of a refusal that are read for its reason.
 const REFUSAL_LIMIT: usize = 64 << 10;

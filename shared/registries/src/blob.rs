@@ -15,7 +15,8 @@ use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use tidewatch_core::ports::registry::{BlobStream, RegistryError};
 use tokio::time::Instant;
 
-use crate::endpoint::{Endpoint, Request};
+use crate::endpoint::Endpoint;
+use crate::server::Request;
 
 /// How often a blob may break off without getting ahead by [`PROGRESS`] bytes.
 const BREAKS: u32 = 3;

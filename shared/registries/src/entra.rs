@@ -13,11 +13,11 @@ use serde::de::DeserializeOwned;
 use tidewatch_core::ports::registry::RegistryError;
 
 use crate::answer::Subject;
-use crate::auth::lifetime;
-use crate::endpoint::{Content, Http, Request};
 use crate::identity::{Issued, Issuer, Proof};
 use crate::opening::Opening;
 use crate::secrets::Login;
+use crate::server::{Content, Http, Request};
+use crate::token::lifetime;
 
 /// Microsoft Entra of the public cloud.
 const AUTHORITY: &str = "https://login.microsoftonline.com";

@@ -33,6 +33,8 @@ mod resolver;
 mod rights;
 mod secrets;
 mod secrets_manager;
+mod server;
+mod token;
 
 pub use archive::{Archive, ArchiveError};
 pub use aws::Aws;

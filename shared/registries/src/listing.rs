@@ -13,8 +13,9 @@ use tidewatch_core::ports::registry::{ListPage, RegistryError};
 use url::{Position, Url};
 
 use crate::auth::Scope;
-use crate::endpoint::{Endpoint, Request};
+use crate::endpoint::Endpoint;
 use crate::pages;
+use crate::server::Request;
 
 /// Bytes that a page may have. Some registries give all tags on one page, whatever is asked.
 const PAGE_LIMIT: usize = 16 << 20;

@@ -11,9 +11,10 @@ use tidewatch_core::ports::registry::RegistryError;
 use crate::auth::{Authorize, Challenged};
 use crate::aws::Aws;
 use crate::budget::Budget;
-use crate::endpoint::{Endpoint, Http, Place, Ports, Timeouts};
+use crate::endpoint::{Endpoint, Ports, Timeouts};
 use crate::identity::{Fixed, Identity, Proof};
 use crate::secrets::Login;
+use crate::server::{Http, Place};
 
 /// A text that stands where credentials say. Writing it for people hides it.
 #[derive(Clone, PartialEq, Eq)]

@@ -12,9 +12,10 @@ use tidewatch_core::names::{RepositoryName, Tag};
 use tidewatch_core::ports::Registry as _;
 use tidewatch_core::ports::registry::{Referrer, RegistryError};
 
-use crate::endpoint::{Endpoint, Request};
+use crate::endpoint::Endpoint;
 use crate::listing;
 use crate::products::oci::OciClient;
+use crate::server::Request;
 
 /// Bytes that a page may have: it is an index.
 const PAGE_LIMIT: usize = 4 << 20;

@@ -21,10 +21,10 @@ use super::subject_token::subject_token;
 use super::{NO_TOKEN, SCOPE, TOKEN, TOKEN_LIFETIME, TokenAnswer};
 use crate::answer::Subject;
 use crate::aws::Aws;
-use crate::endpoint::{Content, Http, Request};
 use crate::identity::{Issued, Issuer, Proof, header};
 use crate::listed_time::rfc3339;
 use crate::opening::Opening;
+use crate::server::{Content, Http, Request};
 
 /// The security token service of Google.
 const STS: &str = "https://sts.googleapis.com";

@@ -8,8 +8,9 @@ use serde_json::Value;
 use tidewatch_core::names::RepositoryName;
 use tidewatch_core::ports::registry::{ListPage, RegistryError};
 
-use crate::endpoint::{Endpoint, Request};
+use crate::endpoint::Endpoint;
 use crate::pages;
+use crate::server::Request;
 
 /// Packages to ask for on a page: the most that there may be.
 const PACKAGES_PAGE: u16 = 1000;

@@ -15,9 +15,9 @@ use url::Url;
 
 use super::{SCOPE, TOKEN, TokenAnswer};
 use crate::answer::Subject;
-use crate::endpoint::{Content, Http, Request};
 use crate::identity::{Issued, Issuer};
 use crate::opening::Opening;
+use crate::server::{Content, Http, Request};
 
 /// Where keys say that tokens are, where they say nothing.
 const TOKEN_URI: &str = "https://oauth2.googleapis.com/token";

@@ -15,8 +15,9 @@ use tidewatch_core::rule::ImageTimes;
 
 use crate::answer::Subject;
 use crate::auth::Scope;
-use crate::endpoint::{Endpoint, Request};
+use crate::endpoint::Endpoint;
 use crate::listed_time::milliseconds;
+use crate::server::Request;
 use crate::{listing, pages};
 
 /// Tags to ask for on a page: the most that there may be.

@@ -17,7 +17,7 @@ use tidewatch_core::rule::ImageTimes;
 
 use crate::answer::Subject;
 use crate::auth::{Challenged, Scope};
-use crate::endpoint::{Endpoint, Request};
+use crate::endpoint::Endpoint;
 use crate::entra::EntraExchange;
 use crate::identity::{Identity, Renewing};
 use crate::listed_time::rfc3339;
@@ -27,6 +27,7 @@ use crate::pages;
 use crate::products::oci::OciClient;
 use crate::products::{Listings, WithListings};
 use crate::rights::Rights;
+use crate::server::Request;
 
 /// Entries to ask for on a page. The registry gives fewer where it allows fewer.
 const PAGE_SIZE: u16 = 1000;

@@ -16,8 +16,8 @@ use tidewatch_core::ports::registry::{ListPage, ListedTag, ListingTells, Registr
 use tidewatch_core::rule::ImageTimes;
 
 use crate::answer::Subject;
-use crate::auth::{Always, lifetime};
-use crate::endpoint::{Content, Endpoint, Http, Request};
+use crate::auth::Always;
+use crate::endpoint::Endpoint;
 use crate::identity::{Fixed, Identity, Issued, Issuer, Proof, Renewing};
 use crate::listed_time::rfc3339;
 use crate::opening::Opening;
@@ -26,6 +26,8 @@ use crate::products::oci::OciClient;
 use crate::products::{Listings, WithListings};
 use crate::rights::Rights;
 use crate::secrets::Login;
+use crate::server::{Content, Http, Request};
+use crate::token::lifetime;
 
 /// Where the API is.
 const API: &str = "https://hub.docker.com";

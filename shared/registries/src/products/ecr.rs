@@ -26,7 +26,6 @@ use tidewatch_core::rule::ImageTimes;
 use crate::amazon::Caller;
 use crate::answer::Subject;
 use crate::auth::{Always, Authorize, Scope};
-use crate::endpoint::Http;
 use crate::identity::{Issued, Issuer, Proof, Renewing};
 use crate::listed_time::nanoseconds;
 use crate::opening::Opening;
@@ -35,6 +34,7 @@ use crate::products::oci::OciClient;
 use crate::products::{Listings, WithListings};
 use crate::rights::Rights;
 use crate::secrets::Login;
+use crate::server::Http;
 
 /// The most entries that a page may have.
 const PAGE_SIZE: i32 = 1000;

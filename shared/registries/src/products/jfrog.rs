@@ -17,13 +17,14 @@ use tidewatch_core::ports::registry::{ListPage, ListedTag, ListingTells, Registr
 use crate::answer::{Answer, Subject};
 use crate::aql::{self, Found, Search};
 use crate::auth::{Always, Challenged, Scope};
-use crate::endpoint::{Content, Endpoint, Request};
+use crate::endpoint::Endpoint;
 use crate::listing;
 use crate::opening::Opening;
 use crate::pages;
 use crate::products::oci::OciClient;
 use crate::products::{Listings, WithListings};
 use crate::rights::Rights;
+use crate::server::{Content, Request};
 
 /// What the path of everything begins with that is asked for.
 const PREFIX: &str = "/artifactory/api/";

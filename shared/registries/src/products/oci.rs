@@ -18,12 +18,13 @@ use tidewatch_core::ports::registry::{
 };
 
 use crate::auth::Scope;
-use crate::endpoint::{Endpoint, Ports, Request, Timeouts};
+use crate::endpoint::{Endpoint, Ports, Timeouts};
 use crate::identity::Fixed;
 use crate::listing::{self, Listing};
 use crate::opening::Opening;
 use crate::rights::Rights;
 use crate::secrets::Login;
+use crate::server::Request;
 
 /// Bytes that a manifest may have, as the specification sets them.
 const MANIFEST_LIMIT: usize = 4 << 20;

@@ -1,16 +1,18 @@
 //! A registry that means ill: each of its tricks ends in a named error within its limit, and no credential leaves its host. That
 //! listings without an end are not followed for ever, the tests of `resolve-images` show.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tidewatch_core::config::{RegistryConfig, RegistryKind};
+use tidewatch_core::config::{Credentials, RegistryConfig, RegistryKind};
 use tidewatch_core::image::ManifestReference;
-use tidewatch_core::ports::Registry as _;
 use tidewatch_core::ports::registry::RegistryError;
+use tidewatch_core::ports::{Registries as _, Registry as _};
 use tidewatch_core::{Digest, Retry, Retryable as _};
-use tidewatch_registries::Timeouts;
+use tidewatch_registries::{ConfiguredRegistries, LocalSecrets, Ports, Timeouts};
 use tidewatch_testkit::hostile::{HostileServer, Trick};
+use tidewatch_testkit::ports::{InstantSleeper, SeededRandomness, SettableClock};
 
 use crate::support::{Client, blob, client_of, repository, tag};
 
@@ -122,4 +124,29 @@ async fn a_challenge_that_never_ends_is_answered_once() {
         client.registry.tags(&repository("a"), None).await.unwrap_err();
     }
     assert!(server.seen().len() <= 4, "{:?}", server.seen());
+}
+
+#[tokio::test]
+async fn what_is_sent_to_get_a_token_is_not_sent_to_where_that_is_redirected() {
+    let elsewhere = HostileServer::start(answer(200, vec![], "{\"access_token\":\"x\"}")).await.unwrap();
+    for status in [302, 307, 308] {
+        let api =
+            HostileServer::start(answer(status, vec![("location", elsewhere.url())], "")).await.unwrap();
+        let config = RegistryConfig {
+            namespaces: vec!["acme".to_owned()],
+            api_url: Some(api.url()),
+            credentials: Some(Credentials::Env("HUB".to_owned())),
+            ..RegistryConfig::new("hub".parse().unwrap(), RegistryKind::DockerHub, None)
+        };
+        let ports = Ports {
+            clock: Arc::new(SettableClock::at("2026-01-01T00:00:00Z")),
+            sleeper: Arc::new(InstantSleeper::new()),
+            randomness: Arc::new(SeededRandomness::new(1)),
+        };
+        let secrets = LocalSecrets::new(|_| Some("ci:hunter2".to_owned()));
+        let hub = ConfiguredRegistries::new(Arc::new(secrets), ports).open(&config).await.unwrap();
+        let error = hub.repositories(None).await.unwrap_err();
+        assert!(matches!(error, RegistryError::Invalid { .. }), "{error:?}");
+    }
+    assert_eq!(elsewhere.seen(), [] as [Option<String>; 0]);
 }
