@@ -9,15 +9,23 @@ use tidewatch_store::records::Records;
 use crate::Target;
 use crate::answer::Refusal;
 
+/// The header in which Artifactory sends the secret of a webhook, as it is.
+const JFROG: &str = "x-jfrog-event-auth";
+
 /// The hook that a call is for, when it comes with a secret of it: in the path, else in the header
-/// `Authorization: Bearer SECRET`. Unknown and revoked hooks, another kind and wrong secrets are refused alike, and after
+/// `Authorization: Bearer SECRET`, or `X-JFrog-Event-Auth: SECRET`. Unknown and revoked hooks, another kind and wrong secrets are refused alike, and after
 /// the same comparisons. The hook is read at every call, strongly consistent.
 pub(crate) async fn authenticate(
     records: &Records,
     target: &Target<'_>,
     headers: &HeaderMap,
 ) -> Result<HookRecord, Refusal> {
-    let presented = target.secret.or_else(|| bearer(headers)).and_then(|text| HookSecret::parse(text).ok());
+    let jfrog = || headers.get(JFROG)?.to_str().ok();
+    let presented = target
+        .secret
+        .or_else(|| bearer(headers))
+        .or_else(jfrog)
+        .and_then(|text| HookSecret::parse(text).ok());
     let hook = match target.hook.parse::<HookId>() {
         Ok(id) => records.hook(&id).await?,
         Err(_) => None,

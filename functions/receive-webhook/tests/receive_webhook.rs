@@ -72,6 +72,61 @@ async fn only_pushes_of_tagged_manifests_are_hints() {
     insta::assert_snapshot!("events", seen);
 }
 
+/// What notifications of each kind of sender say to us, as the sender documents them.
+#[test]
+fn each_sender_is_understood_in_its_own_words() {
+    let all = |kind: HookKind, file: &str| -> Vec<String> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/notifications/senders");
+        let body = std::fs::read(format!("{folder}/{file}.json")).unwrap();
+        let pushes = self::kind(kind).parse(&body).unwrap();
+        pushes.iter().map(|push| format!("{}:{}", push.repository, push.tag)).collect()
+    };
+    let nothing: &[&str] = &[];
+    for (kind, file, expected) in [
+        (HookKind::DockerHub, "docker_hub_push", &["team/web:1.4.2"][..]),
+        (HookKind::Acr, "acr_push", &["team/web:1.4.2"]),
+        (HookKind::Acr, "acr_push_by_digest", nothing),
+        (HookKind::Acr, "acr_delete", nothing),
+        (HookKind::Acr, "acr_ping", nothing),
+        (HookKind::Harbor, "harbor_push", &["team/web:1.4.2"]),
+        (HookKind::Harbor, "harbor_push_untagged", nothing),
+        // Our own pulls come as well, where somebody has them told.
+        (HookKind::Harbor, "harbor_pull", nothing),
+        (HookKind::Harbor, "harbor_cloudevent", &["team/web:1.4.2"]),
+        (HookKind::Quay, "quay_push", &["team/web:1.4.2", "team/web:latest"]),
+        (HookKind::Quay, "quay_push_map", &["team/web:1.4.2"]),
+        (HookKind::Quay, "quay_vulnerability", nothing),
+        (HookKind::Jfrog, "jfrog_push", &["docker-local/team/web:1.4.2"]),
+        (HookKind::Jfrog, "jfrog_delete", nothing),
+        (HookKind::Generic, "generic_one", &["team/web:1.4.2"]),
+        (HookKind::Generic, "generic_several", &["team/api:2", "team/web:1.4.2"]),
+    ] {
+        assert_eq!(all(kind, file), expected, "{file}");
+    }
+}
+
+#[test]
+fn a_body_of_another_sender_is_no_notification() {
+    for each in HookKind::ALL {
+        for body in ["", "[]", "5", "{\"unknown\":true}"] {
+            assert!(kind(each).parse(body.as_bytes()).is_err(), "{each} took {body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn artifactory_sends_the_secret_in_a_header_of_its_own() {
+    let world = World::of_kind(HookKind::Jfrog).await;
+    let body = include_str!("notifications/senders/jfrog_push.json");
+    let wrong = world.another_hook(7).await.1;
+    for (secret, status, hints) in [(&world.secret, 202, 1), (&wrong, 401, 0)] {
+        let mut call = request("POST", &world.hook.path(), None, JSON, body);
+        call.headers.insert("x-jfrog-event-auth", secret.reveal().parse().unwrap());
+        assert_eq!(world.receiver.handle(&call).await.status_code, status);
+        assert_eq!(world.hints().len(), hints);
+    }
+}
+
 #[tokio::test]
 async fn each_tag_of_an_envelope_is_one_hint() {
     let world = World::new().await;

@@ -35,16 +35,43 @@ pub enum HookKind {
     /// A registry that is the `distribution` software, or built on it, by its own notifications:
     /// <https://distribution.github.io/distribution/about/notifications/>.
     Distribution,
+    /// Docker Hub: <https://docs.docker.com/docker-hub/repos/manage/webhooks/>.
+    DockerHub,
+    /// Azure Container Registry:
+    /// <https://learn.microsoft.com/azure/container-registry/container-registry-webhook-reference>.
+    Acr,
+    /// Quay: <https://docs.projectquay.io/use_quay.html#repository-notifications>.
+    Quay,
+    /// Harbor.
+    Harbor,
+    /// `JFrog` Artifactory.
+    Jfrog,
+    /// Whatever sends a plain form of our own.
+    Generic,
 }
 
 impl HookKind {
     /// Every kind.
-    pub const ALL: [Self; 1] = [Self::Distribution];
+    pub const ALL: [Self; 7] = [
+        Self::Distribution,
+        Self::DockerHub,
+        Self::Acr,
+        Self::Quay,
+        Self::Harbor,
+        Self::Jfrog,
+        Self::Generic,
+    ];
 
     /// The word in paths, tables and on the command line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Distribution => "distribution",
+            Self::DockerHub => "docker-hub",
+            Self::Acr => "acr",
+            Self::Quay => "quay",
+            Self::Harbor => "harbor",
+            Self::Jfrog => "jfrog",
+            Self::Generic => "generic",
         }
     }
 }

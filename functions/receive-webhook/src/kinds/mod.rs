@@ -1,7 +1,13 @@
 //! The kinds of notifications, one file each: what a body of that kind tells of. A parser is a total function over
 //! bounded bytes; it checks nothing about who sent them.
 
+mod acr;
 mod distribution;
+mod docker_hub;
+mod generic;
+mod harbor;
+mod jfrog;
+mod quay;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -19,6 +25,13 @@ pub struct Push {
     pub repository: RepositoryName,
     /// The tag.
     pub tag: Tag,
+}
+
+impl Push {
+    /// The push of `tag` of `repository`; `None` without a tag, such as one by its digest, and for what is no name.
+    fn named(repository: &str, tag: Option<&str>) -> Option<Self> {
+        Some(Self { repository: repository.parse().ok()?, tag: tag?.parse().ok()? })
+    }
 }
 
 /// A body that is no notification.
@@ -55,7 +68,13 @@ pub struct Kind {
 /// The table of kinds.
 pub const fn kind(kind: HookKind) -> &'static Kind {
     match kind {
+        HookKind::Acr => &acr::KIND,
         HookKind::Distribution => &distribution::KIND,
+        HookKind::DockerHub => &docker_hub::KIND,
+        HookKind::Generic => &generic::KIND,
+        HookKind::Harbor => &harbor::KIND,
+        HookKind::Jfrog => &jfrog::KIND,
+        HookKind::Quay => &quay::KIND,
     }
 }
 

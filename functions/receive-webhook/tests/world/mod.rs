@@ -36,6 +36,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::of_kind(HookKind::Distribution).await
+    }
+
+    /// One whose hook takes what this kind of sender sends.
+    pub(crate) async fn of_kind(kind: HookKind) -> Self {
         let clock = Arc::new(SettableClock::at("2026-06-15T00:00:00Z"));
         let (table, objects) = (Arc::new(MemoryTable::new()), Arc::new(ObjectStorage::in_memory()));
         let (outages, queue) = (Outages::none(), Arc::new(RecordingQueue::new()));
@@ -45,7 +50,7 @@ impl World {
         let sender = FailingQueue::new(Arc::clone(&queue) as _, Arc::clone(&outages));
         let receiver = ReceiveWebhook::new(seen, Arc::new(sender), Arc::clone(&clock) as _);
         let records = Records::new(table, objects, Arc::new(InstantSleeper::new()));
-        let (hook, secret) = hook(1, &clock);
+        let (hook, secret) = hook(1, kind, &clock);
         let world = Self { records, clock, outages, queue, receiver, hook, secret };
         world.records.put_hook(&world.hook).await.unwrap();
         world.configure("reg").await;
@@ -62,7 +67,7 @@ impl World {
     }
 
     pub(crate) async fn another_hook(&self, seed: u64) -> (HookRecord, HookSecret) {
-        let (hook, secret) = hook(seed, &self.clock);
+        let (hook, secret) = hook(seed, self.hook.kind, &self.clock);
         self.records.put_hook(&hook).await.unwrap();
         (hook, secret)
     }
@@ -90,14 +95,14 @@ impl World {
     }
 }
 
-fn hook(seed: u64, clock: &SettableClock) -> (HookRecord, HookSecret) {
+fn hook(seed: u64, kind: HookKind, clock: &SettableClock) -> (HookRecord, HookSecret) {
     let randomness = SeededRandomness::new(seed);
     let (id, secret) = (HookId::generate(&randomness), HookSecret::generate(&randomness));
     let hook = HookRecord {
         id,
         org: acme(),
         registry: "reg".parse().unwrap(),
-        kind: HookKind::Distribution,
+        kind,
         secrets: vec![secret.digest()],
         created_at: clock.now(),
         revoked_at: None,

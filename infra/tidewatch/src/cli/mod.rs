@@ -352,9 +352,9 @@ pub(crate) struct CreateHook {
     /// The registry whose pushes it tells of, by its id in the configuration.
     #[arg(long, value_name = "ID")]
     pub(crate) registry: RegistryId,
-    /// What sends the notifications.
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) kind: HookKindName,
+    /// What sends the notifications; without it, what the registry's kind sends.
+    #[arg(long, value_enum)]
+    pub(crate) kind: Option<HookKindName>,
     #[command(flatten)]
     pub(crate) base: BaseUrl,
     #[command(flatten)]
@@ -381,11 +381,22 @@ fn base_url(text: &str) -> Result<String, String> {
 }
 
 /// The kinds of hooks by their names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum HookKindName {
     /// A registry that is the distribution software, or built on it.
-    #[default]
     Distribution,
+    /// Docker Hub.
+    DockerHub,
+    /// Azure Container Registry.
+    Acr,
+    /// Quay.
+    Quay,
+    /// Harbor, in either of its forms.
+    Harbor,
+    /// JFrog Artifactory, with its secret sent as it is.
+    Jfrog,
+    /// A plain form: {"repository": "team/web", "tag": "1.4.2"}
+    Generic,
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,10 @@
 //! `tidewatch hook`: makes, lists, rotates and revokes the hooks by which registries tell of pushes.
 
+mod senders;
+
 use jiff::Timestamp;
 use serde::Serialize;
+use tidewatch_core::config::RegistryConfig;
 use tidewatch_core::hook::{HookId, HookKind, HookRecord, HookSecret};
 use tidewatch_core::names::{OrgName, RegistryId};
 use tidewatch_core::ports::Clock as _;
@@ -12,6 +15,8 @@ use crate::cli::{self, CreateHook, HookKindName, Org, RevokeHook, RotateHook};
 use crate::failure::Failure;
 use crate::instance::Instance;
 use crate::output::{Table, advise, ago, cell, print_document};
+
+use senders::{instructions, sender_of};
 
 /// A hook as it is shown: never its secrets.
 #[derive(Serialize)]
@@ -60,14 +65,17 @@ pub(super) async fn run(context: &Context, command: cli::Hook) -> Result<(), Fai
 async fn create(context: &Context, arguments: CreateHook) -> Result<(), Failure> {
     let instance = context.existing_instance().await?;
     let org = instance.org(arguments.org.org).await?;
-    check_registry(&instance, &org, &arguments.registry).await?;
-    let HookKindName::Distribution = arguments.kind;
+    let registry = registry(&instance, &org, &arguments.registry).await?;
+    let kind = match arguments.kind {
+        Some(named) => kind_of(named),
+        None => sender_of(registry.kind).ok_or_else(|| sends_nothing(&registry))?,
+    };
     let secret = HookSecret::generate(&SystemRandomness);
     let record = HookRecord {
         id: HookId::generate(&SystemRandomness),
         org,
         registry: arguments.registry,
-        kind: HookKind::Distribution,
+        kind,
         secrets: vec![secret.digest()],
         created_at: SystemClock.now(),
         revoked_at: None,
@@ -96,7 +104,7 @@ fn reveal(
 ) -> Result<(), Failure> {
     let base = base.or_else(|| instance.url.clone());
     let url = format!("{}{}", base.as_deref().unwrap_or_default(), record.path());
-    let configuration = configuration(record.kind, &url, secret);
+    let configuration = instructions(record.kind, &url, secret);
     if context.is_json() {
         let secret = secret.reveal().to_owned();
         return print_document("hook", 1, &Revealed { url, secret, configuration, row: row(record) });
@@ -111,43 +119,38 @@ fn reveal(
     advise(
         context.quiet,
         &format!(
-            "hook {}: put this into the configuration of the registry {} now, and restart it: the secret cannot be \
-             shown again",
+            "hook {}: do this at the registry {} now, and restart it where that was a configuration: the secret cannot \
+             be shown again",
             record.id, record.registry
         ),
     );
     Ok(())
 }
 
-/// What a sender of this kind is told, in the form of its own configuration.
-fn configuration(kind: HookKind, url: &str, secret: &HookSecret) -> String {
-    match kind {
-        // Pulls tell nothing, and our own are among them. The default time-out is a second.
-        // https://distribution.github.io/distribution/about/configuration/#notifications
-        HookKind::Distribution => format!(
-            "\
-notifications:
-  endpoints:
-    - name: tidewatch
-      url: {url}
-      headers:
-        Authorization: [Bearer {}]
-      timeout: 5s
-      threshold: 5
-      backoff: 10s
-      ignore:
-        actions: [pull]
-",
-            secret.reveal()
-        ),
+const fn kind_of(named: HookKindName) -> HookKind {
+    match named {
+        HookKindName::Distribution => HookKind::Distribution,
+        HookKindName::DockerHub => HookKind::DockerHub,
+        HookKindName::Acr => HookKind::Acr,
+        HookKindName::Quay => HookKind::Quay,
+        HookKindName::Harbor => HookKind::Harbor,
+        HookKindName::Jfrog => HookKind::Jfrog,
+        HookKindName::Generic => HookKind::Generic,
     }
 }
 
-async fn check_registry(instance: &Instance, org: &OrgName, id: &RegistryId) -> Result<(), Failure> {
+fn sends_nothing(registry: &RegistryConfig) -> Failure {
+    let kind = registry.kind.as_str();
+    Failure::wrong_use(anyhow::anyhow!("registries of kind {kind} send no webhook that is taken")).hint(
+        "a script that hears of pushes can call one: --kind generic; until then, rules find what is pushed",
+    )
+}
+
+async fn registry(instance: &Instance, org: &OrgName, id: &RegistryId) -> Result<RegistryConfig, Failure> {
     let applied = instance.records.config(org).await?;
     let registries = applied.map(|applied| applied.config.registries).unwrap_or_default();
-    if registries.iter().any(|registry| registry.id == *id) {
-        return Ok(());
+    if let Some(found) = registries.iter().find(|registry| registry.id == *id) {
+        return Ok(found.clone());
     }
     let known: Vec<&str> = registries.iter().map(|registry| registry.id.as_str()).collect();
     Err(Failure::wrong_use(anyhow::anyhow!("the configuration of {org} has no registry {id:?}"))
