@@ -63,7 +63,8 @@ impl Tags<'_> {
     ) -> Result<Resolved, RegistryError> {
         let config = &self.applied.config;
         let unmoved = known.filter(|known| known.digest == digest);
-        let seen_at = unmoved.map_or_else(|| self.moved_at(known, pushed_at), |known| self.unmoved_at(known));
+        let seen_at = unmoved
+            .map_or_else(|| self.moved_at(known, pushed_at), |known| self.unmoved_at(known, pushed_at));
         if let Some(known) = unmoved.filter(|known| known.platforms == config.platforms) {
             let changed = seen_at != known.seen_at;
             return Ok(Resolved { record: TagRecord { seen_at, ..known.clone() }, changed });
@@ -84,7 +85,13 @@ impl Tags<'_> {
     ) -> Option<Resolved> {
         let wanted = &self.applied.config.platforms;
         let is_known = known.is_some_and(|known| known.digest == digest);
-        if platforms.is_empty() || is_known || platforms.iter().any(|platform| wanted.contains(platform)) {
+        // Some registries tell no variants.
+        let may_be = |told: &Platform, wanted: &Platform| {
+            (&told.os, &told.architecture) == (&wanted.os, &wanted.architecture)
+                && (told.variant.is_none() || told.variant == wanted.variant)
+        };
+        let is_wanted = |told: &Platform| wanted.iter().any(|wanted| may_be(told, wanted));
+        if platforms.is_empty() || is_known || platforms.iter().any(is_wanted) {
             return None;
         }
         let found = Found::without_wanted(platforms.iter());
@@ -120,8 +127,12 @@ impl Tags<'_> {
     /// A push of what the tag points to already is newer than what was seen of it before. A hint that comes late stamps a
     /// digest that was pushed after it; the hint of that push finds the tag unmoved, and sets its time right. Delivered
     /// again it is not newer, and changes nothing.
-    fn unmoved_at(&self, known: &TagRecord) -> Timestamp {
-        if self.pushed { known.seen_at.max(self.seen_at) } else { known.seen_at }
+    ///
+    /// The same of a push that a listing tells of: a tag can have moved away and back since it was seen.
+    fn unmoved_at(&self, known: &TagRecord, pushed_at: Option<Timestamp>) -> Timestamp {
+        let pushed_at =
+            if self.pushed { Some(self.seen_at) } else { pushed_at.map(|at| at.min(self.seen_at)) };
+        pushed_at.map_or(known.seen_at, |pushed_at| known.seen_at.max(pushed_at))
     }
 
     /// Records what a tag points to, where that is not as it was recorded, or is not known to be chosen.

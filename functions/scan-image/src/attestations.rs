@@ -11,6 +11,7 @@ use tidewatch_core::names::{RegistryId, RepositoryName};
 use tidewatch_core::ports::Registry;
 use tidewatch_core::ports::registry::RegistryError;
 use tidewatch_inventory::attestation::{Attestation, AttestationKind as Statement, ProvenanceMode};
+use tidewatch_runtime::messages::describe;
 
 /// Bytes that provenance or a VEX document may have. Provenance of the mode `max` holds the sources of the build.
 const LIMIT: usize = 16 << 20;
@@ -42,6 +43,14 @@ pub async fn read_attestations(
         let manifest = match registry.manifest(image.repository, &ManifestReference::Digest(digest)).await {
             Ok(manifest) => manifest,
             Err(RegistryError::NotFound { .. }) => continue,
+            // One that is damaged holds nothing that could be read, and holds up no image.
+            Err(error @ RegistryError::Invalid { .. }) => {
+                tracing::warn!(
+                    registry.id = %image.registry, manifest = %digest, error = describe(&error),
+                    "a manifest with attestations cannot be read"
+                );
+                continue;
+            }
             Err(error) => return Err(error),
         };
         for blob in attestation_blobs(&manifest).unwrap_or_default() {

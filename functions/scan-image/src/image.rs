@@ -140,7 +140,21 @@ async fn fetch_manifest(
 /// The manifests that were attached to the image after its build, and may hold attestations about it.
 async fn attached(registry: &dyn Registry, work: &Work) -> Result<Vec<Digest>, RegistryError> {
     let Image { repository, digest, .. } = &work.image;
-    let referrers = registry.referrers(repository, digest).await?;
+    let referrers = match registry.referrers(repository, digest).await {
+        // An image can be read whether it is told what refers to it or not.
+        Err(
+            error @ (RegistryError::Denied { .. }
+            | RegistryError::NotFound { .. }
+            | RegistryError::Invalid { .. }),
+        ) => {
+            tracing::warn!(
+                registry.id = %work.image.registry, image = %work.image, error = describe(&error),
+                "what was attached to an image cannot be listed"
+            );
+            Vec::new()
+        }
+        referrers => referrers?,
+    };
     let may_be = |referrer: &Referrer| media_type::may_be_attestation(&referrer.artifact_type);
     Ok(referrers.into_iter().filter(may_be).map(|referrer| referrer.digest).take(MOST_ATTESTED).collect())
 }

@@ -62,7 +62,7 @@ fn cache(key: &str) -> String {
 /// What a search found.
 #[derive(Deserialize)]
 pub(crate) struct Found {
-    #[serde(default)]
+    #[serde(deserialize_with = "crate::pages::list")]
     results: Vec<Item>,
     #[serde(default)]
     range: Range,

@@ -214,10 +214,12 @@ impl Challenged {
     fn slot(&self, key: &TokenKey, now: Timestamp) -> Arc<Slot> {
         self.with_known(|known| {
             if known.tokens.len() >= TOKENS && !known.tokens.contains_key(key) {
-                // A slot that is locked is being filled.
+                // A slot that somebody has in hand is being filled, or is about to be.
                 known.tokens.retain(|_, slot| {
-                    slot.try_lock()
-                        .map_or(true, |slot| slot.as_ref().is_some_and(|token| now < token.expires))
+                    Arc::strong_count(slot) > 1
+                        || slot
+                            .try_lock()
+                            .map_or(true, |slot| slot.as_ref().is_some_and(|token| now < token.expires))
                 });
             }
             Arc::clone(known.tokens.entry(key.clone()).or_default())
@@ -262,7 +264,10 @@ impl Challenged {
             }
             Some(Proof::Password(_)) | None => key.put_into(&mut request.url),
         }
-        let answer = http.ask(&request, proof.and_then(Proof::header), TOKEN_LIMIT).await?;
+        let answer = match proof {
+            Some(Proof::Refresh(_)) => http.grant(&request, None).await?,
+            _ => http.ask(&request, proof.and_then(Proof::header), TOKEN_LIMIT).await?,
+        };
         read_token(&answer.body, http.now()).map_err(|reason| request.subject.invalid(reason))
     }
 

@@ -160,7 +160,9 @@ impl Endpoint {
         if response.status().is_success() || Some(response.status()) == tolerated {
             return Ok(response);
         }
-        let answer = Answer::read(response, 0, &request.subject).await?;
+        let read = Answer::read(response, 0, &request.subject);
+        let answer = tokio::time::timeout(self.http.timeouts.whole, read).await;
+        let answer = answer.map_err(|_| request.subject.unavailable("a refusal that does not end"))??;
         Err(self
             .success(answer, request)
             .err()
@@ -202,7 +204,8 @@ impl Endpoint {
         let (http, scope, subject) = (&*self.http, &request.scope, &request.subject);
         let offered = self.auth.prepare(http, scope, subject).await?;
         let response = http.once(request, timeout, offered.clone()).await?;
-        if !self.auth.is_asked_by(response.status()) {
+        // What another server asks for, to which this one has redirected, it does not get.
+        if !self.auth.is_asked_by(response.status()) || !http.is_own(response.url()) {
             return Ok(response);
         }
         match self.auth.answer(http, response.headers(), scope, offered.as_ref(), subject).await? {

@@ -85,6 +85,9 @@ struct Held {
     expires: Timestamp,
 }
 
+/// What every proof is good for at least.
+const SHORTEST: Duration = Duration::from_mins(1);
+
 /// A proof that was issued so recently, and is refused, is refused for another reason than its age.
 const YOUNG: Duration = Duration::from_secs(30);
 
@@ -110,6 +113,8 @@ impl<I: Issuer> Identity for Renewing<I> {
             return Ok(Some(held.proof.clone()));
         }
         let Issued { proof, lifetime } = self.issuer.issue(subject).await?;
+        // Of one that is said to be over already, a clock that is ahead is the reason: it is used for a moment all the same.
+        let lifetime = lifetime.max(SHORTEST);
         let issued_at = self.clock.now();
         *held = Some(Held { proof: proof.clone(), issued_at, expires: expiry(issued_at, lifetime) });
         Ok(Some(proof))

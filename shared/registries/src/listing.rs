@@ -34,8 +34,8 @@ pub(crate) struct Listing {
 /// What listings hold. `null` stands for none.
 #[derive(Deserialize)]
 struct Page {
-    #[serde(alias = "repositories")]
-    tags: Option<Vec<String>>,
+    #[serde(alias = "repositories", deserialize_with = "pages::list")]
+    tags: Vec<String>,
 }
 
 /// The page of `listing` at `cursor`, which is the `next` of the page before.
@@ -66,7 +66,7 @@ pub(crate) async fn page<T: FromStr<Err: Display>>(
             Some(follow(endpoint, &request.url, link).map_err(|reason| request.subject.invalid(reason))?)
         }
     };
-    let entries = pages::names(&request.subject, page.tags.unwrap_or_default());
+    let entries = pages::names(&request.subject, page.tags);
     Ok(ListPage { entries, next })
 }
 

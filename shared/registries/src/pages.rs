@@ -4,7 +4,9 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use tidewatch_core::ports::registry::RegistryError;
 
 /// The number of a page, from 1 on: the cursor of the first is none.
 pub(crate) fn number(cursor: Option<&str>) -> Result<u32, String> {
@@ -58,8 +60,20 @@ pub(crate) fn name<T: FromStr<Err: Display>>(subject: &crate::answer::Subject, t
     parsed.ok()
 }
 
-/// `values` as the entries of a page. One that is not as documented is logged and left out, so that the others are read.
-pub(crate) fn entries<T: DeserializeOwned>(subject: &crate::answer::Subject, values: Vec<Value>) -> Vec<T> {
+/// Reads a list that has to be there: without it, an answer is no page, and not an empty one. `null` stands for none.
+pub(crate) fn list<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// `values` as the entries of a page. One that is not as documented is logged and left out, so that the others are read. Where
+/// that is most of them, the page is not what it is taken for: it must not pass for one without entries.
+pub(crate) fn entries<T: DeserializeOwned>(
+    subject: &crate::answer::Subject,
+    values: Vec<Value>,
+) -> Result<Vec<T>, RegistryError> {
+    let all = values.len();
     let entry = |value| {
         let read = serde_json::from_value(value).inspect_err(|error| {
             tracing::warn!(
@@ -71,7 +85,12 @@ pub(crate) fn entries<T: DeserializeOwned>(subject: &crate::answer::Subject, val
         });
         read.ok()
     };
-    values.into_iter().filter_map(entry).collect()
+    let read: Vec<T> = values.into_iter().filter_map(entry).collect();
+    let left_out = all - read.len();
+    if left_out * 2 > all {
+        return Err(subject.invalid(format!("{left_out} of its {all} entries are not as documented")));
+    }
+    Ok(read)
 }
 
 #[cfg(test)]

@@ -51,6 +51,8 @@ pub(crate) async fn list(
     for page in 0..PAGES {
         let (index, headers) = match page_of(endpoint, &request).await {
             Err(error) if page == 0 && is_unknown(&error) => return tagged(client, repository, digest).await,
+            // What is there was told before.
+            Err(RegistryError::NotFound { .. }) => break,
             page => page?,
         };
         found.extend(index.into_referrers());

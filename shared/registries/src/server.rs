@@ -122,6 +122,11 @@ impl Http {
         Ok(Request { method, url, scope: Scope::Nothing, subject, accept: None, from: None, content: None })
     }
 
+    /// Whether `url` is on this server.
+    pub(crate) fn is_own(&self, url: &Url) -> bool {
+        hosts::is_same_origin(&self.base, url)
+    }
+
     pub(crate) fn check_realm(&self, realm: &str) -> Result<Url, String> {
         self.surroundings.check_realm(realm)
     }

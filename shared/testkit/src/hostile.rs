@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::response::Response;
 use bytes::Bytes;
@@ -32,6 +33,8 @@ pub enum Trick {
     Endless,
     /// It sends one byte after each such pause, without an end.
     Drip(Duration),
+    /// The same, with the status 403.
+    DripRefusal(Duration),
 }
 
 /// The server.
@@ -94,12 +97,17 @@ fn answer(trick: Trick) -> Response {
             response.body(Body::from(body)).expect("a status and headers that HTTP allows")
         }
         Trick::Endless => Response::new(Body::from_stream(endless())),
-        Trick::Drip(pause) => {
+        Trick::Drip(pause) | Trick::DripRefusal(pause) => {
+            let is_refusal = matches!(trick, Trick::DripRefusal(_));
             let drip = stream::repeat(()).then(move |()| async move {
                 wait(pause).await;
                 Ok::<_, Infallible>(Bytes::from_static(b" "))
             });
-            Response::new(Body::from_stream(drip))
+            let mut response = Response::new(Body::from_stream(drip));
+            if is_refusal {
+                *response.status_mut() = StatusCode::FORBIDDEN;
+            }
+            response
         }
     }
 }

@@ -118,6 +118,25 @@ async fn a_tag_that_was_never_seen_counts_as_seen_when_it_was_pushed() {
 }
 
 #[tokio::test]
+async fn a_tag_that_was_pushed_again_counts_as_seen_then_although_it_points_to_the_same() {
+    let world = World::with_rule(json!({})).await;
+    let image = world.push("team/web", "a", "a");
+    let told = |pushed: &str| -> Told {
+        let times = ImageTimes { pushed_at: Some(time(pushed)), ..ImageTimes::default() };
+        let listed =
+            ListedTag { digest: Some(image.digest), times, ..ListedTag::named("a".parse().unwrap()) };
+        [("a".to_owned(), listed)].into()
+    };
+    let first = told("2026-06-01T00:00:00Z");
+    let world = world.with_registries(|registries| Arc::new(Telling { registries, told: first }));
+    world.list("team/web").await;
+    let again = told("2026-06-12T00:00:00Z");
+    let world = world.with_registries(|registries| Arc::new(Telling { registries, told: again }));
+    world.list("team/web").await;
+    assert_eq!(world.tags("team/web").await[0].seen_at, time("2026-06-12T00:00:00Z"));
+}
+
+#[tokio::test]
 async fn a_push_that_is_told_to_come_from_the_future_counts_as_seen_now() {
     let world = telling(json!({}), &[("a", "2030-01-01T00:00:00Z")], |listed| listed).await;
     world.list("team/web").await;

@@ -74,8 +74,8 @@ pub struct RegistryConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = "^https?://[^/?#@ ]+/*$"))]
     pub authority_url: Option<String>,
-    /// Ask for attestations that were attached to an image after it was built (OCI referrers), once, when it is first scanned:
-    /// one more request for each image. Those that BuildKit puts into an index are read without being asked for.
+    /// Ask for attestations that were attached to an image after it was built (OCI referrers of its platform's manifest), once,
+    /// when it is first scanned: one more request for each image. Those that BuildKit puts into an index are read without being asked for.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub referrers: bool,
     /// How many requests all workers together may make. Without it they make as many as they have work for, and wait only

@@ -124,7 +124,7 @@ impl<'a> Namespace<'a> {
         let request = api.get(&path, format!("the list of repositories of {}", self.project))?;
         let request = paged(request, REPOSITORIES_PAGE, position.repositories.as_deref());
         let (page, _): (RepositoriesPage, _) = api.json(&request, PAGE_LIMIT).await?;
-        let found = pages::entries(&request.subject, page.repositories.unwrap_or_default());
+        let found = pages::entries(&request.subject, page.repositories.unwrap_or_default())?;
         let images = found.into_iter().filter(ListedRepository::holds_images);
         let left = images.filter_map(|one| Some(one.name.rsplit_once('/')?.1.to_owned())).collect();
         Ok(Position { left, packages: None, repositories: token(page.next_page_token) })
@@ -153,7 +153,7 @@ impl<'a> Namespace<'a> {
         if position.packages.is_none() {
             position.left.remove(0);
         }
-        let found: Vec<ListedPackage> = pages::entries(&request.subject, page.packages.unwrap_or_default());
+        let found: Vec<ListedPackage> = pages::entries(&request.subject, page.packages.unwrap_or_default())?;
         let path = Namespace { repository: Some(repository), ..self }.path();
         let names = found.iter().filter_map(|package| {
             let image = package.name.rsplit_once('/')?.1.replace("%2F", "/").replace("%2f", "/");

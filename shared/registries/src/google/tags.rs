@@ -34,7 +34,7 @@ pub(crate) async fn page(
     let (page, headers, request) = path_page(registry, path, cursor).await?;
     let next = listing::next(&headers).map(|link| listing::follow(registry, &request.url, link));
     let next = next.transpose().map_err(|reason| request.subject.invalid(reason))?;
-    Ok(ListPage { entries: page.listed(&request.subject), next })
+    Ok(ListPage { entries: page.listed(&request.subject)?, next })
 }
 
 /// What the listing of one path says of the paths below it.
@@ -83,27 +83,32 @@ async fn path_page(
     let first = format!("/v2/{path}/tags/list?n={PAGE_SIZE}");
     let request = registry.get(cursor.unwrap_or(&first), format!("tags of {path}"))?;
     let request = Request { scope: Scope::Pull(path.clone()), ..request };
-    let (page, headers) = registry.json(&request, PAGE_LIMIT).await?;
+    let (page, headers): (TagsPage, _) = registry.json(&request, PAGE_LIMIT).await?;
+    if page.child.is_none() && page.manifest.is_none() && page.tags.is_none() {
+        return Err(request
+            .subject
+            .invalid("it is no listing: neither tags nor what is below it stand there"));
+    }
     Ok((page, headers, request))
 }
 
 impl TagsPage {
     /// Its tags, by the upload of what they point to; those of which only the name is told come last.
-    fn listed(self, subject: &Subject) -> Vec<ListedTag> {
+    fn listed(self, subject: &Subject) -> Result<Vec<ListedTag>, RegistryError> {
         let manifests = self.manifest.unwrap_or_default().into_iter().map(|(digest, mut manifest)| {
             if let Value::Object(manifest) = &mut manifest {
                 manifest.insert("digest".to_owned(), Value::String(digest));
             }
             manifest
         });
-        let mut manifests: Vec<GoogleManifest> = pages::entries(subject, manifests.collect());
+        let mut manifests: Vec<GoogleManifest> = pages::entries(subject, manifests.collect())?;
         manifests.sort_by_key(|manifest| milliseconds(manifest.time_uploaded_ms.as_deref()));
         let mut listed: Vec<ListedTag> =
             manifests.into_iter().flat_map(|manifest| manifest.listed(subject)).collect();
         let told: HashSet<_> = listed.iter().map(|listed| listed.tag.as_str().to_owned()).collect();
         let untold = self.tags.unwrap_or_default().into_iter().filter(|tag| !told.contains(tag));
         listed.extend(pages::names(subject, untold).into_iter().map(ListedTag::named));
-        listed
+        Ok(listed)
     }
 }
 

@@ -69,7 +69,8 @@ struct AcrListings {
 
 #[derive(Deserialize)]
 struct ManifestPage {
-    manifests: Option<Vec<Value>>,
+    #[serde(deserialize_with = "pages::list")]
+    manifests: Vec<Value>,
 }
 
 /// The attributes of a manifest.
@@ -128,7 +129,7 @@ impl Listings for AcrListings {
         let (page, headers): (ManifestPage, _) = self.api.json(&request, PAGE_LIMIT).await?;
         let next = listing::next(&headers).map(|link| listing::follow(&self.api, &request.url, link));
         let next = next.transpose().map_err(|reason| request.subject.invalid(reason))?;
-        let manifests = pages::entries(&request.subject, page.manifests.unwrap_or_default());
+        let manifests = pages::entries(&request.subject, page.manifests)?;
         let entries =
             manifests.into_iter().flat_map(|manifest: AcrManifest| manifest.listed(&request.subject));
         Ok(ListPage { entries: entries.collect(), next })

@@ -35,8 +35,6 @@ const API: &str = "https://hub.docker.com";
 const PAGE_SIZE: u32 = 100;
 /// Bytes that a page may have.
 const PAGE_LIMIT: usize = 8 << 20;
-/// Bytes that the answer with a token may have.
-const TOKEN_LIMIT: usize = 64 << 10;
 /// How long a token of the API lives, where it does not say it itself.
 const TOKEN_LIFETIME: Duration = Duration::from_mins(10);
 
@@ -95,7 +93,7 @@ impl Issuer for Tokens {
         let content = Content::Json(json!({"identifier": user, "secret": secret}));
         let request = self.http.request(http::Method::POST, "/v2/auth/token", "a token of the API")?;
         let request = Request { content: Some(content), ..request };
-        let answer = self.http.ask(&request, None, TOKEN_LIMIT).await?;
+        let answer = self.http.grant(&request, None).await?;
         // Without the words of the error, which may quote the token.
         let answer: TokenAnswer = serde_json::from_slice(&answer.body)
             .map_err(|_| request.subject.invalid("its answer holds no token"))?;
@@ -112,8 +110,10 @@ struct HubListings {
 /// A page of anything.
 #[derive(Deserialize)]
 struct Page<T> {
+    /// How many entries there are on all pages.
+    #[serde(default)]
+    count: u64,
     next: Option<String>,
-    #[serde(default = "Vec::new")]
     results: Vec<T>,
 }
 
@@ -167,18 +167,45 @@ struct HubImage {
     variant: Option<String>,
 }
 
+/// The number of a page, and how many entries there are on all pages, as the page before it has told.
+#[derive(Clone, Copy)]
+struct PageNumber {
+    number: u32,
+    told: u64,
+}
+
+impl PageNumber {
+    /// Where `cursor` leads: `NUMBER.TOLD`.
+    fn at(cursor: Option<&str>) -> Result<Self, String> {
+        let Some((number, told)) = cursor.and_then(|cursor| cursor.split_once('.')) else {
+            return Ok(Self { number: pages::number(cursor)?, told: u64::MAX });
+        };
+        let told = told.parse().map_err(|_| format!("{told:?} is no number of entries"))?;
+        Ok(Self { number: pages::number(Some(number))?.max(1), told })
+    }
+
+    /// The cursor of the page after this one, which has told of so many entries.
+    fn next(self, told: u64) -> String {
+        format!("{}.{told}", self.number + 1)
+    }
+}
+
 impl HubListings {
     async fn page<T: for<'de> Deserialize<'de>>(
         &self,
         path: &str,
-        number: u32,
+        PageNumber { number, told }: PageNumber,
         request: impl FnOnce(&str) -> Result<Request, RegistryError>,
     ) -> Result<(Page<T>, Request), RegistryError> {
         let request = request(&format!("{path}page={number}&page_size={PAGE_SIZE}"))?;
         match self.api.json(&request, PAGE_LIMIT).await {
             // What was on the page before was deleted meanwhile: a page behind the last is no empty one.
+            Err(RegistryError::NotFound { .. }) if u64::from(number - 1) * u64::from(PAGE_SIZE) >= told => {
+                Ok((Page { count: 0, next: None, results: Vec::new() }, request))
+            }
+            // It is no end that it said itself that there is more.
             Err(RegistryError::NotFound { .. }) if number > 1 => {
-                Ok((Page { next: None, results: Vec::new() }, request))
+                Err(request.subject.invalid(format!("it has {told} entries and no page {number}")))
             }
             page => page.map(|(page, _)| (page, request)),
         }
@@ -201,7 +228,7 @@ impl Listings for HubListings {
     async fn repositories(&self, cursor: Option<&str>) -> Result<ListPage<RepositoryName>, RegistryError> {
         let subject = self.api.subject("the list of repositories");
         let walk = Walk::at(cursor).map_err(|reason| subject.invalid(reason))?;
-        let number = pages::number(walk.cursor).map_err(|reason| subject.invalid(reason))?;
+        let number = PageNumber::at(walk.cursor).map_err(|reason| subject.invalid(reason))?;
         let Some(namespace) = self.namespaces.get(walk.place) else {
             return Ok(ListPage { entries: Vec::new(), next: None });
         };
@@ -210,7 +237,7 @@ impl Listings for HubListings {
         let (page, request) = self.page(&path, number, |url| self.api.get(url, of)).await?;
         let names =
             page.results.iter().map(|ListedRepository { namespace, name }| format!("{namespace}/{name}"));
-        let next = page.next.map(|_| (number + 1).to_string());
+        let next = page.next.map(|_| number.next(page.count));
         let entries = pages::names(&request.subject, names);
         Ok(ListPage { entries, next: walk.turn(next, self.namespaces.len()) })
     }
@@ -221,11 +248,11 @@ impl Listings for HubListings {
         cursor: Option<&str>,
     ) -> Result<ListPage<ListedTag>, RegistryError> {
         let subject = self.api.subject(format!("tags of {repository}"));
-        let number = pages::number(cursor).map_err(|reason| subject.invalid(reason))?;
+        let number = PageNumber::at(cursor).map_err(|reason| subject.invalid(reason))?;
         let (namespace, name) = split(repository);
         let path = format!("/v2/namespaces/{namespace}/repositories/{}/tags?", name.replace('/', "%2F"));
         let (page, request) = self.page(&path, number, |url| self.api.get(url, subject.what)).await?;
-        let next = page.next.map(|_| (number + 1).to_string());
+        let next = page.next.map(|_| number.next(page.count));
         let entries = page.results.into_iter().filter_map(|tag| listed(tag, &request.subject)).collect();
         Ok(ListPage { entries, next })
     }

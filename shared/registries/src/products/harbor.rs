@@ -122,7 +122,7 @@ impl HarborListings {
         let path_and_query = format!("{API}{path_and_query}page_size={PAGE_SIZE}&page={number}");
         let request = self.api.get(&path_and_query, subject.what.as_str())?;
         let (values, headers): (Option<Vec<Value>>, _) = self.api.json(&request, PAGE_LIMIT).await?;
-        let entries = pages::entries(subject, values.unwrap_or_default());
+        let entries = pages::entries(subject, values.unwrap_or_default())?;
         Ok((entries, has_next(&headers, number).then(|| number.saturating_add(1))))
     }
 }

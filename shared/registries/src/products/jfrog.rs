@@ -106,8 +106,8 @@ struct ArtifactoryRepository {
 /// A page of a catalog, or of a list of tags.
 #[derive(Deserialize)]
 struct NamesPage {
-    #[serde(alias = "repositories")]
-    tags: Option<Vec<String>>,
+    #[serde(alias = "repositories", deserialize_with = "pages::list")]
+    tags: Vec<String>,
 }
 
 impl JfrogListings {
@@ -156,7 +156,7 @@ impl JfrogListings {
         let request = self.api.get(&format!("{path}?{query}"), subject.what.clone())?;
         let (page, headers) = self.api.json::<NamesPage>(&Request { scope, ..request }, PAGE_LIMIT).await?;
         let next = listing::next(&headers).map(|link| following(link, query)).transpose();
-        Ok((page.tags.unwrap_or_default(), next.map_err(|reason| subject.invalid(reason))?))
+        Ok((page.tags, next.map_err(|reason| subject.invalid(reason))?))
     }
 
     /// The tags by their names alone, as the registry lists them for anybody.

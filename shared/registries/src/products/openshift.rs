@@ -94,7 +94,8 @@ struct StreamListings {
 struct StreamList {
     #[serde(default)]
     metadata: ListMetadata,
-    items: Option<Vec<Stream>>,
+    #[serde(deserialize_with = "pages::list")]
+    items: Vec<Stream>,
 }
 
 #[derive(Default, Deserialize)]
@@ -283,7 +284,7 @@ impl Listings for StreamListings {
         };
         let list = self.page(&path, walk.cursor, &subject).await?;
         let mut entries = Vec::new();
-        for stream in list.items.unwrap_or_default() {
+        for stream in list.items {
             let StreamMetadata { namespace, name } = stream.metadata;
             let name = format!("{}/{}", namespace.unwrap_or_default(), name.unwrap_or_default());
             let Some(name) = pages::name(&subject, &name) else { continue };

@@ -82,7 +82,7 @@ struct QuayListings {
 
 #[derive(Deserialize)]
 struct RepositoriesPage {
-    #[serde(default)]
+    #[serde(deserialize_with = "pages::list")]
     repositories: Vec<Value>,
     next_page: Option<String>,
 }
@@ -97,7 +97,7 @@ struct ListedRepository {
 
 #[derive(Deserialize)]
 struct TagsPage {
-    #[serde(default)]
+    #[serde(deserialize_with = "pages::list")]
     tags: Vec<Value>,
     #[serde(default)]
     has_additional: bool,
@@ -137,7 +137,7 @@ impl Listings for QuayListings {
         if page.next_page.is_some() && page.next_page.as_deref() == walk.cursor {
             return Err(request.subject.invalid("its next page is itself"));
         }
-        let repositories: Vec<ListedRepository> = pages::entries(&request.subject, page.repositories);
+        let repositories: Vec<ListedRepository> = pages::entries(&request.subject, page.repositories)?;
         let images = repositories
             .iter()
             .filter(|repository| repository.kind.as_deref().is_none_or(|kind| kind == "image"));
@@ -165,7 +165,7 @@ impl Listings for QuayListings {
         drop(permit);
         let (page, _) = page?;
         let now = self.clock.now();
-        let tags: Vec<QuayTag> = pages::entries(&subject, page.tags);
+        let tags: Vec<QuayTag> = pages::entries(&subject, page.tags)?;
         let active = tags.into_iter().filter(|tag| tag.expiry().is_none_or(|expiry| expiry > now));
         let entries = active.filter_map(|tag| tag.listed(&subject)).collect();
         let next = page.has_additional.then(|| number.saturating_add(1).to_string());

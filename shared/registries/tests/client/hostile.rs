@@ -150,3 +150,41 @@ async fn what_is_sent_to_get_a_token_is_not_sent_to_where_that_is_redirected() {
     }
     assert_eq!(elsewhere.seen(), [] as [Option<String>; 0]);
 }
+
+#[tokio::test]
+async fn a_server_that_a_blob_is_redirected_to_cannot_ask_for_credentials() {
+    let thief = HostileServer::start(answer(200, vec![], "{\"token\":\"x\"}")).await.unwrap();
+    for challenge in
+        [format!("Bearer realm=\"{}\",service=\"x\"", thief.url()), "Basic realm=\"x\"".to_owned()]
+    {
+        let asking = answer(401, vec![("www-authenticate", challenge)], "");
+        let elsewhere = HostileServer::start(asking).await.unwrap();
+        let (_server, client) = hostile(answer(307, vec![("location", elsewhere.url())], "")).await;
+        let error = blob(&*client.registry, "a", &Digest::of(b"x")).await.unwrap_err();
+        assert!(matches!(error, RegistryError::Denied { .. }), "{error:?}");
+        assert_eq!(elsewhere.seen(), [None]);
+    }
+    assert_eq!(thief.seen(), [] as [Option<String>; 0]);
+}
+
+#[tokio::test]
+async fn a_refusal_that_drips_is_given_up_as_well() {
+    let (_server, client) = hostile(Trick::DripRefusal(Duration::from_millis(20))).await;
+    let began = Instant::now();
+    let error = blob(&*client.registry, "a", &Digest::of(b"x")).await.unwrap_err();
+    assert!(matches!(error, RegistryError::Unavailable { .. }), "{error:?}");
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_listing_is_not_taken_for_an_empty_one() {
+    for body in ["{}", "{\"message\":\"maintenance\"}", "{\"errors\":[]}"] {
+        let (_server, client) = hostile(answer(200, vec![], body)).await;
+        for error in [
+            client.registry.tags(&repository("a"), None).await.unwrap_err(),
+            client.registry.repositories(None).await.unwrap_err(),
+        ] {
+            assert_invalid(&error, "it is no listing");
+        }
+    }
+}

@@ -17,6 +17,7 @@ use tidewatch_runtime::messages::describe;
 use tidewatch_runtime::system::{SystemClock, SystemRandomness, SystemSleeper};
 
 use super::Context;
+use crate::aws::CallerAws;
 use crate::cli::{self, CheckRegistry};
 use crate::config_file;
 use crate::failure::{Failure, exit};
@@ -87,11 +88,16 @@ async fn check(registry: &RegistryConfig, arguments: &CheckRegistry) -> Steps {
     let (clock, sleeper) = (Arc::new(SystemClock), Arc::new(SystemSleeper));
     let ports = Ports { clock, sleeper, randomness: Arc::new(SystemRandomness) };
     let registries = ConfiguredRegistries::new(Arc::new(CallersSecrets), ports);
+    let registries = registries.with_aws(Arc::new(CallerAws::default()));
     match registries.open(registry).await {
         Err(error) => Steps(vec![Taken { step: Step::Open, outcome: Err(error) }]),
         Ok(opened) => {
             let Steps(taken) = Steps::take(&*opened, arguments.repository.clone()).await;
-            let open = Taken { step: Step::Open, outcome: Ok("its credentials are there".to_owned()) };
+            let said = match registry.credentials {
+                Some(_) => "its credentials are there",
+                None => "no credentials are named",
+            };
+            let open = Taken { step: Step::Open, outcome: Ok(said.to_owned()) };
             Steps([open].into_iter().chain(taken).collect())
         }
     }
