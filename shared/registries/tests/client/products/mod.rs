@@ -8,6 +8,7 @@ mod ecr_public;
 mod google;
 mod harbor;
 mod jfrog;
+mod oci;
 mod openshift;
 mod quay;
 mod support;
