@@ -22,6 +22,7 @@ mod identity;
 mod image_files;
 mod image_names;
 mod layout;
+mod listed_platform;
 mod listed_time;
 mod listing;
 mod open;

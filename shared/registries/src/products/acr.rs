@@ -20,6 +20,7 @@ use crate::auth::{Challenged, Scope};
 use crate::endpoint::Endpoint;
 use crate::entra::EntraExchange;
 use crate::identity::{Identity, Renewing};
+use crate::listed_platform::platform;
 use crate::listed_time::rfc3339;
 use crate::listing::{self, Listing};
 use crate::opening::Opening;
@@ -180,8 +181,6 @@ impl AcrManifest {
 impl AcrPlatform {
     /// `None` for an attestation, which has none, and where it is not told.
     fn platform(self) -> Option<Platform> {
-        let (os, architecture) = (self.os?, self.architecture?);
-        let is_image = [&os, &architecture].iter().all(|part| !part.is_empty() && *part != "unknown");
-        is_image.then(|| Platform::new(&os, &architecture, None))
+        platform(self.os.as_deref(), self.architecture.as_deref(), None)
     }
 }

@@ -19,6 +19,7 @@ use crate::answer::Subject;
 use crate::auth::Always;
 use crate::endpoint::Endpoint;
 use crate::identity::{Fixed, Identity, Issued, Issuer, Proof, Renewing};
+use crate::listed_platform::platform;
 use crate::listed_time::rfc3339;
 use crate::opening::Opening;
 use crate::pages::{self, Walk};
@@ -273,9 +274,6 @@ fn listed(tag: HubTag, subject: &Subject) -> Option<ListedTag> {
 impl HubImage {
     /// Its platform; `None` for an attestation, which has none.
     fn platform(self) -> Option<Platform> {
-        let (os, architecture) = (self.os?, self.architecture?);
-        let is_image =
-            os != "unknown" && architecture != "unknown" && !os.is_empty() && !architecture.is_empty();
-        is_image.then(|| Platform::new(&os, &architecture, self.variant.as_deref()))
+        platform(self.os.as_deref(), self.architecture.as_deref(), self.variant.as_deref())
     }
 }

@@ -19,6 +19,7 @@ use tidewatch_core::rule::ImageTimes;
 use crate::answer::Subject;
 use crate::auth::Always;
 use crate::endpoint::Endpoint;
+use crate::listed_platform::platform;
 use crate::listed_time::rfc3339;
 use crate::listing;
 use crate::opening::Opening;
@@ -212,21 +213,17 @@ impl Artifact {
             let platforms = references.iter().filter_map(|reference| reference.platform.as_ref());
             return platforms
                 .filter_map(|of| {
-                    platform(of.os.as_deref()?, of.architecture.as_deref()?, of.variant.as_deref())
+                    platform(of.os.as_deref(), of.architecture.as_deref(), of.variant.as_deref())
                 })
                 .collect();
         }
         let attributes = self.extra_attrs.as_ref();
-        let own = attributes
-            .and_then(|of| platform(of.os.as_ref()?.as_str()?, of.architecture.as_ref()?.as_str()?, None));
+        let own = attributes.and_then(|of| {
+            let [os, architecture] = [&of.os, &of.architecture].map(|part| part.as_ref()?.as_str());
+            platform(os, architecture, None)
+        });
         own.into_iter().collect()
     }
-}
-
-/// A platform; `None` for that of an attestation, which has none.
-fn platform(os: &str, architecture: &str, variant: Option<&str>) -> Option<Platform> {
-    let is_known = |text: &str| !text.is_empty() && text != "unknown";
-    (is_known(os) && is_known(architecture)).then(|| Platform::new(os, architecture, variant))
 }
 
 #[cfg(test)]
