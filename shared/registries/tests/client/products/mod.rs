@@ -12,3 +12,4 @@ mod oci;
 mod openshift;
 mod quay;
 mod support;
+mod told;
